@@ -1,0 +1,164 @@
+"""Every error a user can meet, with its exit code.
+
+    LtxRayError                1   our bug unless a subclass says otherwise
+      ManifestError            2   bad input: every problem of a file at once
+      PlanError                2   input that parses but cannot be planned
+      ModelError               2   unknown, incomplete or mismatched weights
+      MediaError               2   a media file that cannot be read or written as asked
+      RunIncomplete            3   finished with failed or blocked tasks
+      StoreError               4   storage: disk full, unreadable, unwritable
+        ArtifactMissing        4   a key or object that should be there is not
+        ArtifactCorrupt        4   bytes do not match the digest in their key file
+      DoesNotFit               5   the cluster cannot run the plan
+      ProofFailed              6   a file is not what it must be
+      RunLocked               11   another process is rendering this run
+      Interrupted        130, 143  stopped by a signal; the run resumes
+
+Text: where the user can change it, what is wrong with the value, the nearest valid one, what to run next; one sentence
+without a full stop. Fields go to ``super().__init__(*fields)`` and the text is made in ``__str__``, because an exception
+that formats its text in ``__init__`` does not survive pickling, and these travel between processes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class LtxRayError(Exception):
+    """Base of the tree. ``exit_code`` is what the command line returns; ``retryable`` is what the engine may do."""
+
+    exit_code = 1
+    retryable = False
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with the input: ``where`` is file, video id and field; ``what`` says value, rule and remedy."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+class ManifestError(LtxRayError):
+    """All problems of a manifest, found before any work."""
+
+    exit_code = 2
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+
+class _TextError(LtxRayError):
+    """An error whose one field is its sentence."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class PlanError(_TextError):
+    exit_code = 2
+
+
+class ModelError(_TextError):
+    exit_code = 2
+
+
+class MediaError(_TextError):
+    exit_code = 2
+
+
+class RunIncomplete(LtxRayError):
+    """The run ended with tasks that failed for good, or that wait for one that did."""
+
+    exit_code = 3
+
+    def __init__(self, num_failed: int, num_blocked: int, run_dir: str) -> None:
+        super().__init__(num_failed, num_blocked, run_dir)
+        self.num_failed, self.num_blocked, self.run_dir = num_failed, num_blocked, run_dir
+
+    def __str__(self) -> str:
+        return (
+            f"{self.run_dir}: {self.num_failed} tasks failed and {self.num_blocked} wait for them; "
+            f"`ltx-ray status {self.run_dir}` tells why, `ltx-ray render ... --retry-failed` tries again"
+        )
+
+
+class StoreError(_TextError):
+    exit_code = 4
+    retryable = True
+
+
+class ArtifactMissing(LtxRayError):
+    exit_code = 4
+
+    def __init__(self, key: str, where: str) -> None:
+        super().__init__(key, where)
+        self.key, self.where = key, where
+
+    def __str__(self) -> str:
+        return f"artifact {self.key[:12]} is not in {self.where}; `ltx-ray render` makes it again"
+
+
+class ArtifactCorrupt(LtxRayError):
+    exit_code = 4
+
+    def __init__(self, key: str, expected: str, actual: str) -> None:
+        super().__init__(key, expected, actual)
+        self.key, self.expected, self.actual = key, expected, actual
+
+    def __str__(self) -> str:
+        return (
+            f"artifact {self.key[:12]} is corrupt: digest {self.actual[:12]}, its key file says {self.expected[:12]}; "
+            "`ltx-ray verify RUN --repair` forgets it, then `ltx-ray render` makes it again"
+        )
+
+
+class DoesNotFit(_TextError):
+    exit_code = 5
+
+
+class ProofFailed(_TextError):
+    exit_code = 6
+
+
+class RunLocked(LtxRayError):
+    exit_code = 11
+
+    def __init__(self, run_dir: str, host: str, pid: int, since: str) -> None:
+        super().__init__(run_dir, host, pid, since)
+        self.run_dir, self.host, self.pid, self.since = run_dir, host, pid, since
+
+    def __str__(self) -> str:
+        return (
+            f"{self.run_dir}: locked by process {self.pid} on {self.host} since {self.since}; "
+            f"wait for it, or if it is dead: `ltx-ray unlock {self.run_dir}`"
+        )
+
+
+class Interrupted(LtxRayError):
+    """Stopped by SIGINT (130) or SIGTERM (143). Everything committed is kept; the same command goes on."""
+
+    def __init__(self, run_dir: str, exit_code: int) -> None:
+        super().__init__(run_dir, exit_code)
+        self.run_dir, self.exit_code = run_dir, exit_code
+
+    def __str__(self) -> str:
+        return f"{self.run_dir}: stopped; the same command resumes it"
+
+
+class Cancelled(LtxRayError):
+    """Raised inside a stage at a step boundary after it was asked to stop. Never counts against the task."""
+
+    def __str__(self) -> str:
+        return "cancelled"

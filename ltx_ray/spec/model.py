@@ -1,0 +1,26 @@
+"""What planning must know of a model, without loading it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ltx_ray.spec.grid import AudioGrid, VideoGrid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """Read from the checkpoint, or fixed for a built-in model; enters keys only through ``digest``."""
+
+    name: str  #: as written in a manifest
+    family: str  #: decides presets: "testcard", "ltx-2", "ltx-2.3", "ltx-2.5"
+    digest: str  #: identity of the weights; for a built-in model its version
+    video: VideoGrid
+    audio: AudioGrid
+    video_channels: int
+    audio_channels: int
+    min_size_px: int  #: smallest final width or height
+    max_frames: int  #: more in one call warns
+    max_seconds: int  #: more in one call is refused
+    window_latents: int  #: default decode window
+    context_latents: int  #: latents on each side of a window that its decoder must see
+    paints_label: bool  #: the picture shows the video id, so the id decides its bytes

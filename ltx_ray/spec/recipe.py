@@ -1,0 +1,122 @@
+"""Recipes: everything that decides the bytes of an artifact, and nothing else. They are what gets hashed.
+
+Device, worker, path and log level never appear here. Adding or renaming a field changes every key of its stage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextEncodeRecipe:
+    model: str  #: ModelFacts.digest
+    prompt: str
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingRecipe:
+    """One descent of the noise schedule; shared by generate and refine."""
+
+    sampler: str
+    sigmas: tuple[float, ...]  #: descending, ends in 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateRecipe:
+    """Stage 1: one segment of video and audio latents at stage-1 size."""
+
+    model: str
+    sampling: SamplingRecipe
+    video_seed: int
+    audio_seed: int
+    num_frames: int
+    frame_rate: Fraction
+    width_px: int
+    height_px: int
+    audio_start: int  #: first audio cell, counted from the take's start
+    num_audio_cells: int
+    dtype: str
+    label: str | None  #: the video id, for models that paint it; otherwise None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpscaleRecipe:
+    model: str
+    ratio: Fraction
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefineRecipe:
+    """Stage 2: the same segment at final size, starting from the upscaled latent noised to ``sampling.sigmas[0]``."""
+
+    model: str
+    sampling: SamplingRecipe
+    video_seed: int
+    audio_seed: int
+    num_frames: int
+    frame_rate: Fraction
+    width_px: int
+    height_px: int
+    audio_start: int
+    num_audio_cells: int
+    dtype: str
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeSettings:
+    """How frames become a coded chunk. The thread count is fixed because it can change the bytes."""
+
+    codec: str  #: "h264", "h265", "ffv1"
+    crf: int
+    preset: str
+    gop_frames: int
+    threads: int
+    crop_px: tuple[int, int] | None  #: (width, height), cut from the centre
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodeRecipe:
+    """Frames [start, stop) of a take, decoded with ``context_latents`` around them and encoded at once."""
+
+    model: str
+    start: int
+    stop: int
+    context_latents: int
+    frame_rate: Fraction
+    encode: EncodeSettings
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioDecodeRecipe:
+    model: str
+    num_samples: int
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StitchRecipe:
+    """Chunks and sound to one file, by packet copy."""
+
+    num_frames: int
+    frame_rate: Fraction
+    container: str  #: "mp4", "mov" or "mkv"
+    audio_codec: str
+    audio_bit_rate: int
+    provenance: str | None  #: canonical JSON put into the file's comment tag; None = nothing is written
+
+
+Recipe = (
+    TextEncodeRecipe
+    | GenerateRecipe
+    | UpscaleRecipe
+    | RefineRecipe
+    | DecodeRecipe
+    | AudioDecodeRecipe
+    | StitchRecipe
+)

@@ -1,0 +1,23 @@
+"""Where every seed comes from. A seed means the same on every device: noise is drawn on the CPU in float32."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+MAX_SEED = 2**63 - 1
+
+
+def seed_of_id(video_id: str) -> int:
+    """The seed of a video that names none."""
+    return _hash("video", video_id) % 2**31
+
+
+def noise_seed(seed: int, segment_idx: int, modality: Literal["video", "audio"]) -> int:
+    """Seed of one segment's noise; ``segment_idx`` counts inside the take, and both stages use the same one."""
+    return _hash("noise", str(seed), str(segment_idx), modality)
+
+
+def _hash(*parts: str) -> int:
+    digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
+    return int.from_bytes(digest[:8], "big") & MAX_SEED
