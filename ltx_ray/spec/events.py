@@ -100,6 +100,4 @@ class Tick:
     at: float
 
 
-Event = (
-    WorkerJoined | WorkerLost | WorkerDraining | TaskDone | TaskFailed | TaskCancelled | CancelRequested | Tick
-)
+Event = WorkerJoined | WorkerLost | WorkerDraining | TaskDone | TaskFailed | TaskCancelled | CancelRequested | Tick

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from ltx_ray.spec.events import Event
+from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.task import Task
 
 if TYPE_CHECKING:
@@ -37,9 +38,7 @@ class TextEncoder(Protocol):
 
 
 class Denoiser(Protocol):
-    def velocity(
-        self, video: LatentState, audio: LatentState, sigma: float, text: Text
-    ) -> tuple[Tensor, Tensor]:
+    def velocity(self, video: LatentState, audio: LatentState, sigma: float, text: Text) -> tuple[Tensor, Tensor]:
         """Velocities (x - x0) / sigma of video and audio tokens [B, T, C], float32, at noise level ``sigma``."""
 
 
@@ -69,6 +68,8 @@ class AudioDecoder(Protocol):
 class Model(Protocol):
     """A checkpoint whose parts load on first use and stay loaded."""
 
+    @property
+    def facts(self) -> ModelFacts: ...
     def text_encoder(self) -> TextEncoder: ...
     def denoiser(self) -> Denoiser: ...
     def upscaler(self) -> Upscaler: ...

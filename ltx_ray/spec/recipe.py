@@ -25,8 +25,8 @@ class SamplingRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GenerateRecipe:
-    """Stage 1: one segment of video and audio latents at stage-1 size."""
+class SegmentRecipe:
+    """One descent over one segment of video and audio latents."""
 
     model: str
     sampling: SamplingRecipe
@@ -34,12 +34,17 @@ class GenerateRecipe:
     audio_seed: int
     num_frames: int
     frame_rate: Fraction
-    width_px: int
+    width_px: int  #: of the picture this stage's latent decodes to
     height_px: int
     audio_start: int  #: first audio cell, counted from the take's start
     num_audio_cells: int
     dtype: str
     label: str | None  #: the video id, for models that paint it; otherwise None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateRecipe(SegmentRecipe):
+    """Stage 1: from noise, at stage-1 size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,21 +55,8 @@ class UpscaleRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RefineRecipe:
-    """Stage 2: the same segment at final size, starting from the upscaled latent noised to ``sampling.sigmas[0]``."""
-
-    model: str
-    sampling: SamplingRecipe
-    video_seed: int
-    audio_seed: int
-    num_frames: int
-    frame_rate: Fraction
-    width_px: int
-    height_px: int
-    audio_start: int
-    num_audio_cells: int
-    dtype: str
-    label: str | None
+class RefineRecipe(SegmentRecipe):
+    """Stage 2: from the upscaled latent noised to ``sampling.sigmas[0]``, at final size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +104,5 @@ class StitchRecipe:
 
 
 Recipe = (
-    TextEncodeRecipe
-    | GenerateRecipe
-    | UpscaleRecipe
-    | RefineRecipe
-    | DecodeRecipe
-    | AudioDecodeRecipe
-    | StitchRecipe
+    TextEncodeRecipe | GenerateRecipe | UpscaleRecipe | RefineRecipe | DecodeRecipe | AudioDecodeRecipe | StitchRecipe
 )

@@ -1,0 +1,113 @@
+"""Why each task is cached, skipped or made: decided here, printed by ``plan``, and what ``render`` runs.
+
+``needed`` walks from the outputs backwards, so a missing intermediate is made only if something missing needs it.
+A reason compares a task with the one of the same name in the run's last plan, and names the value that changed at its
+root: a refine whose prompt changed says the prompt, not "inputs changed".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ltx_ray.plan.graph import Plan
+from ltx_ray.plan.keys import plain
+from ltx_ray.spec.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class LastTask:
+    """A task as the run's last plan recorded it; ``recipe`` is plain JSON."""
+
+    key: str
+    stage: str
+    recipe: dict[str, Any]
+    parents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """``detail`` names fields and values, old -> new, where the kind has any."""
+
+    kind: Literal["cached", "not needed", "new", "recipe", "parent", "missing"]
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.detail}" if self.detail else self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class LastPlan:
+    by_name: Mapping[str, LastTask]
+    by_key: Mapping[str, LastTask]
+
+
+def needed(plan: Plan, kept: Collection[str]) -> set[str]:
+    """Keys that must be made so that every video's file can exist."""
+    wanted = {video.stitch for video in plan.videos}
+    needed_keys: set[str] = set()
+    for key in reversed(plan.tasks):
+        if key in wanted and key not in kept:
+            needed_keys.add(key)
+            wanted.update(parent.key for parent in plan.tasks[key].parents)
+    return needed_keys
+
+
+def explain(plan: Plan, kept: Collection[str], last: LastPlan | None) -> Iterator[tuple[Task, Reason]]:
+    """Every task with its reason, parents before children."""
+    run = needed(plan, kept)
+    for key, task in plan.tasks.items():
+        if key in kept:
+            yield task, Reason("cached")
+        elif key not in run:
+            yield task, Reason("not needed", "what it is for is kept")
+        else:
+            yield task, _why(task, plan, last)
+
+
+def changed_fields(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Each field that differs, as ``name old -> new``; nested fields get dotted names."""
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name), new.get(name)
+        if before == after:
+            continue
+        if isinstance(before, dict) and isinstance(after, dict) and "fraction" not in after:
+            yield from changed_fields(before, after, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name} {_show(before)} -> {_show(after)}"
+
+
+def _why(task: Task, plan: Plan, last: LastPlan | None) -> Reason:
+    before = last.by_name.get(task.name) if last else None
+    if last is None or before is None:
+        return Reason("new")
+    if before.key == task.key:
+        return Reason("missing", "made before, not in the store now")
+    if changes := list(changed_fields(before.recipe, plain(task.recipe))):
+        return Reason("recipe", ", ".join(changes))
+    return Reason("parent", _root_change(task, before, plan, last))
+
+
+def _root_change(task: Task, before: LastTask, plan: Plan, last: LastPlan) -> str:
+    """The first changed recipe above ``task``: stage and fields."""
+    if len(before.parents) != len(task.parents):
+        return f"{len(before.parents)} inputs -> {len(task.parents)}"
+    for parent, old_key in zip(task.parents, before.parents, strict=True):
+        if parent.key == old_key:
+            continue
+        old, new = last.by_key.get(old_key), plan.tasks[parent.key]
+        if old is None:
+            return f"{new.stage} is another"
+        if changes := list(changed_fields(old.recipe, plain(new.recipe))):
+            return f"{new.stage} {', '.join(changes)}"
+        return _root_change(new, old, plan, last)
+    return "stage version or key schema"
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, dict) and "fraction" in value:
+        numerator, denominator = value["fraction"]
+        return f"{numerator}" if denominator == 1 else f"{numerator}/{denominator}"
+    text = repr(value)
+    return text if len(text) <= 48 else f"{text[:45]}..."

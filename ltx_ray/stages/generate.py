@@ -1,0 +1,16 @@
+"""Stage 1: video and sound of one segment, together, from noise, at stage-1 size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from ltx_ray.spec.protocols import Control, Model
+from ltx_ray.spec.recipe import GenerateRecipe
+from ltx_ray.stages.segment import sample_segment
+
+
+def generate(recipe: GenerateRecipe, text: Mapping[str, Tensor], model: Model, control: Control) -> dict[str, Tensor]:
+    """``video`` [1, C, F, H, W] at stage-1 size and ``audio`` [1, L, C], normalised, float32."""
+    return sample_segment(recipe, text, model, control, stage="generate")

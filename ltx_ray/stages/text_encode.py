@@ -1,0 +1,13 @@
+"""A prompt to conditioning tensors: once for every distinct prompt of a manifest."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ltx_ray.spec.protocols import Model
+from ltx_ray.spec.recipe import TextEncodeRecipe
+
+
+def text_encode(recipe: TextEncodeRecipe, model: Model) -> dict[str, Tensor]:
+    """The tensors the model's denoiser wants to see of this prompt, by name."""
+    return model.text_encoder().encode(recipe.prompt)

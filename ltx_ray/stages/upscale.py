@@ -1,0 +1,16 @@
+"""A stage-1 latent to the final size, in latent space."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ltx_ray.spec.protocols import Model
+from ltx_ray.spec.recipe import UpscaleRecipe
+
+
+def upscale(recipe: UpscaleRecipe, video_BCFHW: Tensor, model: Model) -> dict[str, Tensor]:
+    """``video`` [1, C, F, H * ratio, W * ratio], normalised as before."""
+    video = model.upscaler().upscale(video_BCFHW)
+    expected = tuple(int(side * recipe.ratio) for side in video_BCFHW.shape[-2:])
+    assert tuple(video.shape[-2:]) == expected, f"upscaled to {tuple(video.shape[-2:])}, planned {expected}"
+    return {"video": video}
