@@ -14,9 +14,9 @@
       RunLocked               11   another process is rendering this run
       Interrupted        130, 143  stopped by a signal; the run resumes
 
-Text: where the user can change it, what is wrong with the value, the nearest valid one, what to run next; one sentence
-without a full stop. Fields go to ``super().__init__(*fields)`` and the text is made in ``__str__``, because an exception
-that formats its text in ``__init__`` does not survive pickling, and these travel between processes.
+Text: where the user can change it, what is wrong with the value, the nearest valid one, what to run next; one
+sentence without a full stop. Fields go to ``super().__init__(*fields)`` and the text is made in ``__str__``, because an
+exception that formats its text in ``__init__`` does not survive pickling, and these travel between processes.
 """
 
 from __future__ import annotations

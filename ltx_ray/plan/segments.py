@@ -1,8 +1,8 @@
 """From scenes to takes and model calls: exact arithmetic, nothing else.
 
-A take is a stretch between cuts: one latent timeline, one audio grid. Its end is exact; it is rendered to the next valid
-frame count and trimmed when frames leave the decoder. This version makes a take from one segment; a take that needs more
-is refused with what would fit.
+A take is a stretch between cuts: one latent timeline, one audio grid. Its end is exact; it is rendered to the next
+valid frame count and trimmed when frames leave the decoder. This version makes a take from one segment; a take that
+needs more is refused with what would fit.
 """
 
 from __future__ import annotations
@@ -76,12 +76,13 @@ def _check_length(
     seconds = num_frames / frame_rate
     if seconds > facts.max_seconds:
         raise PlanError(
-            f"seconds: {float(seconds):g} s in one take is more than the {facts.max_seconds} s {facts.name} attends to, "
-            "and this version does not chain segments; shorten it, or split it into scenes with `cut: true`"
+            f"seconds: {float(seconds):g} s in one take is more than the {facts.max_seconds} s {facts.name} attends "
+            "to, and this version does not chain segments; shorten it, or split it into scenes with `cut: true`"
         )
     if num_rendered > limit:
         longest_s = min(Fraction(facts.max_seconds), limit / frame_rate)
         raise PlanError(
-            f"seconds: a take of {num_frames} frames ({float(seconds):g} s) is more than one segment of {limit}, and this "
-            f"version does not chain segments; at most {float(longest_s):.4g} s fit, or set `segment.frames={num_rendered}`"
+            f"seconds: a take of {num_frames} frames ({float(seconds):g} s) is more than one segment of {limit}, and "
+            f"this version does not chain segments; at most {float(longest_s):.4g} s fit, "
+            f"or set `segment.frames={num_rendered}`"
         )

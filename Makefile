@@ -1,0 +1,38 @@
+# Everything a newcomer needs: `make demo`, then `make test`. Nothing but Python 3.11+, git and make is asked for.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check lint types chaos bench clean
+
+demo: $(VENV)/installed
+	$(BIN)/ltx-ray render manifests/demo.yaml
+	$(BIN)/ltx-ray probe runs/demo/videos/*.mp4
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest -m "not slow"
+
+check: lint types $(VENV)/installed
+	$(BIN)/python -m pytest tests/unit tests/test_architecture.py tests/chaos/simulated
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed
+	$(BIN)/mypy
+
+chaos: $(VENV)/installed
+	$(BIN)/python -m pytest -m slow tests/chaos
+
+bench: $(VENV)/installed
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache
+
+# Pinned, so that today's install is next year's install.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	touch $@

@@ -1,0 +1,59 @@
+"""Which workers to start, from what the machines have. Pure: the inventory comes in, worker specifications go out.
+
+A GPU becomes one worker that holds every stage which computes on it. A node without GPUs is one device of as many
+workers as it has cores, each with all stages; decoding and encoding are what keeps them busy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ltx_ray.errors import DoesNotFit
+from ltx_ray.spec.task import STAGES, Stage
+
+ALL_STAGES: frozenset[Stage] = frozenset(STAGES)
+#: Stages that never touch a GPU; a GPU node gets one worker for them beside its GPU workers.
+FILE_STAGES: frozenset[Stage] = frozenset(("stitch",))
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One machine of the cluster. ``node`` is the cluster's name for it."""
+
+    node: str
+    num_cpus: int
+    num_gpus: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    name: str
+    node: str
+    stages: frozenset[Stage]
+    num_gpus: int
+
+
+def place(nodes: list[Node], *, max_workers: int | None, num_tasks: int) -> list[WorkerSpec]:
+    """Workers for ``num_tasks`` tasks, at most ``max_workers`` (None = as many as the machines bear).
+
+    Raises:
+        DoesNotFit: there is nothing to run on.
+    """
+    specs: list[WorkerSpec] = []
+    for node_idx, node in enumerate(nodes):
+        if node.num_gpus:
+            gpu_stages = ALL_STAGES - FILE_STAGES
+            specs += [
+                WorkerSpec(f"gpu{node_idx}.{gpu_idx}", node.node, gpu_stages, 1) for gpu_idx in range(node.num_gpus)
+            ]
+            specs.append(WorkerSpec(f"cpu{node_idx}.0", node.node, FILE_STAGES, 0))
+        else:
+            specs += [
+                WorkerSpec(f"cpu{node_idx}.{core_idx}", node.node, ALL_STAGES, 0)
+                for core_idx in range(max(1, node.num_cpus))
+            ]
+    if not specs:
+        raise DoesNotFit("cluster: no node is alive; start one with `ray start`, or leave --address out")
+    if any(spec.num_gpus for spec in specs):
+        return specs
+    return specs[: max(1, min(max_workers or len(specs), num_tasks))]
