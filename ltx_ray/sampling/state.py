@@ -39,14 +39,27 @@ class AudioLayout(NamedTuple):
         return self.num_cells
 
 
+class Tokens(NamedTuple):
+    """Tokens [B, T, C] of both modalities; T and C differ between them."""
+
+    video: Tensor
+    audio: Tensor
+
+
 @dataclass(frozen=True, slots=True)
 class LatentState:
-    """One modality of one segment. ``clean`` matters only where ``denoise_mask`` < 1."""
+    """One modality of one segment. ``clean`` matters only where ``denoise_mask`` < 1.
+
+    The first ``layout.num_tokens`` tokens are the layout's; any after them are appended guides, which leave again after
+    the descent.
+    """
 
     latent: Tensor  #: [B, T, C] at the current noise level
     clean: Tensor  #: [B, T, C]
     denoise_mask: Tensor  #: [B, T, 1], 1 = free, 0 = pinned, between = partly
     layout: VideoLayout | AudioLayout
+    #: float32 [1, axes, appended tokens, 2], positions of the tokens after the layout's own; None = there are none
+    appended_positions: Tensor | None = None
 
     def with_latent(self, latent: Tensor) -> LatentState:
         return replace(self, latent=latent)

@@ -18,6 +18,11 @@ def noise_seed(seed: int, segment_idx: int, modality: Literal["video", "audio"])
     return _hash("noise", str(seed), str(segment_idx), modality)
 
 
+def step_noise_seed(seed: int, draw_idx: int, modality: Literal["video", "audio"]) -> int:
+    """Seed of the ``draw_idx``-th noise that a stochastic sampler injects in a descent; never that of its start."""
+    return _hash("step noise", str(seed), str(draw_idx), modality)
+
+
 def _hash(*parts: str) -> int:
     digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
     return int.from_bytes(digest[:8], "big") & MAX_SEED

@@ -1,0 +1,54 @@
+"""Noise: drawn on the CPU in float32 from a seed, so that a seed means the same on every device.
+
+With a channel count that is a multiple of 16 a CPU draw is stable under appending: more tokens at the end leave the
+noise of the first ones as it was. Each modality has its own seed, so neither shifts the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from ltx_ray.sampling.state import LatentState, Tokens
+from ltx_ray.spec.seeds import step_noise_seed
+
+
+def draw(seed: int, shape: Sequence[int]) -> Tensor:
+    """Standard normal float32 on the CPU. ``seed`` is 0..2**63 - 1."""
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return torch.randn(tuple(shape), generator=generator, dtype=torch.float32)
+
+
+def noised(state: LatentState, noise: Tensor, sigma: float) -> LatentState:
+    """The start of a descent at ``sigma``: free tokens are (1 - sigma) * latent + sigma * noise, pinned ones ``clean``.
+
+    A token that is partly held starts from ``clean`` noised to ``denoise_mask * sigma``, the level the model is told.
+    ``state.latent`` is read only where ``denoise_mask`` is 1.
+
+    Source: _create_noised_state and LTX2ConditionPipeline.prepare_latents, diffusers 0.42.1; the two round 1 - sigma
+    differently, and so does this, to be equal bit for bit to the one that fits.
+    """
+    noise = noise.to(state.latent.device)
+    mask = state.denoise_mask
+    if bool((mask == 1.0).all()):
+        return state.with_latent(noise * sigma + state.latent * (1.0 - sigma))
+    level = mask * sigma
+    start = torch.where(mask < 1.0, state.clean, state.latent)
+    latent = noise * level + start * (1.0 - level)
+    return state.with_latent(torch.where(mask == 0.0, state.clean, latent))
+
+
+def step_noise(seed: int, like: Tokens) -> Callable[[], Tokens]:
+    """A source of fresh noise in the shapes and on the devices of ``like``; its n-th call depends on n alone."""
+    num_draws = 0
+
+    def fresh() -> Tokens:
+        nonlocal num_draws
+        video = draw(step_noise_seed(seed, num_draws, "video"), like.video.shape)
+        audio = draw(step_noise_seed(seed, num_draws, "audio"), like.audio.shape)
+        num_draws += 1
+        return Tokens(video.to(like.video), audio.to(like.audio))
+
+    return fresh
