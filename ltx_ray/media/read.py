@@ -1,0 +1,129 @@
+"""Files back to pictures and samples, exactly: in order, nothing collected, sound cut to what a player presents.
+
+A coder's priming samples, and the samples after the last presented one, are not sound of the file: they are dropped
+here, so sample 0 is presentation time 0 and the count is what the container promises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container.input import InputContainer
+from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
+from av.video.reformatter import VideoReformatter
+
+from ltx_ray.errors import MediaError
+from ltx_ray.media.colour import to_rgb
+
+
+class Ratio(Protocol):
+    """A rational of PyAV: ``Fraction`` up to version 18, ``AVRational`` from 19."""
+
+    @property
+    def numerator(self) -> int: ...
+    @property
+    def denominator(self) -> int: ...
+
+
+def exact(value: Ratio | None) -> Fraction | None:
+    """The ``Fraction`` of a time base or rate; None for what FFmpeg leaves unset (None, 0/1, 1/0)."""
+    if value is None or not value.numerator or not value.denominator:
+        return None
+    return Fraction(value.numerator, value.denominator)
+
+
+@contextmanager
+def open_media(path: Path) -> Iterator[InputContainer]:
+    """Open ``path`` for reading; whatever FFmpeg cannot make of it, now or while reading, is a MediaError."""
+    try:
+        # Absolute, because FFmpeg takes "a:b.mp4" for a URL; strict UTF-8 would make odd tags fatal.
+        with av.open(str(path.absolute()), "r", metadata_errors="replace") as container:
+            yield container
+    except av.FFmpegError as error:
+        raise MediaError(f"{path}: cannot be read as media ({error.strerror}); check that it is whole") from error
+
+
+def read_frames(path: Path) -> Iterator[np.ndarray]:
+    """Every picture in presentation order, uint8 RGB [height, width, 3].
+
+    Raises:
+        MediaError: ``path`` is no media file, is damaged, or has no picture.
+    """
+    converter = VideoReformatter()
+    for frame in _video_frames(path):
+        yield to_rgb(converter, frame)
+
+
+def read_planes(path: Path) -> Iterator[tuple[np.ndarray, ...]]:
+    """The coded planes of every picture of an 8-bit planar file, each uint8 [rows, columns], without conversion."""
+    for frame in _video_frames(path):
+        yield tuple(_plane(plane) for plane in frame.planes)
+
+
+def read_samples(path: Path) -> np.ndarray:
+    """The whole presented sound, float32 [channels, samples]; sample 0 is presentation time 0.
+
+    Raises:
+        MediaError: ``path`` is no media file, is damaged, or has no sound.
+    """
+    blocks = list(sample_blocks(path))
+    return np.concatenate(blocks, axis=1) if blocks else np.zeros((0, 0), np.float32)
+
+
+def sample_blocks(path: Path) -> Iterator[np.ndarray]:
+    """The same sound as ``read_samples``, in blocks float32 [channels, n] as the decoder gives them."""
+    with open_media(path) as container:
+        if not container.streams.audio:
+            raise MediaError(f"{path}: has no sound")
+        stream = container.streams.audio[0]
+        stop = presented_samples(stream)
+        # Decoders answer in many sample formats; this changes the format only, never rate or count.
+        planar = av.AudioResampler(format="fltp")
+        position: int | None = None
+        for frame in container.decode(stream):
+            if position is None:
+                position = _start_sample(frame)
+                if position > 0:
+                    yield np.zeros((len(frame.layout.channels), position), np.float32)
+            for part in planar.resample(frame):
+                samples = part.to_ndarray()
+                first, last = position, position + samples.shape[1]
+                position = last
+                keep = samples[:, max(0, -first) : max(0, min(last, stop) - first) if stop is not None else None]
+                if keep.shape[1]:
+                    yield keep
+
+
+def presented_samples(stream: AudioStream) -> int | None:
+    """Samples that the container says are played; None when it does not say (Matroska: count them)."""
+    time_base = exact(stream.time_base)
+    if stream.duration is None or time_base is None:
+        return None
+    return round(((stream.start_time or 0) + stream.duration) * time_base * stream.codec_context.sample_rate)
+
+
+def _start_sample(frame: AudioFrame) -> int:
+    """Presentation time of a frame, in samples."""
+    return round((frame.pts or 0) * (exact(frame.time_base) or 0) * frame.sample_rate)
+
+
+def _video_frames(path: Path) -> Iterator[VideoFrame]:
+    with open_media(path) as container:
+        if not container.streams.video:
+            raise MediaError(f"{path}: has no picture")
+        yield from container.decode(container.streams.video[0])
+
+
+def _plane(plane: VideoPlane) -> np.ndarray:
+    """A plane without the padding at the end of its rows."""
+    rows = np.frombuffer(bytes(plane), np.uint8).reshape(-1, plane.line_size)
+    return rows[: plane.height, : plane.width]
