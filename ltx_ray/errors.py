@@ -7,6 +7,8 @@
       MediaError               2   a media file that cannot be read or written as asked
       RunIncomplete            3   finished with failed or blocked tasks
       StoreError               4   storage: disk full, unreadable, unwritable
+        StoreUnusable          4   a person must act first: full, read-only, no permission, newer format
+        KeyFileBroken          4   a key file that says nothing usable; it counts as absent
         ArtifactMissing        4   a key or object that should be there is not
         ArtifactCorrupt        4   bytes do not match the digest in their key file
       DoesNotFit               5   the cluster cannot run the plan
@@ -97,6 +99,16 @@ class RunIncomplete(LtxRayError):
 class StoreError(_TextError):
     exit_code = 4
     retryable = True
+
+
+class StoreUnusable(StoreError):
+    """Storage that stays unusable until a person acts: trying again is pointless."""
+
+    retryable = False
+
+
+class KeyFileBroken(StoreError):
+    retryable = False
 
 
 class ArtifactMissing(LtxRayError):

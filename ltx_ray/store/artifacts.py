@@ -1,0 +1,176 @@
+"""The store: content-addressed objects, and key files that bind keys to them, on any shelf.
+
+Order of writes: object, then key file. A key file therefore never names bytes that were not durable before it; when the
+object is gone all the same (``gc`` of a careless hand, a broken disk), the binding counts as absent and is replaced.
+An object is written even if one of its name exists, so making an artifact again heals a corrupt one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, KeyFileBroken, StoreError
+from ltx_ray.store.faults import storage_errors
+from ltx_ray.store.key_file import Head, KeyFile, Meta, read_head
+from ltx_ray.store.layout import KEYS, key_name, key_of, object_name, token_name
+from ltx_ray.store.protocol import Shelf
+from ltx_ray.store.verify import Finding
+
+#: From here on one listing of all names is cheaper than asking for each.
+_MANY = 1000
+_MAX_RACES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactStore:
+    """Implements ``protocol.Store``."""
+
+    shelf: Shelf
+
+    @property
+    def location(self) -> str:
+        return self.shelf.location
+
+    def commit(self, key: str, content: bytes | Path, meta: Meta) -> KeyFile:
+        if winner := self.lookup(key):
+            return winner
+        digest, num_bytes = _measure(content)
+        self.shelf.put(object_name(digest), content)
+        mine = KeyFile(key=key, digest=digest, num_bytes=num_bytes, meta=meta)
+        for _ in range(_MAX_RACES):
+            if self.shelf.create(key_name(key), mine.to_json()):
+                return mine
+            if winner := self.lookup(key):
+                return winner
+            self.shelf.remove_if(key_name(key), lambda data: not self._is_whole(key, data))
+        raise StoreError(f"{self._where(key)}: other processes keep replacing this key file; stop them and run again")
+
+    def lookup(self, key: str) -> KeyFile | None:
+        bound = self._binding(key)
+        return bound if bound and self._has_object(bound.digest, bound.num_bytes) else None
+
+    def known(self, keys: Iterable[str]) -> set[str]:
+        wanted = {key_name(key) for key in keys}
+        if len(wanted) > _MANY:
+            wanted &= self.shelf.names(KEYS)
+        heads = [head for name, data in self.shelf.read_many(wanted) if (head := self._head(name, data))]
+        sizes = self.shelf.sizes({object_name(head.digest) for head in heads})
+        return {head.key for head in heads if sizes.get(object_name(head.digest)) == head.num_bytes}
+
+    def read(self, key: str) -> bytes:
+        bound = self._bound(key)
+        data = self.shelf.read(object_name(bound.digest))
+        if data is None:
+            raise ArtifactMissing(key, self.location)
+        _check(bound, hashlib.sha256(data).hexdigest())
+        return data
+
+    @contextmanager
+    def local_path(self, key: str) -> Iterator[Path]:
+        bound = self._bound(key)
+        with self.shelf.local(object_name(bound.digest)) as path:
+            if path is None:
+                raise ArtifactMissing(key, self.location)
+            _check(bound, _measure(path)[0])
+            yield path
+
+    def forget(self, key: str) -> None:
+        self.shelf.remove(key_name(key))
+
+    def keys(self) -> set[str]:
+        return {key for name in self.shelf.names(KEYS) if (key := key_of(name))}
+
+    def verify(self, keys: Iterable[str] | None = None) -> list[Finding]:
+        findings = (self._finding(key) for key in sorted(self.keys() if keys is None else keys))
+        return [finding for finding in findings if finding]
+
+    def scratch(self) -> AbstractContextManager[Path]:
+        return self.shelf.scratch()
+
+    def put_token(self, name: str, data: bytes) -> None:
+        self.shelf.put(token_name(name), data)
+
+    def get_token(self, name: str) -> bytes | None:
+        return self.shelf.read(token_name(name))
+
+    def drop_token(self, name: str) -> None:
+        self.shelf.remove(token_name(name))
+
+    def _where(self, key: str) -> str:
+        return f"{self.location}/{key_name(key)}"
+
+    def _parse(self, key: str, data: bytes) -> KeyFile:
+        bound = KeyFile.from_json(data, where=self._where(key))
+        if bound.key != key:
+            raise KeyFileBroken(
+                f"{self._where(key)}: the key file speaks of {bound.key[:12]}; rendering makes it again"
+            )
+        return bound
+
+    def _binding(self, key: str) -> KeyFile | None:
+        """The key file alone, whether or not its object is there; ``None`` if absent or broken."""
+        data = self.shelf.read(key_name(key))
+        try:
+            return None if data is None else self._parse(key, data)
+        except KeyFileBroken:
+            return None
+
+    def _bound(self, key: str) -> KeyFile:
+        if bound := self._binding(key):
+            return bound
+        raise ArtifactMissing(key, self.location)
+
+    def _head(self, name: str, data: bytes) -> Head | None:
+        try:
+            head = read_head(data, where=f"{self.location}/{name}")
+        except KeyFileBroken:
+            return None
+        return head if name == key_name(head.key) else None
+
+    def _has_object(self, digest: str, num_bytes: int) -> bool:
+        name = object_name(digest)
+        return self.shelf.sizes((name,)).get(name) == num_bytes
+
+    def _is_whole(self, key: str, data: bytes) -> bool:
+        head = self._head(key_name(key), data)
+        return head is not None and self._has_object(head.digest, head.num_bytes)
+
+    def _finding(self, key: str) -> Finding | None:
+        data = self.shelf.read(key_name(key))
+        if data is None:
+            return Finding("unbound", key, f"nothing is bound to it in {self.location}")
+        try:
+            bound = self._parse(key, data)
+        except KeyFileBroken as error:
+            return Finding("broken", key, str(error))
+        name = object_name(bound.digest)
+        size = self.shelf.sizes((name,)).get(name)
+        if size is None:
+            return Finding("missing", key, f"{self.location}/{name} is missing")
+        if size != bound.num_bytes:
+            return Finding("size", key, f"{self.location}/{name} has {size} bytes, its key file says {bound.num_bytes}")
+        try:
+            with self.local_path(key):
+                return None
+        except ArtifactCorrupt as error:
+            return Finding("corrupt", key, str(error))
+        except ArtifactMissing as error:
+            return Finding("missing", key, str(error))
+
+
+def _check(bound: KeyFile, digest: str) -> None:
+    if digest != bound.digest:
+        raise ArtifactCorrupt(bound.key, bound.digest, digest)
+
+
+def _measure(content: bytes | Path) -> tuple[str, int]:
+    """Digest and size in bytes; a file is read piece by piece."""
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest(), len(content)
+    with storage_errors(content), content.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return digest, file.tell()

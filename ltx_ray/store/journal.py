@@ -1,0 +1,143 @@
+"""The journal of a run: what happened, in order, one ASCII JSON object a line, fsynced before ``append`` returns.
+
+It is history, never the truth about what is kept: losing it loses no work. Lines carry ``seq`` (0, 1, 2, ...) and
+``schema``. A line cut by a crash is the last one and is dropped; a broken line with good ones after it ends the history
+there, is said aloud, and the file is kept aside before anything is written over it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ltx_ray.errors import StoreUnusable
+from ltx_ray.store import durable
+from ltx_ray.store.faults import storage_error, storage_errors
+
+JOURNAL_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a journal says. ``records`` hold the fields as appended, without ``seq`` and ``schema``."""
+
+    records: tuple[dict[str, Any], ...] = ()
+    num_bytes: int = 0  #: of the file, up to the end of the last good line
+    problem: str | None = None  #: a sentence if lines in the middle cannot be read; what follows them is not in records
+
+
+def read_journal(path: Path) -> History:
+    """Everything up to the first line that cannot be read; an absent or empty file is an empty history.
+
+    Raises:
+        StoreUnusable: a line was written by a newer program.
+    """
+    with storage_errors(path):
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return History()
+    lines = data.split(b"\n")
+    lines.pop()  # empty after a whole last line, otherwise cut off
+    records: list[dict[str, Any]] = []
+    num_bytes = 0
+    for idx, line in enumerate(lines):
+        fields = _parse(line, path)
+        if fields is None or fields.pop("seq", None) != idx:
+            return History(tuple(records), num_bytes, _problem(path, idx, lines[idx + 1 :]))
+        records.append(fields)
+        num_bytes += len(line) + 1
+    return History(tuple(records), num_bytes)
+
+
+@dataclass(slots=True)
+class Journal:
+    """Open for appending. One process writes it at a time: the one that holds the run's lock."""
+
+    path: Path
+    history: History  #: what it said when it was opened
+    _fd: int
+    _num_records: int
+    _num_bytes: int = field(default=0)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open or create; cut off what ``read_journal`` does not read. Raises as it does."""
+        history = read_journal(path)
+        with storage_errors(path):
+            if history.problem:
+                shutil.copyfile(path, path.with_name(f"{path.name}.broken-{history.num_bytes}"))
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            try:
+                os.ftruncate(fd, history.num_bytes)
+                os.fsync(fd)
+                durable.sync_folder(path.parent)
+            except OSError:
+                os.close(fd)
+                raise
+        return cls(path, history, fd, len(history.records), history.num_bytes)
+
+    def append(self, *records: Mapping[str, object]) -> None:
+        """Append records, durable when this returns; several cost one fsync. After an error none of them is there."""
+        lines = b"".join(_line(self._num_records + idx, record) for idx, record in enumerate(records))
+        try:
+            durable.write_all(self._fd, lines)
+            os.fsync(self._fd)
+        except OSError as error:
+            # Half a line must not be continued by the next record. If even this fails, `open` cuts it.
+            with suppress(OSError):
+                os.ftruncate(self._fd, self._num_bytes)
+            raise storage_error(error, self.path) from error
+        self._num_records += len(records)
+        self._num_bytes += len(lines)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _line(seq: int, record: Mapping[str, object]) -> bytes:
+    fields = {"seq": seq, "schema": JOURNAL_SCHEMA, **record}
+    assert fields["seq"] == seq and fields["schema"] == JOURNAL_SCHEMA, "seq and schema are the journal's own"
+    return json.dumps(fields, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii") + b"\n"
+
+
+def _parse(line: bytes, path: Path) -> dict[str, Any] | None:
+    try:
+        fields = json.loads(line.decode("ascii"))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(fields, dict) or type(schema := fields.pop("schema", None)) is not int:
+        return None
+    if schema > JOURNAL_SCHEMA:
+        raise StoreUnusable(
+            f"{path}: the journal has schema {schema}, this program reads up to {JOURNAL_SCHEMA}; "
+            "upgrade ltx-ray or name another --run"
+        )
+    return fields
+
+
+def _problem(path: Path, idx: int, later: list[bytes]) -> str | None:
+    # After power loss the end of a file may be zeros: nothing readable follows, so nothing is lost.
+    if not any(_parse(line, path) for line in later):
+        return None
+    return (
+        f"{path}: line {idx + 1} cannot be read, {len(later)} later lines are ignored; "
+        "artifacts are not affected, only the history of the run"
+    )

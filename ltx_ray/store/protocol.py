@@ -1,0 +1,100 @@
+"""The two seams of this room: what a store promises, and what a place must offer to carry one.
+
+``Store`` is what workers and drivers use; ``ArtifactStore`` is its one implementation, so the commit protocol is
+written once. ``Shelf`` is a dumb place for named bytes: a directory or a bucket. Names are those of ``layout``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from ltx_ray.store.key_file import KeyFile, Meta
+from ltx_ray.store.verify import Finding
+
+
+class Store(Protocol):
+    @property
+    def location(self) -> str:
+        """What `open_store` opens again; for messages and for other machines."""
+
+    def commit(self, key: str, content: bytes | Path, meta: Meta) -> KeyFile:
+        """Store ``content`` and bind it to ``key``. Whole or absent, also after power loss.
+
+        A Path names a closed file inside ``scratch()``, which is moved, not copied. When another writer bound ``key``
+        first, the winner's key file is returned and ours is left for ``gc``.
+        """
+
+    def lookup(self, key: str) -> KeyFile | None:
+        """The key file of an artifact that is there, or ``None``: a binding without its object counts as absent."""
+
+    def known(self, keys: Iterable[str]) -> set[str]:
+        """Those of ``keys`` that ``lookup`` finds: bound, and the object there in the right size."""
+
+    def read(self, key: str) -> bytes:
+        """The bytes of an artifact, digest checked. Raises ArtifactMissing or ArtifactCorrupt."""
+
+    def local_path(self, key: str) -> AbstractContextManager[Path]:
+        """A read-only local file with the artifact, digest checked, valid inside the block. Raises as ``read``."""
+
+    def forget(self, key: str) -> None:
+        """Remove the binding, so that the artifact is made again; the object is left for ``gc``."""
+
+    def keys(self) -> set[str]:
+        """Every bound key, whole or not."""
+
+    def verify(self, keys: Iterable[str] | None = None) -> list[Finding]:
+        """Read and hash what ``keys`` (all bound ones if ``None``) are bound to; what is wrong, in key order."""
+
+    def scratch(self) -> AbstractContextManager[Path]:
+        """A private directory for making big files that ``commit`` then moves; removed at the end of the block."""
+
+    def put_token(self, name: str, data: bytes) -> None:
+        """Write a small file that other machines read back to prove they share this store."""
+
+    def get_token(self, name: str) -> bytes | None: ...
+
+    def drop_token(self, name: str) -> None: ...
+
+
+class Shelf(Protocol):
+    """Faults are StoreErrors; absence is ``None`` or ``False``."""
+
+    @property
+    def location(self) -> str: ...
+
+    def read(self, name: str) -> bytes | None: ...
+
+    def read_many(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """Those that exist, in any order."""
+
+    def sizes(self, names: Collection[str]) -> dict[str, int]:
+        """Size in bytes of those that exist."""
+
+    def names(self, folder: str) -> set[str]:
+        """Every file below ``folder``."""
+
+    def put(self, name: str, content: bytes | Path) -> None:
+        """Write or replace, whole and durable; a Path is moved or uploaded."""
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write if absent, whole and durable; ``False`` if it exists."""
+
+    def remove(self, name: str) -> None:
+        """Remove; nothing happens if it is absent."""
+
+    def remove_if(self, name: str, judge: Callable[[bytes], bool]) -> None:
+        """Remove if ``judge`` condemns the content, safe against others who do the same."""
+
+    def age_s(self, name: str) -> float | None:
+        """Seconds since last written; ``None`` if absent."""
+
+    def local(self, name: str) -> AbstractContextManager[Path | None]:
+        """The file itself, or a download that lives as long as the block; ``None`` if absent."""
+
+    def scratch(self) -> AbstractContextManager[Path]: ...
+
+    def drop_temps(self, older_than_s: float) -> int:
+        """Remove what dead processes left behind; bytes freed."""
