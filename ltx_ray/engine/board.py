@@ -1,0 +1,103 @@
+"""Where every task stands: the plan as a graph, each task's progress, and the counts kept in step with it.
+
+Every change of a status goes through ``enter``, which writes the story and the counts. What should change is decided
+by ``RunState`` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from ltx_ray.engine.priority import children_of, remaining_chain
+from ltx_ray.engine.ready import Rank, ReadyQueue
+from ltx_ray.engine.story import STATUSES, Progress, Status
+from ltx_ray.spec.task import STAGES, Stage, Task
+
+
+class TaskBoard:
+    """Tasks by key, in plan order. Read it freely; only ``RunState`` calls what changes it."""
+
+    def __init__(self, tasks: Iterable[Task], *, weights: Mapping[Stage, float]) -> None:
+        plan = list(tasks)
+        self.tasks: dict[str, Task] = {task.key: task for task in plan}
+        if len(self.tasks) < len(plan):
+            raise ValueError(f"{len(plan) - len(self.tasks)} tasks share a key with another one")
+        self.progress: dict[str, Progress] = {key: Progress() for key in self.tasks}
+        self.children = children_of(self.tasks)
+        chain = remaining_chain(self.tasks, self.children, weights=weights)
+        #: Holds exactly the tasks with status "ready".
+        self.ready = ReadyQueue({key: Rank(-chain[key], order, key) for order, key in enumerate(self.tasks)})
+        #: Keys of exactly the tasks with status "running", in order of dispatch.
+        self.running: dict[str, None] = {}
+        self.counts: dict[Stage, dict[Status, int]] = {stage: dict.fromkeys(STATUSES, 0) for stage in STAGES}
+        self.totals: dict[Status, int] = dict.fromkeys(STATUSES, 0)
+
+    def begin(self, done: Collection[str], at: float) -> None:
+        """Give every task its first status: done when in ``done``, ready when no parent is missing, else waiting."""
+        present = frozenset(done)
+        for key, task in self.tasks.items():
+            self._count(task.stage, "waiting", 1)
+            progress = self.progress[key]
+            progress.num_missing = len({p.key for p in task.parents if p.key in self.tasks} - present)
+            if key in present:
+                self.enter(key, "done", at, "was done before this run")
+            elif progress.num_missing == 0:
+                self.make_ready(key, at, "every parent is present")
+
+    def enter(self, key: str, status: Status, at: float, cause: str) -> None:
+        """Change the status of a task."""
+        progress, stage = self.progress[key], self.tasks[key].stage
+        self._count(stage, progress.status, -1)
+        self._count(stage, status, 1)
+        progress.enter(status, at, cause)
+        if status in ("done", "failed", "blocked"):
+            progress.ended_at = at
+        if status in ("failed", "blocked"):
+            progress.cause = cause
+
+    def make_ready(self, key: str, at: float, cause: str) -> None:
+        """The task may be dispatched."""
+        self.ready.push(key, self.tasks[key].stage, is_fresh=self.progress[key].attempts == 0)
+        self.enter(key, "ready", at, cause)
+
+    def start(self, key: str, worker: str, at: float) -> int:
+        """Hand a ready task to a worker; return the number of this attempt."""
+        progress = self.progress[key]
+        self.ready.take(key, self.tasks[key].stage)
+        progress.attempts += 1
+        progress.worker, progress.started_at = worker, at
+        self.running[key] = None
+        self.enter(key, "running", at, f"attempt {progress.attempts} on {worker}")
+        return progress.attempts
+
+    def release_children(self, key: str, at: float) -> None:
+        """The task is done: children that missed only this one become ready."""
+        for child in self.children[key]:
+            progress = self.progress[child]
+            progress.num_missing -= 1
+            if progress.num_missing == 0 and progress.status == "waiting":
+                self.make_ready(child, at, "every parent is present")
+
+    def waiting_descendants(self, key: str) -> list[str]:
+        """Everything that cannot be made without this task, and is not blocked yet."""
+        reached: dict[str, None] = {}
+        unseen = [key]
+        while unseen:
+            for child in self.children[unseen.pop()]:
+                if child not in reached and self.progress[child].status == "waiting":
+                    reached[child] = None
+                    unseen.append(child)
+        return list(reached)
+
+    def unstarted(self) -> list[str]:
+        """Tasks waiting or ready; looks at every task."""
+        return [key for key, progress in self.progress.items() if progress.status in ("waiting", "ready")]
+
+    def has_work(self, stage: Stage) -> bool:
+        """Whether a task of this stage is not over."""
+        counts = self.counts[stage]
+        return bool(counts["waiting"] or counts["ready"] or counts["running"])
+
+    def _count(self, stage: Stage, status: Status, step: int) -> None:
+        self.counts[stage][status] += step
+        self.totals[status] += step

@@ -1,0 +1,50 @@
+"""What the engine asks for, in the imperative. ``RunState.handle`` returns these in the order they must be carried out.
+
+A journal entry stands before whatever it allows: once it is on disk, what follows may happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Json = str | int | float | bool | None | list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """``fields`` always has ``event`` (what happened) and ``at`` (seconds on the driver's clock)."""
+
+    fields: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    task: str  #: key
+    worker: str
+    attempt: int  #: counts the dispatches of this task from 1; never reused
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAttempt:
+    task: str
+    worker: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """End this worker for good; its WorkerLost is expected to follow."""
+
+    worker: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Nothing more will be dispatched; what runs may end. ``reason`` is one sentence for the user."""
+
+    reason: str
+
+
+Instruction = JournalEntry | Dispatch | CancelAttempt | Retire | GiveUp

@@ -1,0 +1,43 @@
+"""Which of two ready tasks goes first: the one with more work still behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ltx_ray.spec.task import Stage, Task
+
+
+def children_of(tasks: Mapping[str, Task]) -> dict[str, list[str]]:
+    """Keys of the tasks that have this one as a parent, each once, in plan order."""
+    children: dict[str, list[str]] = {key: [] for key in tasks}
+    for key, task in tasks.items():
+        for parent in dict.fromkeys(parent.key for parent in task.parents):
+            if parent in children:
+                children[parent].append(key)
+    return children
+
+
+def remaining_chain(
+    tasks: Mapping[str, Task], children: Mapping[str, list[str]], *, weights: Mapping[Stage, float]
+) -> dict[str, float]:
+    """Weight of the heaviest path from each task to an end of the plan, itself included; a stage not named weighs 1.
+
+    Raises:
+        ValueError: the tasks form a cycle, which keys made of parent keys cannot do.
+    """
+    chain: dict[str, float] = {}
+    num_open = {key: len(children[key]) for key in tasks}
+    ends = [key for key, count in num_open.items() if count == 0]
+    while ends:
+        key = ends.pop()
+        task = tasks[key]
+        chain[key] = weights.get(task.stage, 1.0) + max((chain[child] for child in children[key]), default=0.0)
+        for parent in dict.fromkeys(parent.key for parent in task.parents):
+            if parent in num_open:
+                num_open[parent] -= 1
+                if num_open[parent] == 0:
+                    ends.append(parent)
+    if len(chain) < len(tasks):
+        looping = next(key for key in tasks if key not in chain)
+        raise ValueError(f"task {tasks[looping].name} descends from itself")
+    return chain

@@ -1,0 +1,341 @@
+"""What happens next. Rule 1: what becomes of a task or a worker is decided here. Rule 2: no Ray, no clock, no disk.
+
+``handle`` takes one event and returns instructions in order; the same events always give the same instructions.
+An answer counts only for the attempt that is out now. Every other one is late and changes nothing: the store has
+committed what it made, so the attempt that is out finds it there.
+
+    worker joined     idle, gets a task
+    worker lost       its task is ready again; a death counts, node loss and drain do not
+    worker draining   gets no more tasks, is retired when idle
+    task done         its children may be ready
+    task failed       ready again for another worker, or failed and its descendants blocked
+    task cancelled    ready again
+    cancel            nothing more is dispatched; ``now``: what runs is cancelled too
+    tick              gives up when no worker came for too long
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Literal, assert_never
+
+from ltx_ray.engine import invariants
+from ltx_ray.engine.board import TaskBoard
+from ltx_ray.engine.fleet import Fleet, Worker
+from ltx_ray.engine.instructions import CancelAttempt, Dispatch, GiveUp, Instruction, JournalEntry, Json, Retire
+from ltx_ray.engine.matching import next_match
+from ltx_ray.engine.retry import Limits, why_final, why_quarantine
+from ltx_ray.engine.story import Change, FailedAttempt, Progress, RunningTask, Status
+from ltx_ray.spec.events import (
+    CancelRequested,
+    Event,
+    TaskCancelled,
+    TaskDone,
+    TaskFailed,
+    Tick,
+    WorkerDraining,
+    WorkerJoined,
+    WorkerLost,
+)
+from ltx_ray.spec.task import STAGES, Stage, Task
+
+
+class RunState:
+    """All that is known of a run. Never change it except by ``handle``."""
+
+    def __init__(
+        self,
+        tasks: Iterable[Task],
+        *,
+        done: Collection[str] = (),
+        weights: Mapping[Stage, float] | None = None,
+        limits: Limits | None = None,
+        at: float = 0.0,
+    ) -> None:
+        """A run of ``tasks``, in plan order; a parent not among them is present, a task in ``done`` is done already.
+
+        ``weights``: how long one task of a stage takes, in any unit; only the longest remaining chain depends on it.
+        Raises:
+            ValueError: two tasks share a key, or a task descends from itself.
+        """
+        self.board = TaskBoard(tasks, weights=weights or {})
+        self.fleet = Fleet()
+        self.limits = limits or Limits()
+        #: Why the run gave up; None = it did not.
+        self.gave_up: str | None = None
+        #: By worker: the tasks that it failed and no other worker did.
+        self.strikes: dict[str, set[str]] = {}
+        self._phase: Literal["open", "draining", "given_up"] = "open"
+        #: Since when work is left, nothing runs and no worker here can do any of it.
+        self._starved_since: float | None = None
+        self._out: list[Instruction] = []
+        self.board.begin(done, at)
+
+    def handle(self, event: Event) -> list[Instruction]:
+        """Apply one event and return what to do, in order."""
+        self._out = []
+        match event:
+            case TaskDone() | TaskFailed() | TaskCancelled():
+                self._on_answer(event)
+            case WorkerJoined():
+                self._on_joined(event)
+            case WorkerLost():
+                self._on_lost(event)
+            case WorkerDraining():
+                self._on_draining(event)
+            case CancelRequested():
+                self._on_cancel(event)
+            case Tick():
+                self._on_tick(event.at)
+            case _:
+                assert_never(event)
+        self._assign(event.at)
+        self._doubt(event.at)
+        if self.finished or self.board.running:
+            self._starved_since = None
+        elif self._starved_since is None:
+            self._starved_since = event.at
+        return self._out
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """By key, in plan order."""
+        return self.board.tasks
+
+    @property
+    def progress(self) -> Mapping[str, Progress]:
+        """By key, in plan order."""
+        return self.board.progress
+
+    @property
+    def finished(self) -> bool:
+        """Nothing runs, and nothing more will be dispatched."""
+        if self.board.running:
+            return False
+        totals = self.board.totals
+        return self._phase != "open" or not (totals["waiting"] or totals["ready"])
+
+    @property
+    def starved(self) -> bool:
+        """Work is left, nothing runs, and no worker here can do any of it."""
+        return self._starved_since is not None
+
+    @property
+    def stuck(self) -> str | None:
+        """The sentence for the impossible: work is left, a worker could do it, nothing runs. None = all is well."""
+        if self.finished or self.board.running:
+            return None
+        heads = [(stage, head) for stage in STAGES if (head := self.board.ready.best(stage))]
+        able = [head.task for stage, head in heads if self.fleet.num_idle[stage]]
+        if heads and not able:
+            return None
+        key = able[0] if able else self.board.unstarted()[0]
+        told = "; ".join(str(change) for change in self.story(key)) or "nothing happened to it"
+        return f"stuck, this is a bug: {self.tasks[key].name}: {told}"
+
+    def counts(self) -> dict[Stage, dict[Status, int]]:
+        """Tasks per stage and status; costs the same for any number of tasks."""
+        return {stage: dict(counts) for stage, counts in self.board.counts.items()}
+
+    def total(self, status: Status) -> int:
+        """Tasks with this status over all stages."""
+        return self.board.totals[status]
+
+    def story(self, key: str) -> list[Change]:
+        """Changes of state of a task, oldest first; the middle of a very long story is left out."""
+        return list(self.progress[key].changes)
+
+    def running_tasks(self) -> list[RunningTask]:
+        """What runs now, longest running first."""
+        return [RunningTask.of(key, self.progress[key]) for key in self.board.running]
+
+    def check(self) -> None:
+        """Assert every invariant; looks at every task and worker."""
+        invariants.check(self)
+
+    # What each event means.
+
+    def _on_answer(self, event: TaskDone | TaskFailed | TaskCancelled) -> None:
+        key, name, at = event.task, event.worker, event.at
+        progress = self.progress.get(key)
+        if progress is None or (progress.worker, progress.attempts) != (name, event.attempt):
+            return
+        self._free(key)
+        match event:
+            case TaskDone(done=done):
+                progress.done = done
+                self._journal(
+                    "done", at, task=key, worker=name, attempt=event.attempt, digest=done.digest,
+                    num_bytes=done.num_bytes, run_s=done.run_s, total_s=done.total_s, peak_bytes=done.peak_bytes,
+                )  # fmt: skip
+                self.board.enter(key, "done", at, f"attempt {event.attempt} on {name}")
+                self.board.release_children(key, at)
+            case TaskFailed(failure=failure):
+                self._strike(name, key, counts=failure.retryable)
+                progress.failures += (FailedAttempt(name, event.attempt, failure),)
+                self._journal(
+                    "failure", at, task=key, worker=name, attempt=event.attempt,
+                    kind=failure.kind, message=failure.message, traceback=failure.traceback,
+                )  # fmt: skip
+                self._retry(key, at, f"attempt {event.attempt} on {name} failed: {failure.kind}: {failure.message}")
+            case TaskCancelled():
+                self._journal("cancelled", at, task=key, worker=name, attempt=event.attempt)
+                self._give_back(key, at, f"attempt {event.attempt} on {name} was cancelled")
+        self._dismiss(name, at)
+
+    def _on_joined(self, event: WorkerJoined) -> None:
+        if event.worker in self.fleet.workers:
+            # A new process under an old name: the old one is gone and nobody knows why, so its task is not to blame.
+            self._on_lost(WorkerLost(event.at, event.worker, "node"))
+        self._journal("worker_joined", event.at, worker=event.worker, stages=sorted(event.stages), node=event.node)
+        self.fleet.join(Worker(event.worker, event.stages, event.node, event.at))
+
+    def _on_lost(self, event: WorkerLost) -> None:
+        name, at = event.worker, event.at
+        worker = self.fleet.workers.get(name)
+        if worker is None:
+            return
+        key = worker.task
+        if key is not None:
+            self._free(key)
+        self.fleet.lose(name)
+        self._journal("worker_lost", at, worker=name, cause=event.cause, task=key)
+        if key is None:
+            return
+        progress = self.progress[key]
+        cause = f"attempt {progress.attempts} lost with {name}: {event.cause}"
+        if event.cause == "death":
+            progress.deaths += (name,)
+            self._journal("death", at, task=key, worker=name, attempt=progress.attempts)
+            self._retry(key, at, cause)
+        else:
+            self._give_back(key, at, cause)
+
+    def _on_draining(self, event: WorkerDraining) -> None:
+        worker = self.fleet.workers.get(event.worker)
+        if worker is None or not worker.is_open:
+            return
+        self.fleet.close(worker.name)
+        self._journal("worker_draining", event.at, worker=worker.name)
+        if worker.task is None:
+            self._dismiss(worker.name, event.at)
+
+    def _on_cancel(self, event: CancelRequested) -> None:
+        if self._phase == "open":
+            self._phase = "draining"
+        self._journal("cancel", event.at, now=event.now)
+        if event.now:
+            self._out += [CancelAttempt(row.task, row.worker, row.attempt) for row in self.running_tasks()]
+
+    def _on_tick(self, at: float) -> None:
+        limit_s = self.limits.no_worker_timeout_s
+        if self._starved_since is None or limit_s is None or at - self._starved_since < limit_s:
+            return
+        wanted = ", ".join(stage for stage in STAGES if self.board.ready.best(stage))
+        self._give_up(at, f"no worker able to {wanted} for {limit_s:g} s; start one, then render again to go on")
+
+    # What is decided.
+
+    def _assign(self, at: float) -> None:
+        """Dispatch while a ready task and an idle worker match."""
+        while self._phase == "open":
+            match = next_match(self.board.ready, self.fleet, avoid=self._avoided, doubted=self._is_doubted)
+            if match is None:
+                return
+            key, name = match
+            self.fleet.occupy(name, key, self.tasks[key].stage)
+            attempt = self.board.start(key, name, at)
+            self._journal("dispatch", at, task=key, worker=name, attempt=attempt)
+            self._out.append(Dispatch(key, name, attempt))
+
+    def _free(self, key: str) -> None:
+        """Part a running task from its worker; the caller decides what becomes of both."""
+        progress = self.progress[key]
+        assert progress.worker is not None
+        self.fleet.release(progress.worker)
+        progress.worker = None
+        del self.board.running[key]
+
+    def _retry(self, key: str, at: float, cause: str) -> None:
+        """An attempt failed or died: another one, or the task failed for good."""
+        reason = why_final(self.progress[key], self.limits, num_untried=self._num_untried(key))
+        if reason is None:
+            self._give_back(key, at, cause)
+            return
+        self._journal("failed", at, task=key, reason=reason, attempts=self.progress[key].attempts)
+        self.board.enter(key, "failed", at, reason)
+        if below := self.board.waiting_descendants(key):
+            self._journal("blocked", at, by=key, tasks=below)
+            for child in below:
+                self.board.enter(child, "blocked", at, f"needs {self.tasks[key].name}, which failed")
+
+    def _give_back(self, key: str, at: float, cause: str) -> None:
+        """An attempt ended and another one is due."""
+        if self.gave_up is None:
+            self.board.make_ready(key, at, cause)
+        else:
+            self.board.enter(key, "blocked", at, self.gave_up)
+
+    def _strike(self, name: str, key: str, *, counts: bool) -> None:
+        """Hold a failure against the worker, unless another one failed the same task: then the task is to blame."""
+        others = {failed.worker for failed in self.progress[key].failures} - {name}
+        for other in others:
+            self.strikes.get(other, set()).discard(key)
+        if counts and not others:
+            self.strikes.setdefault(name, set()).add(key)
+
+    def _dismiss(self, name: str, at: float) -> None:
+        """Retire an idle worker that drained, or that fails too many tasks."""
+        worker = self.fleet.workers[name]
+        if not worker.is_open:
+            self._out.append(Retire(name, "drained"))
+            return
+        needed = any(self.fleet.num_open[stage] == 1 and self.board.has_work(stage) for stage in worker.stages)
+        why = why_quarantine(self.strikes.get(name, ()), self.limits, is_needed=needed)
+        if why is not None:
+            del self.strikes[name]
+            self.fleet.close(name)
+            self._journal("quarantine", at, worker=name, why=why)
+            self._out.append(Retire(name, why))
+
+    def _num_untried(self, key: str) -> int:
+        """Open workers able to do a task that neither failed it nor died under it."""
+        stage = self.tasks[key].stage
+        return self.fleet.num_open[stage] - sum(self.fleet.can(name, stage) for name in self.progress[key].tried)
+
+    def _avoided(self, key: str) -> Collection[str]:
+        """Workers that may not have a task while others may."""
+        progress = self.progress[key]
+        if not (progress.failures or progress.deaths) or not self._num_untried(key):
+            return ()
+        return progress.tried
+
+    def _is_doubted(self, stage: Stage) -> bool:
+        counts = self.board.counts[stage]
+        return counts["failed"] >= self.limits.stage_failures and not counts["done"]
+
+    def _doubt(self, at: float) -> None:
+        """Give up when all that a doubted stage has begun failed for good."""
+        for stage in STAGES:
+            if self._phase != "open" or not self._is_doubted(stage):
+                continue
+            counts = self.board.counts[stage]
+            if not counts["running"] and not self.board.ready.has_again(stage) and self.board.has_work(stage):
+                reason = next(p.cause for k, p in self.progress.items() if self._has_failed(k, stage))
+                self._give_up(at, f"all {counts['failed']} {stage} tasks tried so far failed; the first: {reason}")
+
+    def _has_failed(self, key: str, stage: Stage) -> bool:
+        return self.tasks[key].stage == stage and self.progress[key].status == "failed"
+
+    def _give_up(self, at: float, reason: str) -> None:
+        """Dispatch nothing more and block all that is left; what runs may end."""
+        self._phase, self.gave_up = "given_up", reason
+        left = self.board.unstarted()
+        self.board.ready.clear()
+        self._journal("give_up", at, reason=reason, num_blocked=len(left))
+        for key in left:
+            self.board.enter(key, "blocked", at, reason)
+        self._out.append(GiveUp(reason))
+
+    def _journal(self, event: str, at: float, **fields: Json) -> None:
+        self._out.append(JournalEntry({"event": event, "at": at, **fields}))
