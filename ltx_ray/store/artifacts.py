@@ -58,8 +58,9 @@ class ArtifactStore:
         if len(wanted) > _MANY:
             wanted &= self.shelf.names(KEYS)
         heads = [head for name, data in self.shelf.read_many(wanted) if (head := self._head(name, data))]
-        sizes = self.shelf.sizes({object_name(head.digest) for head in heads})
-        return {head.key for head in heads if sizes.get(object_name(head.digest)) == head.num_bytes}
+        objects = [object_name(head.digest) for head in heads]
+        sizes = self.shelf.sizes(objects)
+        return {head.key for head, name in zip(heads, objects, strict=True) if sizes.get(name) == head.num_bytes}
 
     def read(self, key: str) -> bytes:
         bound = self._bound(key)

@@ -21,6 +21,10 @@ _PERMANENT = {
     errno.EACCES: ("permission denied", _GRANT),
     errno.EPERM: ("operation not permitted", _GRANT),
     errno.EROFS: ("the file system is read-only", _GRANT),
+    errno.ENOENT: (
+        "a directory on this path does not exist",
+        "was it moved or unmounted? name another with --store or --run",
+    ),
     errno.ENOTDIR: ("a part of this path is a file, not a directory", "name another place with --store or --run"),
     errno.EISDIR: ("this is a directory where a file belongs", "move it away"),
     errno.ENAMETOOLONG: ("the name is too long", "name a shorter path with --store or --run"),

@@ -86,6 +86,7 @@ class Journal:
 
     def append(self, *records: Mapping[str, object]) -> None:
         """Append records, durable when this returns; several cost one fsync. After an error none of them is there."""
+        assert self._fd >= 0, "the journal is closed"
         lines = b"".join(_line(self._num_records + idx, record) for idx, record in enumerate(records))
         try:
             durable.write_all(self._fd, lines)

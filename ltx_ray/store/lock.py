@@ -18,7 +18,7 @@ from typing import Any, Self
 from ltx_ray.errors import RunLocked
 from ltx_ray.store import durable
 from ltx_ray.store.faults import storage_errors
-from ltx_ray.store.owner import Life, Owner, life, this_process
+from ltx_ray.store.owner import Life, Owner, is_abandoned, life, temp_prefix, this_process
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,10 @@ class RunLock:
         mine = _to_json(this_process())
         with storage_errors(self.path):
             while not durable.create_exclusive(self.path, mine, temp=self._temp()):
-                # False also when it was released or taken over meanwhile: then the next try decides.
-                if not durable.remove_if(self.path, _is_dead):
-                    self._refuse_if_held()
+                self._refuse_if_held()
+                # Released or taken over since: then nothing is removed and the next try decides.
+                durable.remove_if(self.path, _is_dead)
+            self._drop_temps()
         self._mine = mine
 
     def release(self) -> None:
@@ -77,7 +78,12 @@ class RunLock:
             raise _locked(self.path, holder)
 
     def _temp(self) -> Path:
-        return self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}")
+        return self.path.with_name(f".{self.path.name}.{temp_prefix()}{secrets.token_hex(8)}")
+
+    def _drop_temps(self) -> None:
+        for temp in self.path.parent.glob(f".{self.path.name}.*"):
+            if is_abandoned(temp.name.removeprefix(f".{self.path.name}.")):
+                temp.unlink(missing_ok=True)
 
 
 def read_lock(path: Path) -> Holder | None:

@@ -71,7 +71,7 @@ def is_abandoned(temp_name: str) -> bool | None:
 
 
 def _place() -> str:
-    """Where pids mean the same as here: the host's name, and a hash of what else tells machines and containers apart."""
+    """Where a pid means the same as here: the host's name, and a hash of what else tells machines and containers."""
     host, machine, _ = _machine()
     return f"{host}-{sha256(f'{machine} {_pid_namespace()}'.encode()).hexdigest()[:8]}"
 

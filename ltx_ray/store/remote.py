@@ -1,7 +1,7 @@
 """A shelf in a bucket or any other fsspec file system.
 
 A put is whole by the nature of object stores. Exclusive creation is the store's own where it has one (S3, GCS);
-elsewhere fsspec checks and then puts, so two writers within milliseconds may both believe they won: the later one stays.
+elsewhere fsspec checks and then puts, so of two writers within milliseconds both may believe they won: the later stays.
 """
 
 from __future__ import annotations
