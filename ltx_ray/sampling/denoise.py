@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from ltx_ray.errors import PlanError
+from ltx_ray.sampling.conditioning import without_guides
+from ltx_ray.sampling.guidance import Questions, guide
 from ltx_ray.sampling.noise import step_noise
-from ltx_ray.sampling.pinning import Pinning
+from ltx_ray.sampling.pinning import Pinning, Pins
 from ltx_ray.sampling.samplers import SAMPLERS, Past, Sampler, Step
 from ltx_ray.sampling.state import LatentState, Tokens
 from ltx_ray.spec.protocols import Control, Denoiser
-from ltx_ray.spec.recipe import SamplingRecipe
+from ltx_ray.spec.recipe import Guidance, SamplingRecipe
 
 
 def denoise(
@@ -30,40 +32,45 @@ def denoise(
     sampling: SamplingRecipe,
     text: Mapping[str, Tensor],
     control: Control,
+    guidance: Guidance | None = None,
+    negative_text: Mapping[str, Tensor] | None = None,
     noise_seed: int | None = None,
 ) -> tuple[LatentState, LatentState]:
     """The states at the last sigma of ``sampling``, from states at its first (see ``noise.noised``).
 
+    Tokens that conditioning appended are gone from the result.
+
     Args:
+        guidance: None is neutral: one pass of ``denoiser`` an evaluation, which then needs nothing but ``velocity``.
+        negative_text: what the encoder made of the negative prompt; needed where a cfg is not 1.0.
         noise_seed: of the noise that a stochastic sampler injects; the others need none.
 
     Raises:
-        PlanError: the recipe names a sampler that does not exist.
+        PlanError: the recipe names a sampler that does not exist, or guidance lacks its negative prompt or blocks.
+        ModelError: guidance asks for a pass that the model does not have.
         Cancelled: ``control`` was asked to stop; it is asked before every step.
     """
     sampler = _sampler(sampling.sampler)
-    on_video, on_audio = Pinning.of(video), Pinning.of(audio)
+    guidance = guidance or Guidance()
+    questions = Questions(denoiser, guidance, text=text, negative_text=negative_text)
+    pins = Pins(Pinning.of(video), Pinning.of(audio))
     sigmas = [_float32(sigma) for sigma in sampling.sigmas]
     levels = Tokens(video.denoise_mask, audio.denoise_mask)
     noise = _noise(noise_seed, Tokens(video.latent, audio.latent), sampling.sampler)
 
-    def pin(x: Tokens) -> Tokens:
-        return Tokens(on_video.pin(x.video), on_audio.pin(x.audio))
-
     def predict(x: Tokens, sigma: float) -> Tokens:
-        x = pin(x)
-        at = Tokens(*denoiser.velocity(video.with_latent(x.video), audio.with_latent(x.audio), sigma, text))
-        video_x0, audio_x0 = on_video.x0(x.video, at.video, sigma), on_audio.x0(x.audio, at.audio, sigma)
-        return Tokens(on_video.blend(video_x0), on_audio.blend(audio_x0))
+        x = pins.pin(x)
+        answers = questions.ask(video.with_latent(x.video), audio.with_latent(x.audio), sigma)
+        return pins.blend(guide(answers.map(lambda velocity: pins.x0(x, velocity, sigma)), guidance))
 
-    x, past = pin(Tokens(video.latent, audio.latent)), None
+    x, past = pins.pin(Tokens(video.latent, audio.latent)), None
     with torch.no_grad():
         for step_idx, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
             control.step(step_idx, len(sigmas) - 1)
             x0 = predict(x, sigma)
-            x = pin(sampler(x, x0, Step(sigma, sigma_next, past, levels, predict, noise)))
+            x = pins.pin(sampler(x, x0, Step(sigma, sigma_next, past, levels, predict, noise)))
             past = Past(sigma, x0)
-    return video.with_latent(x.video), audio.with_latent(x.audio)
+    return without_guides(video.with_latent(x.video)), without_guides(audio.with_latent(x.audio))
 
 
 def _sampler(name: str) -> Sampler:

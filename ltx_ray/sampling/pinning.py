@@ -6,11 +6,12 @@ Never by multiplying with the mask alone: 0 * NaN is NaN, and a sampler that mix
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ltx_ray.sampling.state import LatentState
+from ltx_ray.sampling.state import LatentState, Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +43,19 @@ class Pinning:
         if not self.any_held:
             return x0
         return torch.where(self.is_pinned, self.clean, x0 * self.mask + self.clean * (1.0 - self.mask))
+
+
+class Pins(NamedTuple):
+    """The same for both modalities."""
+
+    video: Pinning
+    audio: Pinning
+
+    def pin(self, x: Tokens) -> Tokens:
+        return Tokens(self.video.pin(x.video), self.audio.pin(x.audio))
+
+    def x0(self, x: Tokens, velocity: Tokens, sigma: float) -> Tokens:
+        return Tokens(self.video.x0(x.video, velocity.video, sigma), self.audio.x0(x.audio, velocity.audio, sigma))
+
+    def blend(self, x0: Tokens) -> Tokens:
+        return Tokens(self.video.blend(x0.video), self.audio.blend(x0.audio))

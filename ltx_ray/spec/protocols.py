@@ -7,7 +7,7 @@ L audio cells. Nothing here is imported at run time beyond the standard library.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ltx_ray.spec.events import Event
 from ltx_ray.spec.model import ModelFacts
@@ -40,6 +40,23 @@ class TextEncoder(Protocol):
 class Denoiser(Protocol):
     def velocity(self, video: LatentState, audio: LatentState, sigma: float, text: Text) -> tuple[Tensor, Tensor]:
         """Velocities (x - x0) / sigma of video and audio tokens [B, T, C], float32, at noise level ``sigma``."""
+
+
+@runtime_checkable
+class ImpairableDenoiser(Denoiser, Protocol):
+    """A denoiser that guidance can also run impaired. A negative prompt comes as a batch of 2: negative, then plain."""
+
+    def impaired_velocity(
+        self,
+        video: LatentState,
+        audio: LatentState,
+        sigma: float,
+        text: Text,
+        *,
+        skip_self_attention: tuple[int, ...] = (),
+        isolate: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """``velocity`` with self-attention left out in some blocks, or without attention between picture and sound."""
 
 
 class Upscaler(Protocol):

@@ -25,6 +25,37 @@ class SamplingRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GuidanceScales:
+    """How far one modality is pushed away from what an impaired model says. The defaults are neutral and free."""
+
+    cfg: float = 1.0  #: away from the negative prompt
+    stg: float = 0.0  #: away from the model without self-attention in ``Guidance.stg_blocks``
+    modality: float = 1.0  #: away from the model whose picture and sound do not see each other
+    rescale: float = 0.0  #: 0 to 1: how far the spread of the result is brought back to that of the unguided one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guidance:
+    """Guidance of a descent, apart for picture and sound; each kind that either of them uses costs one more pass."""
+
+    video: GuidanceScales = GuidanceScales()
+    audio: GuidanceScales = GuidanceScales()
+    stg_blocks: tuple[int, ...] = ()
+
+    @property
+    def uses_negative(self) -> bool:
+        return self.video.cfg != 1.0 or self.audio.cfg != 1.0
+
+    @property
+    def uses_perturbed(self) -> bool:
+        return self.video.stg != 0.0 or self.audio.stg != 0.0
+
+    @property
+    def uses_isolated(self) -> bool:
+        return self.video.modality != 1.0 or self.audio.modality != 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentRecipe:
     """One descent over one segment of video and audio latents."""
 
