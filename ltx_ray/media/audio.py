@@ -54,12 +54,12 @@ def write_wav(blocks: Iterable[np.ndarray], path: Path, *, sample_rate_hz: int) 
         for block in blocks:
             assert block.ndim == 2 and num_channels in (0, block.shape[0]), block.shape
             num_channels = block.shape[0]
+            longest = _MAX_BYTES // (num_channels * _SAMPLE_BYTES)
+            if num_samples + block.shape[1] > longest:
+                raise MediaError(f"{path}: sound is longer than a WAV file holds; the longest is {longest} samples")
             if not np.isfinite(block).all():
                 raise MediaError(f"{path}: a sample at or after {num_samples} is not a finite number")
             num_samples += block.shape[1]
-            if num_samples * num_channels * _SAMPLE_BYTES > _MAX_BYTES:
-                longest = _MAX_BYTES // (num_channels * _SAMPLE_BYTES)
-                raise MediaError(f"{path}: sound is longer than a WAV file holds; the longest is {longest} samples")
             file.write(np.ascontiguousarray(block.T, "<f4").tobytes())
         if num_channels == 0:
             raise MediaError(f"{path}: there is no sound to write; give at least one block")
@@ -84,7 +84,7 @@ def open_wav(path: Path) -> Sound:
         raise MediaError(f"{path}: {len(header)} bytes are too few for a WAV file")
     fields = _HEADER.unpack(header)
     num_channels, sample_rate_hz, num_samples = fields[6], fields[7], fields[14]
-    if header != _header(num_channels, num_samples, sample_rate_hz):
+    if not _is_ours(header, num_channels, num_samples, sample_rate_hz):
         raise MediaError(f"{path}: is not a float32 WAV file as written by ltx-ray")
     if num_bytes != num_samples * num_channels * _SAMPLE_BYTES:
         raise MediaError(f"{path}: holds {num_bytes} bytes of sound where its header says {fields[16]}")
@@ -95,6 +95,14 @@ def read_wav(path: Path) -> np.ndarray:
     """All samples of a sound written by ``write_wav``, float32 [channels, samples]."""
     sound = open_wav(path)
     return np.concatenate([np.zeros((sound.num_channels, 0), np.float32), *sound.blocks(2**20)], axis=1)
+
+
+def _is_ours(header: bytes, num_channels: int, num_samples: int, sample_rate_hz: int) -> bool:
+    try:
+        return num_channels > 0 and header == _header(num_channels, num_samples, sample_rate_hz)
+    except struct.error:
+        # The three numbers are so large that no header of ours could hold what follows from them.
+        return False
 
 
 def _header(num_channels: int, num_samples: int, sample_rate_hz: int) -> bytes:

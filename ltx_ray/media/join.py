@@ -153,6 +153,7 @@ def _add_picture(target: OutputContainer, template: VideoStream, frame_rate: Fra
     # opaque: take the codec's parameters as they are, even where no encoder of that name exists.
     stream = target.add_stream_from_template(template, opaque=True)
     stream.time_base = 1 / frame_rate
+    stream.codec_context.framerate = frame_rate
     if template.codec_context.codec_tag == "hvc1":
         # Apple's players refuse the muxer's own choice, hev1.
         stream.codec_context.codec_tag = "hvc1"

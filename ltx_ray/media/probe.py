@@ -51,7 +51,7 @@ class VideoDescription:
     codec_tag: str  #: the container's four characters; "" where it has none
     width_px: int
     height_px: int
-    frame_rate: Fraction | None  #: None = one picture, or none of the file's numbers make a rate
+    frame_rate: Fraction | None  #: None = one picture, and the container gives no rate
     num_frames: int
     #: Picture k is shown at k / frame_rate: exactly, or to the millisecond where the container counts those.
     is_constant: bool
@@ -113,7 +113,7 @@ def _describe_video(container: InputContainer, stream: VideoStream) -> VideoDesc
         if packet.size and packet.pts is not None:
             found.append(packet.pts)
     times, time_base = sorted(found), exact(stream.time_base) or Fraction(1, 1000)
-    frame_rate = _frame_rate(times, time_base, exact(stream.average_rate))
+    frame_rate = _frame_rate(stream, times, time_base)
     context = stream.codec_context
     return VideoDescription(
         codec=context.codec.canonical_name,
@@ -133,23 +133,31 @@ def _describe_video(container: InputContainer, stream: VideoStream) -> VideoDesc
     )
 
 
-def _frame_rate(times: list[int], time_base: Fraction, average: Fraction | None) -> Fraction | None:
-    """The rate under which every time is right; otherwise the container's average."""
-    if average is None or len(times) < 2:
-        return average
-    usual = [Fraction(round(average)), Fraction(round(average * 1001 / 1000) * 1000, 1001)]
-    for rate in (average, *usual):
-        if rate > 0 and _explains(rate, times, time_base):
-            return rate
-    return average
+def _frame_rate(stream: VideoStream, times: list[int], time_base: Fraction) -> Fraction | None:
+    """The rate under which every time is right; otherwise the average, as the container gives or FFmpeg counts it."""
+    said = exact(stream.average_rate) or (exact(stream.guessed_rate) if len(times) > 1 else None)
+    if said is None:
+        return None
+    usual = [Fraction(round(said * Fraction(1001, 1000)) * 1000, 1001), Fraction(round(said))]
+    # Matroska keeps 60000/1001 as a frame's nanoseconds, which FFmpeg reads back as 19001/317.
+    meant = [rate for rate in usual if abs(rate - said) < said / 100_000]
+    rates = [rate for rate in (*meant, said, *usual) if rate > 0]
+    exactly = (rate for rate in rates if _error_ticks(rate, times, time_base) == 0)
+    nearly = (rate for rate in rates if _explains(rate, times, time_base))
+    return next(exactly, None) or next(nearly, None) or said
 
 
 def _explains(rate: Fraction, times: list[int], time_base: Fraction) -> bool:
     """Whether picture k is at k / rate, or as near as ``time_base`` can say where it cannot say the rate."""
-    ticks = 1 / (rate * time_base)
-    if ticks.denominator == 1:
-        return all(time == k * ticks.numerator for k, time in enumerate(times))
-    return all(abs(time - k * ticks) < 1 for k, time in enumerate(times))
+    can_be_exact = (1 / (rate * time_base)).denominator == 1
+    error = _error_ticks(rate, times, time_base)
+    return error == 0 if can_be_exact else error < 1
+
+
+def _error_ticks(rate: Fraction, times: list[int], time_base: Fraction) -> Fraction:
+    """How far, in units of ``time_base``, the worst of ``times`` is from k / rate."""
+    num, den = (1 / (rate * time_base)).as_integer_ratio()
+    return Fraction(max((abs(time * den - k * num) for k, time in enumerate(times)), default=0), den)
 
 
 def _tag(names: Mapping[int, str], value: int, unsaid: frozenset[int] | set[int] = frozenset(_UNSAID)) -> str | None:
@@ -200,7 +208,8 @@ def _moov_is_first(path: Path) -> bool:
                 length = struct.unpack(">Q", file.read(8))[0]
             length = length or size - offset
             if length < 8 or offset + length > size:
-                raise MediaError(f"{path}: is cut off at {size} bytes; its part {kind!r} ends at {offset + length}")
+                part = kind.decode("latin-1")
+                raise MediaError(f"{path}: is cut off at {size} bytes; its part {part!r} ends at {offset + length}")
             order.append(kind)
             offset += length
     return b"moov" in order and (b"mdat" not in order or order.index(b"moov") < order.index(b"mdat"))

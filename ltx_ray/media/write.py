@@ -67,20 +67,19 @@ def encode_chunk(frames: Iterable[np.ndarray], path: Path, *, settings: EncodeSe
         MediaError: settings that cannot be encoded, a crop or size that does not fit yuv420p, no frame at all.
     """
     check_settings(settings)
-    pictures = _pictures(frames, settings.crop_px)
-    first = next(pictures, None)
-    if first is None:
-        raise MediaError(f"{path}: there is no frame to encode; a chunk holds at least 1")
-    encoder = _ENCODERS[settings.codec]
+    encoder, converter = _ENCODERS[settings.codec], VideoReformatter()
+    stream: VideoStream | None = None
+    count = 0
     with create_media(path, encoder.container) as chunk:
-        stream = _add_stream(chunk, encoder, settings, frame_rate, first.shape)
-        converter = VideoReformatter()
-        count = 0
-        for picture in _chain(first, pictures):
+        for picture in _pictures(frames, settings.crop_px):
+            if stream is None:
+                stream = _add_stream(chunk, encoder, settings, frame_rate, picture.shape)
             frame = to_yuv(converter, picture)
             frame.pts, frame.time_base = count, 1 / frame_rate
             chunk.mux(stream.encode(frame))
             count += 1
+        if stream is None:
+            raise MediaError(f"{path}: there is no frame to encode; a chunk holds at least 1")
         chunk.mux(stream.encode(None))
     return count
 
@@ -186,8 +185,3 @@ def _options(settings: EncodeSettings) -> dict[str, str]:
             return {"preset": settings.preset, "crf": str(settings.crf), "x265-params": params}
         case _:
             return {"level": "3", "slices": "4", "slicecrc": "1"}
-
-
-def _chain(first: np.ndarray, rest: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    yield first
-    yield from rest
