@@ -1,0 +1,23 @@
+"""Values that arrive as bare text: a cell of a table, or the right side of ``key=value``."""
+
+from __future__ import annotations
+
+from ltx_ray.manifest.keys import SCENE_KEY
+from ltx_ray.manifest.safe_yaml import parse_yaml, scalar
+
+#: Keys that hold text: what is written is what is meant, so ``id=007`` and a prompt with colons need no quotes.
+TEXT_KEYS = frozenset({"id", "prompt", "model", "preset", "output.path"})
+
+
+def value_of(key: str, text: str, *, name: str) -> object:
+    """What ``text`` means for ``key``: itself, a YAML scalar, or a YAML list or mapping in brackets.
+
+    Raises:
+        ManifestError: brackets that are not YAML.
+    """
+    scene_key = SCENE_KEY.fullmatch(key)
+    if (scene_key[2] if scene_key else key) in TEXT_KEYS:
+        return text
+    if text.lstrip().startswith(("[", "{")):
+        return parse_yaml(text, name=name)
+    return scalar(text.strip())

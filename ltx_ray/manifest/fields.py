@@ -1,0 +1,169 @@
+"""Rules of single values: each function takes what was written and returns what it means, or raises ``Wrong``.
+
+They know nothing of other fields, of models or of where the value stands; the text of ``Wrong`` is half of a sentence
+whose other half is the place.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ltx_ray.manifest.problems import nearest, shown
+
+Rule = Callable[[object], Any]
+
+MAX_ID_CHARS = 120
+MAX_PROMPT_CHARS = 10_000
+MAX_STEPS = 1000
+
+_CROP = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
+
+
+class Wrong(ValueError):
+    """A value that breaks its rule."""
+
+
+def whole(least: int, most: int, what: str = "a whole number") -> Rule:
+    """A rule for integers in [least, most]."""
+
+    def rule(value: object) -> int:
+        if type(value) is int:
+            if least <= value <= most:
+                return value
+            raise Wrong(f"{shown(value)} is not {what} between {least} and {most}")
+        if type(value) is float and math.isfinite(value) and value == int(value):
+            raise Wrong(f"{value} is not {what}; write {int(value)}")
+        if type(value) is float and math.isfinite(value):
+            raise Wrong(f"{value} is not {what}; nearest are {math.floor(value)} and {math.ceil(value)}")
+        check_number(value, what)
+        raise Wrong(f"{shown(value)} is not {what}")
+
+    return rule
+
+
+def check_number(value: object, what: str) -> None:
+    """Raise Wrong unless ``value`` is a finite int or float (a bool is neither)."""
+    if type(value) is int:
+        return
+    if type(value) is float:
+        if math.isfinite(value):
+            return
+        raise Wrong(f"{value} is not {what}")
+    if isinstance(value, str) and _is_numeral(value):
+        raise Wrong(f"{shown(value)} is text, not {what}; write it without quotes")
+    raise Wrong(f"{shown(value)} is not {what}{_leave_out(value)}")
+
+
+def one_of(what: str, choices: Sequence[str]) -> Rule:
+    """A rule for one word of a closed set."""
+
+    def rule(value: object) -> str:
+        if isinstance(value, str) and value in choices:
+            return value
+        if not isinstance(value, str):
+            raise Wrong(f"{shown(value)} is not {what}; it can be {', '.join(choices)}")
+        raise Wrong(f"{shown(value)} is not {what}; {nearest(value, choices)}")
+
+    return rule
+
+
+def text(what: str) -> Rule:
+    """A rule for a word whose meaning is checked later, when everything is known."""
+
+    def rule(value: object) -> str:
+        if isinstance(value, str) and value:
+            check_unicode(value)
+            return value
+        raise Wrong(f"{shown(value)} is not {what}{_leave_out(value)}")
+
+    return rule
+
+
+def true_or_false(value: object) -> bool:
+    if type(value) is bool:
+        return value
+    raise Wrong(f"{shown(value)} is not true or false")
+
+
+def or_null(rule: Rule) -> Rule:
+    """A rule that also takes null, which means the default."""
+    return lambda value: None if value is None else rule(value)
+
+
+def prompt(value: object) -> str:
+    """Any text with something to read in it, kept exactly as written."""
+    if not isinstance(value, str):
+        raise Wrong(f"{shown(value)} is not text; write the prompt in quotes")
+    if not value.strip():
+        raise Wrong("is empty; say what to show")
+    if len(value) > MAX_PROMPT_CHARS:
+        raise Wrong(f"has {len(value)} characters; at most {MAX_PROMPT_CHARS} are read")
+    check_unicode(value)
+    return value
+
+
+def video_id(value: object) -> str:
+    """A name that can be part of a file name: 1 to 120 characters, no slash, no leading dot."""
+    if not isinstance(value, str):
+        raise Wrong(f"{shown(value)} is not text; write it in quotes")
+    if not 1 <= len(value) <= MAX_ID_CHARS:
+        raise Wrong(f"has {len(value)} characters; an id has 1 to {MAX_ID_CHARS}")
+    if not value.isprintable():
+        raise Wrong(f"{shown(value)} has a character that cannot be printed; use letters, digits, - and _")
+    if "/" in value or "\\" in value:
+        raise Wrong(f"{shown(value)} has a slash; put folders into output.path")
+    if value[0] == "." or value != value.strip():
+        raise Wrong(f"{shown(value)} starts with a dot or has space around it; leave it off")
+    return value
+
+
+def crop(value: object) -> tuple[int, int] | None:
+    """``WIDTHxHEIGHT`` in pixels, both even; null = the whole frame."""
+    if value is None:
+        return None
+    match = _CROP.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise Wrong(f"{shown(value)} is not a size; write 1080x1920")
+    width, height = int(match[1]), int(match[2])
+    if width < 2 or height < 2 or width % 2 or height % 2:
+        even = f"{max(2, width // 2 * 2)}x{max(2, height // 2 * 2)}"
+        raise Wrong(f"{value} is odd, and colour is stored for pairs of pixels; nearest is {even}")
+    return width, height
+
+
+def sigmas(value: object) -> tuple[float, ...]:
+    """Noise levels: from at most 1.0, each less than the one before, the last 0."""
+    if not isinstance(value, list) or not 2 <= len(value) <= MAX_STEPS:
+        raise Wrong(
+            f"{shown(value)} is not a list of 2 to {MAX_STEPS} noise levels such as [1.0, 0.725, 0.421875, 0.0]"
+        )
+    for level in value:
+        check_number(level, "a noise level")
+    if any(later >= earlier for earlier, later in itertools.pairwise(value)):
+        raise Wrong(f"{shown(value)} does not descend; each noise level is less than the one before")
+    if value[0] > 1 or value[-1] != 0:
+        raise Wrong(f"{shown(value)} does not go from at most 1.0 to 0.0; noise levels end in 0.0")
+    return tuple(level + 0.0 for level in value)  # 0, -0.0 and 0.0 are one value
+
+
+def check_unicode(value: str) -> None:
+    """Raise Wrong for half of a surrogate pair or a NUL, which no file can hold."""
+    if "\0" in value:
+        raise Wrong("has a NUL character; take it out")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise Wrong(f"has half a character at position {error.start}; the text is damaged") from None
+
+
+def _is_numeral(value: str) -> bool:
+    return re.fullmatch(r"\s*[-+]?[0-9.]+(e[-+]?[0-9]+)?\s*", value, re.IGNORECASE) is not None
+
+
+def _leave_out(value: object) -> str:
+    return "; leave the key out for its default" if value is None else ""

@@ -1,0 +1,160 @@
+"""``${defaults.width}``: a value of the same file, put in by OmegaConf after every reference was looked at.
+
+Only plain keys may stand between the braces, so no resolver runs: none reads the environment, files or anything else.
+References may point at references; how much they grow to is computed before OmegaConf sees them, because it expands
+them again for every use. Prompts and ids are literal: ``${`` in them is text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ltx_ray.manifest.keys import LITERAL_KEYS
+from ltx_ray.manifest.problems import Layer, Problems, nearest, refuse, shown
+
+MAX_GROWTH = 200_000  #: values and characters that all references of a file may bring in
+MAX_CHAIN = 20
+
+_KEY = re.compile(r"\$\{([A-Za-z0-9_.\[\]-]{1,200})\}")
+_BEFORE_BRACE = re.compile(r"(\\*)\$\{")
+
+Path = tuple[str | int, ...]
+
+
+def interpolated(tree: dict[str, object], name: str) -> dict[str, object]:
+    """``tree`` with every reference replaced; the same object when it has none.
+
+    Raises:
+        ManifestError: every reference that is not a plain key, points nowhere or at itself, or grows too large.
+    """
+    texts = [(path, text) for path, text in _texts(tree, ()) if "${" in text]
+    if not texts:
+        return tree
+    _References(tree, name).check(texts)
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        resolved: Any = OmegaConf.to_container(OmegaConf.create(_escaped(tree)), resolve=True)
+    except OmegaConfBaseException as error:
+        raise refuse(name, f"a reference cannot be followed: {' '.join(str(error).split())[:200]}") from None
+    assert isinstance(resolved, dict)
+    return resolved
+
+
+class _References:
+    """What the references of one file point at, and how large they are once followed."""
+
+    def __init__(self, tree: dict[str, object], name: str) -> None:
+        self._tree = tree
+        self._problems = Problems()
+        self._layer = Layer(f"{name}: ", ())
+        self._sizes: dict[Path, int] = {}
+        self._open: set[Path] = set()
+
+    def check(self, texts: list[tuple[Path, str]]) -> None:
+        """Raise every problem of the references in ``texts``."""
+        growth = 0
+        for position, (path, text) in enumerate(texts):
+            place = Layer(self._layer.prefix, (position,))
+            try:
+                growth += self._size_of_text(path, text)
+            except _Refused as refused:
+                self._problems.add(place, written(path), str(refused))
+            if growth > MAX_GROWTH:
+                what = f"references grow to more than {MAX_GROWTH:,} values; write them out"
+                self._problems.add(place, written(path), what)
+                break
+        self._problems.raise_any()
+
+    def _size(self, path: Path) -> int:
+        """Values and characters at ``path`` once its references are followed."""
+        if path in self._open:
+            raise _Refused(f"${{{written(path)}}} leads back to itself")
+        if len(self._open) > MAX_CHAIN:
+            raise _Refused(f"${{{written(path)}}} ends a chain of more than {MAX_CHAIN} references; write it out")
+        if path not in self._sizes:
+            self._open.add(path)
+            try:
+                value = self._at(path, "")
+                inner = sum(self._size_of_text(at, text) for at, text in _texts(value, path))
+                self._sizes[path] = _num_values(value) + inner
+            finally:
+                self._open.discard(path)
+        if self._sizes[path] > MAX_GROWTH:
+            raise _Refused(f"${{{written(path)}}} grows to more than {MAX_GROWTH:,} values; write it out")
+        return self._sizes[path]
+
+    def _size_of_text(self, path: Path, text: str) -> int:
+        if len(_KEY.findall(text)) != text.count("${"):
+            raise _Refused(
+                f"{shown(text)} is not a reference to a key of this file such as ${{defaults.width}}; "
+                "the environment and other resolvers are off"
+            )
+        return len(text) + sum(self._size(self._target(path, key)) for key in _KEY.findall(text))
+
+    def _target(self, path: Path, key: str) -> Path:
+        """The absolute path of a reference; each leading dot goes one level up from the text that holds it."""
+        num_dots = len(key) - len(key.lstrip("."))
+        base: Path = path[: len(path) - num_dots] if num_dots else ()
+        parts = key[num_dots:].replace("[", ".").replace("]", "").lstrip(".").split(".")
+        target = base + tuple(int(part) if part.isdecimal() else part for part in parts)
+        self._at(target, key)
+        return target
+
+    def _at(self, path: Path, key: str) -> object:
+        value: object = self._tree
+        for part in path:
+            if isinstance(value, list) and isinstance(part, int) and part < len(value):
+                value = value[part]
+            elif isinstance(value, dict) and str(part) in value:
+                value = value[str(part)]
+            else:
+                choices = [str(choice) for choice in value] if isinstance(value, dict) else []
+                raise _Refused(f"${{{key}}} points at nothing; {nearest(str(part), choices)}")
+        return value
+
+
+class _Refused(ValueError):
+    """A reference that is not followed."""
+
+
+def written(path: Path) -> str:
+    """A path as problems write it: ``videos[0].width``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+
+
+def _texts(value: object, path: Path) -> Iterator[tuple[Path, str]]:
+    """Every text below ``value`` that is not literal, with its path."""
+    if isinstance(value, str):
+        if not any(_is_literal(part) for part in path):
+            yield path, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts(inner, (*path, key))
+    elif isinstance(value, list):
+        for idx, inner in enumerate(value):
+            yield from _texts(inner, (*path, idx))
+
+
+def _is_literal(part: str | int) -> bool:
+    return isinstance(part, str) and part.split(".")[-1] in LITERAL_KEYS
+
+
+def _num_values(value: object) -> int:
+    if isinstance(value, dict):
+        return 1 + sum(map(_num_values, value.values()))
+    return 1 + sum(map(_num_values, value)) if isinstance(value, list) else 1
+
+
+def _escaped(value: object, is_literal: bool = False) -> Any:
+    """A copy in which OmegaConf reads literal texts as they are written."""
+    if isinstance(value, dict):
+        return {key: _escaped(inner, is_literal or _is_literal(key)) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_escaped(inner, is_literal) for inner in value]
+    if isinstance(value, str) and is_literal:
+        return _BEFORE_BRACE.sub(r"\1\1\\${", value)
+    return value

@@ -1,0 +1,122 @@
+"""From a file to a ``Manifest``: reads it, checks it whole, fills in every default, and says everything that is wrong.
+
+YAML and JSON hold ``videos`` with defaults and sweeps; the rows of JSONL, CSV and Parquet are videos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ltx_ray.manifest.files import format_of, name_of, opened, read_text
+from ltx_ray.manifest.interpolate import interpolated
+from ltx_ray.manifest.keys import DEFAULT_KEYS, TOP_KEYS, read_layer
+from ltx_ray.manifest.overrides import read_overrides
+from ltx_ray.manifest.problems import Layer, Problems, nearest, refuse, shown
+from ltx_ray.manifest.resolve import Resolver, Shared
+from ltx_ray.manifest.rows import parse_json, read_rows
+from ltx_ray.manifest.safe_yaml import parse_yaml
+from ltx_ray.manifest.schema import MANIFEST_VERSION, Manifest, Video
+from ltx_ray.manifest.sweep import NO_SWEEP, read_sweep
+from ltx_ray.spec.model import ModelFacts
+
+SECTIONS = ("version", "model", "output", "defaults", "sweep", "videos")
+
+
+def load_manifest(source: str, overrides: Sequence[str], *, models: Mapping[str, ModelFacts]) -> Manifest:
+    """The manifest at ``source`` (path, fsspec URI, or ``-``) with ``key=value`` and ``ID:key=value`` laid over it.
+
+    Raises:
+        ManifestError: every problem of the file and of the overrides, in file order.
+    """
+    problems = Problems()
+    kind = format_of(source)
+    if kind in ("yaml", "json"):
+        text = read_text(source)
+        name = name_of(source)
+        tree = parse_yaml(text, name=name) if kind == "yaml" else _json(text, name)
+        videos = _from_tree(tree, name, overrides, models, problems)
+    else:
+        videos = _from_rows(source, kind, overrides, models, problems)
+    problems.raise_any()
+    return Manifest(source=source, videos=videos, notes=problems.notes)
+
+
+def _json(text: str, name: str) -> object:
+    return parse_json(text, name) if text.strip() else None
+
+
+def _from_tree(
+    tree: object, name: str, overrides: Sequence[str], models: Mapping[str, ModelFacts], problems: Problems
+) -> tuple[Video, ...]:
+    """The videos of a YAML or JSON file."""
+    if tree is None:
+        raise refuse(name, "is empty; a manifest needs at least videos with a prompt each")
+    if not isinstance(tree, dict):
+        raise refuse(name, f"{shown(tree)} is not a mapping; a manifest has the keys {', '.join(SECTIONS)}")
+    tree = interpolated(tree, name)
+    order = {key: position for position, key in enumerate(tree)}
+    root = Layer(f"{name}: ", (), dict.fromkeys(tree))
+    _check_sections(tree, root, problems)
+    top: dict[str, object] = {key: tree[key] for key in ("model", "output") if key in tree}
+    layers = (
+        read_layer(top, Layer(f"{name}: ", (order.get("output", order.get("model", 0)),)), problems, TOP_KEYS),
+        _defaults(tree, Layer(f"{name}: defaults.", (order.get("defaults", 0),)), problems),
+    )
+    sweep = Layer(f"{name}: sweep.", (order.get("sweep", 0),))
+    combinations = read_sweep(tree["sweep"], sweep, problems) if "sweep" in tree else NO_SWEEP
+    shared = Shared(models, layers, read_overrides(overrides, problems), combinations)
+    resolver = Resolver(shared, problems)
+    entries = tree.get("videos")
+    return tuple(_entries(entries if isinstance(entries, list) else [], name, order.get("videos", 0), resolver))
+
+
+def _entries(entries: list[object], name: str, section: int, resolver: Resolver) -> Iterator[Video]:
+    for idx, raw in enumerate(entries):
+        yield from resolver.videos(raw, f"{name}: videos[{idx}]", (section, idx), idx + 1)
+    if entries:
+        resolver.finish()
+
+
+def _check_sections(tree: dict[str, object], root: Layer, problems: Problems) -> None:
+    """The keys beside ``videos``, and that there are videos at all."""
+    for key in tree:
+        if key in DEFAULT_KEYS.names and key not in SECTIONS:
+            problems.add(root, key, "is a key of a video; put it under defaults")
+        elif key not in SECTIONS:
+            problems.add(root, key[:200], f"is not a key here; {nearest(key, SECTIONS)}")
+    version = tree.get("version", MANIFEST_VERSION)
+    if type(version) is int and version > MANIFEST_VERSION:
+        problems.add(root, "version", f"{version} is newer than this program reads, {MANIFEST_VERSION}; update ltx_ray")
+    elif type(version) is not int or version != MANIFEST_VERSION:
+        problems.add(root, "version", f"{shown(version)} is not a version; it can be {MANIFEST_VERSION}")
+    videos = tree.get("videos")
+    if "videos" not in tree:
+        problems.add(root, "videos", "is missing; list at least one video")
+    elif not isinstance(videos, list) or not videos:
+        problems.add(root, "videos", f"{shown(videos)} is not a list with at least one video")
+
+
+def _defaults(tree: dict[str, object], layer: Layer, problems: Problems) -> Layer:
+    raw = tree.get("defaults", {})
+    if not isinstance(raw, dict):
+        problems.add(layer, "", f"{shown(raw)} is not a mapping of keys")
+        return layer
+    return read_layer(raw, layer, problems, DEFAULT_KEYS)
+
+
+def _from_rows(
+    source: str, kind: str, overrides: Sequence[str], models: Mapping[str, ModelFacts], problems: Problems
+) -> tuple[Video, ...]:
+    """The videos of a file of rows."""
+    name = name_of(source)
+    nothing = Layer(f"{name}: ", (0,))
+    resolver = Resolver(Shared(models, (nothing,), read_overrides(overrides, problems)), problems)
+    videos: list[Video] = []
+    num_rows = 0
+    with opened(source) as file:
+        for num_rows, row in enumerate(read_rows(file, kind, name=name), 1):
+            videos.extend(resolver.videos(row.raw, f"{name}: {row.where}", (0, num_rows), num_rows))
+    if not num_rows:
+        raise refuse(name, "is empty; every row is a video and needs at least a prompt")
+    resolver.finish()
+    return tuple(videos)
