@@ -1,0 +1,189 @@
+"""A run on a virtual clock: the real ``RunState``, workers that only wait, and faults drawn from a seed.
+
+The schedule that is tested and shown by ``plan --simulate`` is the one a cluster gets, because it is the same object
+that decides. The same arguments always give the same run.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ltx_ray.engine.instructions import CancelAttempt, Dispatch, Instruction, Retire
+from ltx_ray.engine.retry import Limits
+from ltx_ray.engine.state import RunState
+from ltx_ray.spec.events import (
+    Done,
+    Event,
+    Failure,
+    TaskCancelled,
+    TaskDone,
+    TaskFailed,
+    Tick,
+    WorkerJoined,
+    WorkerLost,
+)
+from ltx_ray.spec.task import Stage, Task
+
+Durations = Callable[[Task, str], float] | Mapping[Stage, float]  #: seconds, of a task on a worker or per stage
+Observer = Callable[[RunState, Event, Sequence[Instruction]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """What goes wrong. Rates are chances per attempt, ``late_rate`` per answer."""
+
+    seed: int = 0
+    failing: Collection[str] = ()  #: tasks that always fail
+    hopeless: Collection[str] = ()  #: tasks that always fail and say that another try is no use
+    killing: Collection[str] = ()  #: tasks that always kill the process
+    bad_workers: Collection[str] = ()  #: workers on which everything fails
+    fail_rate: float = 0.0
+    death_rate: float = 0.0
+    late_rate: float = 0.0  #: an answer arrives a second time, or although its worker is lost
+    respawn_s: float | None = None  #: a dead process is back under its name after so long; None = never
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """How it went. ``state.finished`` is False when no worker was left and no timeout was set."""
+
+    makespan_s: float  #: from 0 to the last answer that counted
+    busy_s: dict[str, float]  #: per worker, seconds with a task
+    num_events: int
+    state: RunState
+
+
+def simulate(
+    tasks: Iterable[Task],
+    workers: Iterable[tuple[str, Collection[Stage]]],
+    *,
+    durations: Durations,
+    weights: Mapping[Stage, float] | None = None,
+    faults: Faults | None = None,
+    limits: Limits | None = None,
+    script: Iterable[Event] = (),
+    observe: Observer | None = None,
+) -> Simulation:
+    """Run ``tasks`` on ``workers``, all there at time 0; ``script`` adds events of its own at their times.
+
+    ``observe`` is called after every event. Weights default to ``durations`` where that is a mapping.
+    """
+    if weights is None and isinstance(durations, Mapping):
+        weights = durations
+    state = RunState(tasks, weights=weights, limits=limits)
+    farm = _Farm(state, durations, faults or Faults())
+    farm.later(Tick(0.0))  # the wait for workers starts now
+    for name, stages in workers:
+        farm.later(WorkerJoined(0.0, name, frozenset(stages)))
+    for event in script:
+        farm.later(event)
+    while farm.queue:
+        _, _, event, dispatch = heapq.heappop(farm.queue)
+        for instruction in farm.happen(event, dispatch, observe):
+            farm.obey(instruction, event.at)
+        if not farm.queue and state.starved and state.limits.no_worker_timeout_s is not None:
+            farm.later(Tick(event.at + state.limits.no_worker_timeout_s))
+    return Simulation(farm.last_s, farm.busy_s, farm.num_events, state)
+
+
+class _Farm:
+    """The workers: what they run, when they answer, and how they fail."""
+
+    def __init__(self, state: RunState, durations: Durations, faults: Faults) -> None:
+        self.state, self.durations, self.faults = state, durations, faults
+        #: Time, order, event, and the attempt that a death belongs to.
+        self.queue: list[tuple[float, int, Event, Dispatch | None]] = []
+        self.busy_s: dict[str, float] = {}
+        self.last_s = 0.0
+        self.num_events = 0
+        self._num_queued = 0
+        self._rng = random.Random(faults.seed)
+        self._stages: dict[str, frozenset[Stage]] = {}
+        #: What each worker runs: task, attempt, since when.
+        self._seats: dict[str, tuple[str, int, float]] = {}
+
+    def later(self, event: Event, dispatch: Dispatch | None = None) -> None:
+        """Let an event happen at its time, those of one time in the order given; ``dispatch`` as in ``happen``."""
+        self._num_queued += 1
+        heapq.heappush(self.queue, (event.at, self._num_queued, event, dispatch))
+
+    def happen(self, event: Event, dispatch: Dispatch | None, observe: Observer | None) -> list[Instruction]:
+        """Apply one event, unless it cannot happen any more; a death only happens while ``dispatch`` is running."""
+        match event:
+            case TaskDone() | TaskFailed() | TaskCancelled():
+                is_repeated = self._rng.random() < self.faults.late_rate
+                if self._seat(event.worker) == (event.task, event.attempt):
+                    self._rise(event.worker, event.at)
+                    if is_repeated:
+                        self.later(replace(event, at=event.at + self._rng.random()))
+                elif not is_repeated:
+                    return []
+            case WorkerJoined(worker=name, stages=stages):
+                self._rise(name, event.at)
+                self._stages[name] = stages
+            case WorkerLost(worker=name, cause=cause):
+                if name not in self._stages or (dispatch and self._seat(name) != (dispatch.task, dispatch.attempt)):
+                    return []
+                self._rise(name, event.at)
+                stages = self._stages.pop(name)
+                if cause == "death" and self.faults.respawn_s is not None:
+                    self.later(WorkerJoined(event.at + self.faults.respawn_s, name, stages))
+        self.num_events += 1
+        instructions = self.state.handle(event)
+        if observe is not None:
+            observe(self.state, event, instructions)
+        return instructions
+
+    def obey(self, instruction: Instruction, at: float) -> None:
+        """Carry out one instruction."""
+        match instruction:
+            case Dispatch():
+                self._seats[instruction.worker] = (instruction.task, instruction.attempt, at)
+                self.later(self._answer(instruction, at), instruction)
+            case Retire(worker=name):
+                self.later(WorkerLost(at, name, "drain"))
+            case CancelAttempt(task=task, worker=name, attempt=attempt):
+                self.later(TaskCancelled(at, task, name, attempt))
+
+    def _answer(self, dispatch: Dispatch, at: float) -> Event:
+        key, name, attempt = dispatch.task, dispatch.worker, dispatch.attempt
+        at += self._duration_s(key, name)
+        match self._outcome(key, name):
+            case "death":
+                return WorkerLost(at, name, "death")
+            case "hopeless":
+                return TaskFailed(at, key, name, attempt, Failure("Hopeless", "always", "", retryable=False))
+            case "failure":
+                return TaskFailed(at, key, name, attempt, Failure("Simulated", "by chance", ""))
+            case "done":
+                return TaskDone(at, key, name, attempt, Done(key, f"digest of {key}", 1))
+
+    def _outcome(self, key: str, name: str) -> Literal["done", "failure", "hopeless", "death"]:
+        faults, chance = self.faults, self._rng.random()
+        if key in faults.killing or chance < faults.death_rate:
+            return "death"
+        if key in faults.hopeless:
+            return "hopeless"
+        is_bad = key in faults.failing or name in faults.bad_workers
+        return "failure" if is_bad or chance < faults.death_rate + faults.fail_rate else "done"
+
+    def _duration_s(self, key: str, name: str) -> float:
+        task = self.state.tasks[key]
+        if isinstance(self.durations, Mapping):
+            return self.durations.get(task.stage, 1.0)
+        return self.durations(task, name)
+
+    def _seat(self, name: str) -> tuple[str, int] | None:
+        seat = self._seats.get(name)
+        return seat[:2] if seat else None
+
+    def _rise(self, name: str, at: float) -> None:
+        """A worker leaves its seat."""
+        seat = self._seats.pop(name, None)
+        if seat is not None:
+            self.busy_s[name] = self.busy_s.get(name, 0.0) + at - seat[2]
+            self.last_s = at
