@@ -14,8 +14,9 @@ from typing import Any
 
 from ltx_ray.errors import ManifestError, PlanError, Problem
 from ltx_ray.manifest.schema import Manifest, Sampling, Video
-from ltx_ray.plan.keys import artifact_key, canonical, digest_of
+from ltx_ray.plan.keys import artifact_key, digest_of
 from ltx_ray.plan.segments import Take, cut_takes, decode_windows
+from ltx_ray.spec.canonical import canonical
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.recipe import (
     AudioDecodeRecipe,

@@ -6,31 +6,13 @@ workers as it has cores, each with all stages; decoding and encoding are what ke
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ltx_ray.errors import DoesNotFit
+from ltx_ray.spec.machine import Node, WorkerSpec
 from ltx_ray.spec.task import STAGES, Stage
 
 ALL_STAGES: frozenset[Stage] = frozenset(STAGES)
 #: Stages that never touch a GPU; a GPU node gets one worker for them beside its GPU workers.
 FILE_STAGES: frozenset[Stage] = frozenset(("stitch",))
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One machine of the cluster. ``node`` is the cluster's name for it."""
-
-    node: str
-    num_cpus: int
-    num_gpus: int
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSpec:
-    name: str
-    node: str
-    stages: frozenset[Stage]
-    num_gpus: int
 
 
 def place(nodes: list[Node], *, max_workers: int | None, num_tasks: int) -> list[WorkerSpec]:

@@ -7,12 +7,13 @@ root: a refine whose prompt changed says the prompt, not "inputs changed".
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ltx_ray.plan.graph import Plan
-from ltx_ray.plan.keys import plain
+from ltx_ray.spec.canonical import canonical
 from ltx_ray.spec.task import Task
 
 
@@ -39,6 +40,9 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class LastPlan:
+    """The run's last plan; ``made`` are the keys its journal says were finished."""
+
+    made: Collection[str]
     by_name: Mapping[str, LastTask]
     by_key: Mapping[str, LastTask]
 
@@ -83,8 +87,8 @@ def _why(task: Task, plan: Plan, last: LastPlan | None) -> Reason:
     if last is None or before is None:
         return Reason("new")
     if before.key == task.key:
-        return Reason("missing", "made before, not in the store now")
-    if changes := list(changed_fields(before.recipe, plain(task.recipe))):
+        return Reason("missing", "made before, not in the store now") if task.key in last.made else Reason("new")
+    if changes := list(changed_fields(before.recipe, _plain(task))):
         return Reason("recipe", ", ".join(changes))
     return Reason("parent", _root_change(task, before, plan, last))
 
@@ -99,10 +103,15 @@ def _root_change(task: Task, before: LastTask, plan: Plan, last: LastPlan) -> st
         old, new = last.by_key.get(old_key), plan.tasks[parent.key]
         if old is None:
             return f"{new.stage} is another"
-        if changes := list(changed_fields(old.recipe, plain(new.recipe))):
+        if changes := list(changed_fields(old.recipe, _plain(new))):
             return f"{new.stage} {', '.join(changes)}"
         return _root_change(new, old, plan, last)
     return "stage version or key schema"
+
+
+def _plain(task: Task) -> dict[str, Any]:
+    recipe: dict[str, Any] = json.loads(canonical(task.recipe))
+    return recipe
 
 
 def _show(value: Any) -> str:

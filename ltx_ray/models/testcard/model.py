@@ -1,4 +1,4 @@
-"""The parts of the built-in model, as ``spec.protocols.Model`` wants them. Nothing is loaded; there is nothing to load."""
+"""The parts of the built-in model, as ``spec.protocols.Model`` wants them. There is nothing to load."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 from ltx_ray.models.testcard.denoise import CardDenoiser
+from ltx_ray.models.testcard.facts import TESTCARD
 from ltx_ray.models.testcard.sound import CardAudioDecoder
 from ltx_ray.models.testcard.video import CardUpscaler, CardVideoDecoder, CardVideoEncoder
+from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.protocols import AudioDecoder, Denoiser, TextEncoder, Upscaler, VideoDecoder, VideoEncoder
 
 
@@ -24,6 +26,10 @@ class TestCard:
     """Satisfies ``spec.protocols.Model``."""
 
     __test__ = False  # not a test class, whatever its name says to pytest
+
+    @property
+    def facts(self) -> ModelFacts:
+        return TESTCARD
 
     def text_encoder(self) -> TextEncoder:
         return CardTextEncoder()

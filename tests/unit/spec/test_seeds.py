@@ -10,6 +10,8 @@ def test_seeds_never_change():
 
 
 def test_modality_and_segment_each_have_their_own_noise():
-    seeds = {noise_seed(seed, segment, modality) for seed in (1, 2) for segment in (0, 1) for modality in ("video", "audio")}
+    seeds = {
+        noise_seed(seed, segment, modality) for seed in (1, 2) for segment in (0, 1) for modality in ("video", "audio")
+    }
     assert len(seeds) == 8
     assert all(0 <= seed <= MAX_SEED for seed in seeds)

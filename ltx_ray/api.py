@@ -1,0 +1,205 @@
+"""What scripts and notebooks import, and all that the command line calls.
+
+    manifest = load_manifest("films.yaml", ["seed=7"])
+    dry = dry_run(manifest)          # what would be made, and why
+    summary = render(manifest)       # make it; the same call goes on where it stopped
+    status("runs/films")             # where it stands, from another terminal
+
+Everything heavy is imported where it is used: planning loads neither torch nor ray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import file_digest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ltx_ray.errors import PlanError
+from ltx_ray.manifest.load import load_manifest as _load_manifest
+from ltx_ray.models.catalog import BUILT_IN
+from ltx_ray.plan.graph import build_plan
+from ltx_ray.plan.reasons import LastPlan
+from ltx_ray.plan.record import last_plan, plan_lines
+from ltx_ray.render import DryRun, Observer, RenderOptions, Session, Silent, Summary, compare, given_up
+from ltx_ray.spec.canonical import canonical
+from ltx_ray.store import run_dir as run_files
+from ltx_ray.store.journal import History, Journal, read_journal
+from ltx_ray.store.layout import RunLayout
+from ltx_ray.store.lock import RunLock, read_lock
+from ltx_ray.store.open import open_store
+
+if TYPE_CHECKING:
+    from ltx_ray.manifest.schema import Manifest
+
+__all__ = [
+    "DryRun",
+    "Observer",
+    "RenderOptions",
+    "RunStatus",
+    "Summary",
+    "dry_run",
+    "load_manifest",
+    "render",
+    "status",
+    "verify",
+]
+
+RUNS = Path("runs")
+
+
+def load_manifest(source: str | Path, overrides: Sequence[str] = ()) -> Manifest:
+    """Read, merge and check a manifest. Raises ManifestError with every problem at once."""
+    return _load_manifest(str(source), overrides, models=BUILT_IN)
+
+
+def default_run_dir(manifest: Manifest) -> Path:
+    """``runs/<manifest stem>``."""
+    return RUNS / (Path(manifest.source).stem or "run")
+
+
+def default_store(run_dir: Path) -> str:
+    """Beside the runs, so that they share what they have in common."""
+    return str(run_dir.parent / ".store")
+
+
+def dry_run(manifest: Manifest, *, run_dir: Path | None = None, store: str | None = None) -> DryRun:
+    """Plan ``manifest`` and compare it with the store and the run's last plan; writes nothing."""
+    run_dir = run_dir or default_run_dir(manifest)
+    plan = build_plan(manifest, BUILT_IN)
+    opened = open_store(store or default_store(run_dir), create=False)
+    layout = RunLayout(run_dir)
+    return compare(plan, opened, _last_plan(layout, read_journal(layout.journal)))
+
+
+def render(manifest: Manifest, options: RenderOptions | None = None, observer: Observer | None = None) -> Summary:
+    """Make what is missing of ``manifest``. Calling it again goes on; a finished run starts no Ray and loads no model.
+
+    Raises:
+        ManifestError, RunLocked, StoreError, DoesNotFit.
+    """
+    options = options or RenderOptions()
+    run_dir = options.run_dir or default_run_dir(manifest)
+    store_uri = options.store or default_store(run_dir)
+    layout = RunLayout(run_dir)
+    plan = build_plan(manifest, BUILT_IN)
+    run_files.prepare(layout)
+    with RunLock(layout.lock), Journal.open(layout.journal) as journal:
+        store = open_store(store_uri)
+        dry = compare(plan, store, _last_plan(layout, journal.history))
+        run_files.write_lines(layout.manifest, [canonical(manifest)])
+        run_files.write_lines(layout.plan, plan_lines(plan))
+        journal.append({"event": "render", "store": _without_secrets(store.location), "to_make": len(dry.needed)})
+        return Session(layout, store, journal, dry, observer or Silent()).run(options)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoStatus:
+    id: str
+    path: Path
+    is_finished: bool
+    why_not: str  #: the reason of a failed task it waits for; empty when there is none
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    run_dir: Path
+    holder: str | None  #: who renders it now
+    stages: dict[str, tuple[int, int]]  #: tasks and how many of them are kept
+    videos: tuple[VideoStatus, ...]
+    problem: str | None  #: what is wrong with the journal
+
+
+def status(run_dir: str | Path, *, store: str | None = None) -> RunStatus:
+    """Where a run stands, from what is on disk; changes nothing and needs no lock.
+
+    Raises:
+        PlanError: there is no run at ``run_dir``.
+    """
+    layout, records, history = _read_run(Path(run_dir))
+    tasks = [record for record in records if "key" in record]
+    kept = open_store(store or _store_of(layout, history), create=False).known(task["key"] for task in tasks)
+    failed = given_up(history)
+    why: dict[str, str] = {}  # a parent stands before its children
+    stages: dict[str, tuple[int, int]] = {}
+    for task in tasks:
+        key, (total, num_kept) = task["key"], stages.get(task["stage"], (0, 0))
+        stages[task["stage"]] = total + 1, num_kept + (key in kept)
+        if key in failed and key not in kept:
+            why[key] = f"{task['unit']} {task['stage']} failed: {failed[key]}"
+        elif blocked_by := next((why[parent] for _, parent in task["parents"] if parent in why), None):
+            why[key] = blocked_by
+    videos = tuple(
+        VideoStatus(
+            record["video"]["id"],
+            layout.videos / record["video"]["path"],
+            (stitch := record["video"]["stitch"]) in kept and (layout.videos / record["video"]["path"]).exists(),
+            why.get(stitch, ""),
+        )
+        for record in records
+        if "video" in record
+    )
+    holder = read_lock(layout.lock)
+    is_held = holder is not None and holder.life != "dead"
+    name = f"process {holder.owner.pid} on {holder.owner.host}" if is_held and holder and holder.owner else None
+    return RunStatus(layout.path, name, stages, videos, history.problem)
+
+
+def verify(
+    run_dir: str | Path, *, store: str | None = None, repair: bool = False
+) -> tuple[int, list[tuple[str, str, str]]]:
+    """Hash every artifact of the run's plan that is bound, and every finished file.
+
+    Returns:
+        How many were looked at, and (kind, name, detail) of what is wrong. With ``repair`` what is wrong is forgotten
+        or removed, so that the next render makes it again.
+    """
+    layout, records, history = _read_run(Path(run_dir))
+    names = {record["key"]: f"{record['unit']} {record['stage']}" for record in records if "key" in record}
+    opened = open_store(store or _store_of(layout, history), create=repair)
+    bound = opened.keys() & names.keys()
+    findings: list[tuple[str, str, str]] = []
+    for finding in opened.verify(bound):
+        findings.append((finding.kind, names[finding.key], finding.detail))
+        if repair:
+            opened.forget(finding.key)
+    files = run_files.published(history)
+    for path, (digest, _) in sorted(files.items()):
+        file = layout.videos / path
+        if not file.exists():
+            findings.append(("missing", str(file), "is gone; `ltx-ray render` puts it back"))
+        elif (actual := _digest(file)) != digest:
+            findings.append(("corrupt", str(file), f"digest {actual[:12]}, published as {digest[:12]}"))
+            if repair:
+                file.unlink()
+    return len(bound) + len(files), findings
+
+
+def _last_plan(layout: RunLayout, history: History) -> LastPlan | None:
+    made = {record["task"] for record in history.records if record.get("event") == "done"}
+    return last_plan(run_files.read_lines(layout.plan), made)
+
+
+def _read_run(run_dir: Path) -> tuple[RunLayout, list[dict[str, Any]], History]:
+    layout = RunLayout(run_dir)
+    records = run_files.read_lines(layout.plan)
+    if not records:
+        raise PlanError(f"{run_dir}: no run is here; name the directory that `ltx-ray render` made")
+    return layout, records, read_journal(layout.journal)
+
+
+def _store_of(layout: RunLayout, history: History) -> str:
+    """The store of the last render, as its journal says."""
+    stores = [str(record["store"]) for record in history.records if record.get("event") == "render"]
+    return stores[-1] if stores and stores[-1] else default_store(layout.path)
+
+
+def _without_secrets(location: str) -> str:
+    """A store's location for the journal; one that may hold credentials is left out."""
+    return "" if "@" in location else location
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,100 @@
+"""``ltx-ray probe``: what is in media files; a test card is read back and proven."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ltx_ray.cli.options import JsonOption
+from ltx_ray.errors import ProofFailed
+
+if TYPE_CHECKING:
+    from ltx_ray.proof import Proof
+
+#: Wrong places printed for one file.
+MAX_WRONG = 5
+
+
+def probe(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Media files of any kind.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is in media files. A test card is checked frame by frame and beep by beep; exit 6 if one is wrong."""
+    from ltx_ray import proof
+
+    failed = []
+    for path in files:
+        found = proof.probe(path)
+        typer.echo(json.dumps(_fields(found)) if as_json else _text(found))
+        if found.wrong:
+            failed.append(found)
+    if failed:
+        others = f", and {len(failed) - 1} more files" if len(failed) > 1 else ""
+        raise ProofFailed(f"{failed[0].path}: {failed[0].wrong[0]}{others}")
+
+
+def _fields(found: Proof) -> dict[str, Any]:
+    video, audio, card = found.media.video, found.media.audio, found.card
+    return {
+        "type": "probe",
+        "path": str(found.path),
+        "container": found.media.container,
+        "duration_s": None if found.media.duration_s is None else float(found.media.duration_s),
+        "video": video
+        and {
+            "codec": video.codec,
+            "size_px": [video.width_px, video.height_px],
+            "frame_rate": video.frame_rate and f"{video.frame_rate.numerator}/{video.frame_rate.denominator}",
+            "num_frames": video.num_frames,
+            "is_constant": video.is_constant,
+            "pix_fmt": video.pix_fmt,
+            "is_bt709": video.colour.is_bt709,
+        },
+        "audio": audio
+        and {
+            "codec": audio.codec,
+            "sample_rate_hz": audio.sample_rate_hz,
+            "num_channels": audio.num_channels,
+            "num_samples": audio.num_samples,
+        },
+        "is_faststart": found.media.is_faststart,
+        "provenance": found.media.provenance,
+        "card": card
+        and {
+            "is_draft": card.is_draft,
+            "frames": [card.coarse.num_right, card.coarse.num_checked],
+            "fine": [card.fine.num_right, card.fine.num_checked],
+            "flashes": [card.flashes.num_right, card.flashes.num_checked],
+            "beeps": [card.beeps.num_right, card.beeps.num_checked],
+            "worst_beep_ms": round(card.worst_beep_s * 1000, 3),
+        },
+        "wrong": list(found.wrong),
+    }
+
+
+def _text(found: Proof) -> str:
+    video, audio, card = found.media.video, found.media.audio, found.card
+    parts = []
+    if video is not None:
+        rate = f"{float(video.frame_rate):.6g} fps" if video.frame_rate else "one picture"
+        parts.append(f"{video.codec} {video.width_px}x{video.height_px}, {video.num_frames} frames at {rate}")
+    if audio is not None:
+        parts.append(f"{audio.codec} {audio.sample_rate_hz} Hz, {audio.num_samples} samples")
+    lines = [f"{found.path}: {'; '.join(parts) or 'no picture and no sound'}"]
+    if card is not None:
+        lines.append(
+            f"  test card{' (draft)' if card.is_draft else ''}: frames {_of(card.coarse)}"
+            + ("" if card.is_draft else f", both stages agree {_of(card.fine)}")
+            + f", flashes {_of(card.flashes)}, beeps {_of(card.beeps)} within {card.worst_beep_s * 1000:.1f} ms"
+        )
+    lines += [f"  WRONG {sentence}" for sentence in found.wrong[:MAX_WRONG]]
+    if len(found.wrong) > MAX_WRONG:
+        lines.append(f"  ... and {len(found.wrong) - MAX_WRONG} more")
+    return "\n".join(lines)
+
+
+def _of(tally: Any) -> str:
+    return f"{tally.num_right}/{tally.num_checked}"

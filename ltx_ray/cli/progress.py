@@ -1,0 +1,168 @@
+"""How a render is watched: a live table on a terminal, plain lines otherwise, JSON events when asked for.
+
+The table goes to standard error, so that standard output holds only the result.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ltx_ray.render import DryRun, Observer
+from ltx_ray.spec.task import STAGES
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
+    from ltx_ray.engine.state import RunState
+
+#: Seconds between plain lines.
+LINE_EVERY_S = 5.0
+
+
+@contextmanager
+def open_observer(*, as_json: bool, is_terminal: bool) -> Iterator[Observer]:
+    """The observer that fits where the output goes; what it holds open is closed at the end of the block."""
+    if as_json:
+        yield JsonLines()
+    elif is_terminal:
+        from rich.console import Console
+        from rich.live import Live
+
+        with Live(console=Console(stderr=True), refresh_per_second=4, transient=False) as live:
+            yield LiveTable(live)
+    else:
+        yield PlainLines()
+
+
+class Pace:
+    """Tasks a minute and time left, from what was done since the first worker came."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def of(self, state: RunState) -> tuple[float, float | None]:
+        """Tasks per second so far, and seconds left; None = cannot be said yet."""
+        if self._since is None and state.total("running"):
+            self._since = time.monotonic()
+        if self._since is None:
+            return 0.0, None
+        elapsed_s = max(time.monotonic() - self._since, 1e-3)
+        num_done = state.total("done")
+        num_left = state.total("waiting") + state.total("ready") + state.total("running")
+        rate = num_done / elapsed_s
+        return rate, num_left / rate if rate else None
+
+
+class JsonLines:
+    """Every durable record as one JSON object a line."""
+
+    def begin(self, dry: DryRun, run_dir: Path) -> None:
+        fields = {
+            "run": str(run_dir),
+            "tasks": len(dry.plan.tasks),
+            "to_make": len(dry.needed),
+            "notes": dry.plan.notes,
+        }
+        typer.echo(json.dumps({"type": "begin"} | fields))
+        self._names = {key: task.name for key, task in dry.plan.tasks.items()}
+
+    def record(self, fields: Mapping[str, Any]) -> None:
+        named = {"name": self._names[fields["task"]]} if fields.get("task") in self._names else {}
+        typer.echo(json.dumps({"type": "event"} | named | dict(fields)))
+
+    def turn(self, state: RunState) -> None:
+        pass
+
+
+class PlainLines:
+    """A line when it begins, one every few seconds, one for each file and failure."""
+
+    def __init__(self) -> None:
+        self._pace = Pace()
+        self._last = time.monotonic()
+
+    def begin(self, dry: DryRun, run_dir: Path) -> None:
+        self._names = {key: task.name for key, task in dry.plan.tasks.items()}
+        for note in dry.plan.notes:
+            typer.echo(f"note: {note}", err=True)
+        typer.echo(f"{run_dir}: {len(dry.needed)} of {len(dry.plan.tasks)} tasks to make", err=True)
+
+    def record(self, fields: Mapping[str, Any]) -> None:
+        match fields["event"]:
+            case "published":
+                typer.echo(f"finished {fields['path']}", err=True)
+            case "failure":
+                name = self._names.get(fields["task"], fields["task"])
+                typer.echo(
+                    f"attempt {fields['attempt']} of {name} failed: {fields['kind']}: {fields['message']}", err=True
+                )
+            case "worker_lost":
+                typer.echo(f"worker {fields['worker']} lost: {fields['cause']}", err=True)
+
+    def turn(self, state: RunState) -> None:
+        now = time.monotonic()
+        if now - self._last < LINE_EVERY_S:
+            return
+        self._last = now
+        typer.echo(_line(state, *self._pace.of(state)), err=True)
+
+
+class LiveTable:
+    """Stages against done, running, queued and failed; rate and time left below."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._pace = Pace()
+
+    def begin(self, dry: DryRun, run_dir: Path) -> None:
+        for note in dry.plan.notes:
+            self._live.console.print(f"note: {note}", style="yellow", highlight=False)
+        self._title = str(run_dir)
+        self._kept = dict.fromkeys(STAGES, 0)
+        for key, task in dry.plan.tasks.items():
+            self._kept[task.stage] += key not in dry.needed
+
+    def record(self, fields: Mapping[str, Any]) -> None:
+        if fields["event"] == "published":
+            self._live.console.print(f"finished {fields['path']}", highlight=False)
+        elif fields["event"] == "failure":
+            self._live.console.print(f"failed: {fields['kind']}: {fields['message']}", style="red", highlight=False)
+
+    def turn(self, state: RunState) -> None:
+        self._live.update(self._table(state))
+
+    def _table(self, state: RunState) -> Table:
+        from rich.table import Table
+
+        table = Table(title=self._title, caption=_line(state, *self._pace.of(state)), title_justify="left")
+        table.add_column("stage")
+        for column in ("done", "running", "queued", "failed"):
+            table.add_column(column, justify="right")
+        for stage, counts in state.counts().items():
+            if not sum(counts.values()) + self._kept[stage]:
+                continue
+            queued, lost = counts["waiting"] + counts["ready"], counts["failed"] + counts["blocked"]
+            cells = (counts["done"] + self._kept[stage], counts["running"], queued, lost)
+            table.add_row(stage, *(str(cell) if cell else "-" for cell in cells))
+        return table
+
+
+def _line(state: RunState, rate: float, left_s: float | None) -> str:
+    done, running = state.total("done"), state.total("running")
+    total = len(state.tasks)
+    eta = "" if left_s is None or not total - done else f", about {_duration(left_s)} left"
+    return f"{done} of {total} tasks done, {running} running, {rate * 60:.0f} a minute{eta}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole} s" if minutes else f"{whole} s"

@@ -1,0 +1,80 @@
+"""``ltx-ray render``: plan, make what is missing, say where it is."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ltx_ray.cli.options import JsonOption, ManifestArgument, OverridesArgument, RunOption, StoreOption
+from ltx_ray.errors import Interrupted, RunIncomplete
+
+if TYPE_CHECKING:
+    from ltx_ray.render import Summary
+
+#: Reasons of failed tasks that are printed.
+MAX_REASONS = 10
+
+
+def render(
+    manifest: ManifestArgument,
+    overrides: OverridesArgument = None,
+    run: RunOption = None,
+    store: StoreOption = None,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster, or `auto`.  [default: start Ray here]")] = None,
+    inline: Annotated[bool, typer.Option("--inline", help="Run every task in this process, without Ray.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="At most so many workers.  [default: one a core]")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what was given up.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Render a manifest; run it again to go on where it stopped. Ctrl-C finishes what runs, a second one stops."""
+    from ltx_ray import api
+    from ltx_ray.cli.progress import open_observer
+    from ltx_ray.render import RenderOptions
+
+    resolved = api.load_manifest(manifest, overrides or [])
+    options = RenderOptions(
+        run_dir=run, store=store, address=address, inline=inline, workers=workers, retry_failed=retry_failed
+    )
+    with open_observer(as_json=as_json, is_terminal=sys.stderr.isatty()) as observer:
+        summary = api.render(resolved, options, observer)
+    _tell(summary, as_json=as_json)
+    if summary.stopped is not None:
+        raise Interrupted(str(summary.run_dir), summary.stopped)
+    if summary.unfinished:
+        raise RunIncomplete(len(summary.failed), summary.num_blocked, str(summary.run_dir))
+
+
+def _tell(summary: Summary, *, as_json: bool) -> None:
+    videos = summary.run_dir / "videos"
+    if as_json:
+        fields = {
+            "type": "summary",
+            "run": str(summary.run_dir),
+            "videos": {video.id: str(videos / video.path) for video in summary.finished},
+            "unfinished": [video.id for video in summary.unfinished],
+            "made": summary.num_made,
+            "cached": summary.num_cached,
+            "failed": dict(summary.failed),
+            "blocked": summary.num_blocked,
+            "left_over": list(summary.left_over),
+        }
+        typer.echo(json.dumps(fields))
+        return
+    for video in summary.finished:
+        typer.echo(
+            _row(videos / video.path, video.width_px, video.height_px, float(video.num_frames / video.frame_rate))
+        )
+    for path in summary.left_over:
+        typer.echo(f"{videos / path}  (of an earlier manifest)")
+    for name, why in list(summary.failed.items())[:MAX_REASONS]:
+        typer.echo(f"failed: {name}: {why}", err=True)
+    made = f"{summary.num_made} tasks made, {summary.num_cached} kept from before"
+    typer.echo(f"{len(summary.finished)} of {len(summary.finished) + len(summary.unfinished)} videos finished; {made}")
+
+
+def _row(path: Path, width: int, height: int, seconds: float) -> str:
+    return f"{path}  {width}x{height}  {seconds:.2f} s"

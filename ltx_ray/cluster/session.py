@@ -1,0 +1,54 @@
+"""Joining a Ray cluster, or starting one inside this process, and reading what it has."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import ray
+
+from ltx_ray.errors import DoesNotFit
+from ltx_ray.spec.machine import Node
+
+
+@contextmanager
+def ray_session(address: str | None) -> Iterator[None]:
+    """A connection to the cluster at ``address``; None starts Ray here, bound to loopback, and ends it afterwards.
+
+    Raises:
+        DoesNotFit: nothing answers at ``address``.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    init = partial(ray.init, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        if address is None:
+            init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1")
+        else:
+            init(address=address)
+    except (ConnectionError, TimeoutError, ValueError) as error:
+        raise DoesNotFit(f"--address {address}: no Ray cluster answers there ({error})") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def nodes() -> list[Node]:
+    """The machines that are alive, in a stable order."""
+    return [
+        Node(node["NodeID"], int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0)))
+        for node in sorted(_alive(), key=lambda node: str(node["NodeID"]))
+    ]
+
+
+def is_alive(node_id: str) -> bool:
+    return any(node["NodeID"] == node_id for node in _alive())
+
+
+def _alive() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]

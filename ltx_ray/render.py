@@ -1,0 +1,216 @@
+"""One render of one locked run: what is missing goes to workers, what is finished goes to ``videos/``.
+
+Ray is started only when something has to be made. Everything here is told to an Observer, which shows it to a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ltx_ray.plan.graph import Plan, PlannedVideo
+from ltx_ray.plan.placement import place
+from ltx_ray.plan.reasons import LastPlan, Reason, explain, needed
+from ltx_ray.spec.task import Task
+from ltx_ray.store import run_dir as run_files
+from ltx_ray.store.journal import History, Journal
+from ltx_ray.store.layout import RunLayout
+
+if TYPE_CHECKING:
+    from ltx_ray.engine.state import RunState
+    from ltx_ray.spec.protocols import Pool
+    from ltx_ray.store.protocol import Store
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """A plan held against what is kept."""
+
+    plan: Plan
+    kept: frozenset[str]
+    needed: frozenset[str]
+    last: LastPlan | None
+
+    def reasons(self) -> Iterator[tuple[Task, Reason]]:
+        """Every task and why it is cached, skipped or made; parents before children."""
+        return explain(self.plan, self.kept, self.last)
+
+
+def compare(plan: Plan, store: Store, last: LastPlan | None) -> DryRun:
+    """``plan`` against what ``store`` keeps and what was planned last."""
+    kept = frozenset(store.known(plan.tasks))
+    return DryRun(plan, kept, frozenset(needed(plan, kept)), last)
+
+
+class Observer(Protocol):
+    """Is told how a render goes on; every method may do nothing."""
+
+    def begin(self, dry: DryRun, run_dir: Path) -> None:
+        """The plan is made and the run is locked; nothing has run."""
+
+    def record(self, fields: Mapping[str, Any]) -> None:
+        """A journal record became durable."""
+
+    def turn(self, state: RunState) -> None:
+        """The loop went round; called several times a second."""
+
+
+class Silent:
+    """The Observer that does nothing."""
+
+    def begin(self, dry: DryRun, run_dir: Path) -> None: ...
+    def record(self, fields: Mapping[str, Any]) -> None: ...
+    def turn(self, state: RunState) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a render ended."""
+
+    run_dir: Path
+    finished: tuple[PlannedVideo, ...]
+    unfinished: tuple[PlannedVideo, ...]
+    num_made: int
+    num_cached: int
+    failed: Mapping[str, str]  #: task name -> why, of those given up
+    num_blocked: int
+    left_over: tuple[str, ...]  #: files in videos/ of an earlier manifest
+    stopped: int | None  #: exit code of the signal that stopped the run; None = it ran to its end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderOptions:
+    """Where and with what to render; none of it changes a byte of the result."""
+
+    run_dir: Path | None = None  #: None = runs/<manifest stem>
+    store: str | None = None  #: directory or fsspec URI; None = .store beside the run
+    address: str | None = None  #: of a Ray cluster; None = start Ray in this process
+    inline: bool = False  #: run every task in this process, without Ray
+    workers: int | None = None  #: at most so many; None = what the machines bear
+    retry_failed: bool = False  #: try again what an earlier render gave up
+
+
+class Session:
+    """Holds what one render needs; the caller holds the run's lock."""
+
+    def __init__(self, layout: RunLayout, store: Store, journal: Journal, dry: DryRun, observer: Observer) -> None:
+        self.layout, self.store, self.journal, self.dry, self.observer = layout, store, journal, dry, observer
+        self.published = run_files.published(journal.history)
+        self.videos_of: dict[str, list[PlannedVideo]] = {}
+        for video in dry.plan.videos:
+            self.videos_of.setdefault(video.stitch, []).append(video)
+
+    def run(self, options: RenderOptions) -> Summary:
+        from ltx_ray.cluster.driver import StopSignals, drive
+        from ltx_ray.engine.state import RunState
+
+        signals = StopSignals()
+        self.observer.begin(self.dry, self.layout.path)
+        self._publish(key for key in self.videos_of if key in self.dry.kept)
+        gave_up = {} if options.retry_failed else given_up(self.journal.history)
+        tasks, failed, num_blocked = self._open_tasks(gave_up)
+        state = RunState(tasks.values())
+        with ExitStack() as stack:
+            if tasks:
+                stack.enter_context(signals.installed())
+                pool = self._pool(options, len(tasks), should_stop=lambda: signals.at_once, stack=stack)
+                drive(state, pool, record=self._record, signals=signals, on_turn=self.observer.turn)
+        failed |= {
+            state.tasks[key].name: progress.cause
+            for key, progress in state.progress.items()
+            if progress.status == "failed"
+        }
+        is_cut = any(state.total(status) for status in ("waiting", "ready", "running"))
+        return Summary(
+            run_dir=self.layout.path,
+            finished=tuple(video for video in self.dry.plan.videos if self._is_finished(video, state)),
+            unfinished=tuple(video for video in self.dry.plan.videos if not self._is_finished(video, state)),
+            num_made=state.total("done"),
+            num_cached=len(self.dry.kept),
+            failed=failed,
+            num_blocked=num_blocked + state.total("blocked"),
+            left_over=self._left_over(),
+            stopped=signals.exit_code if signals.is_set and is_cut else None,
+        )
+
+    def _open_tasks(self, gave_up: Mapping[str, str]) -> tuple[dict[str, Task], dict[str, str], int]:
+        """Tasks to run; those given up before, by name; and how many wait for one of these."""
+        plan = self.dry.plan
+        closed: set[str] = set()
+        tasks, failed = {}, {}
+        for key, task in plan.tasks.items():
+            if key not in self.dry.needed:
+                continue
+            if key in gave_up:
+                failed[task.name] = gave_up[key]
+                closed.add(key)
+            elif any(parent.key in closed for parent in task.parents):
+                closed.add(key)
+            else:
+                tasks[key] = task
+        return tasks, failed, len(closed) - len(failed)
+
+    def _pool(
+        self, options: RenderOptions, num_tasks: int, *, should_stop: Callable[[], bool], stack: ExitStack
+    ) -> Pool:
+        if options.inline:
+            from ltx_ray.worker.inline import InlinePool
+
+            return InlinePool(self.store, should_stop)
+        from ltx_ray.cluster.pools import RayPool
+        from ltx_ray.cluster.session import nodes, ray_session
+
+        stack.enter_context(ray_session(options.address))
+        specs = place(nodes(), max_workers=options.workers, num_tasks=num_tasks)
+        return RayPool(specs, self.store.location)
+
+    def _record(self, records: Sequence[Mapping[str, Any]]) -> None:
+        self.journal.append(*records)
+        for fields in records:
+            self.observer.record(fields)
+        self._publish(fields["task"] for fields in records if fields["event"] == "done")
+
+    def _publish(self, keys: Iterable[str]) -> None:
+        """Put the files of finished stitch tasks into place, unless they are there; other keys are passed over."""
+        for key in keys:
+            for video in self.videos_of.get(key, ()):
+                bound = self.store.lookup(key)
+                if bound is None or run_files.is_in_place(self.layout, video.path, bound.digest, self.published):
+                    continue
+                with self.store.local_path(key) as artifact:
+                    run_files.publish(self.layout, video.path, artifact)
+                fields = {
+                    "event": run_files.PUBLISHED,
+                    "video": video.id,
+                    "path": video.path,
+                    "digest": bound.digest,
+                    "num_bytes": bound.num_bytes,
+                }
+                self.journal.append(fields)
+                self.published[video.path] = (bound.digest, bound.num_bytes)
+                self.observer.record(fields)
+
+    def _is_finished(self, video: PlannedVideo, state: RunState) -> bool:
+        if video.stitch in self.dry.kept:
+            return True
+        return video.stitch in state.progress and state.progress[video.stitch].status == "done"
+
+    def _left_over(self) -> tuple[str, ...]:
+        planned = {video.path for video in self.dry.plan.videos}
+        return tuple(
+            path for path in sorted(self.published) if path not in planned and (self.layout.videos / path).exists()
+        )
+
+
+def given_up(history: History) -> dict[str, str]:
+    """Tasks that failed for good in earlier renders and were not made since: key -> why."""
+    failed: dict[str, str] = {}
+    for record in history.records:
+        if record.get("event") == "failed":
+            failed[record["task"]] = record["reason"]
+        elif record.get("event") == "done":
+            failed.pop(record["task"], None)
+    return failed

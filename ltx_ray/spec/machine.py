@@ -1,0 +1,26 @@
+"""Machines and the workers put on them, as the planner, the cluster and the engine all say them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ltx_ray.spec.task import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One machine of the cluster. ``node`` is the cluster's name for it."""
+
+    node: str
+    num_cpus: int
+    num_gpus: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """A process to start: on which node, for which stages, with how many GPUs."""
+
+    name: str
+    node: str
+    stages: frozenset[Stage]
+    num_gpus: int

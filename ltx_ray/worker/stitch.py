@@ -1,0 +1,30 @@
+"""Coded chunks and the sounds of the takes to one playable file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ltx_ray.media.audio import open_wav, write_wav
+from ltx_ray.media.join import join_chunks
+from ltx_ray.spec.recipe import StitchRecipe
+
+#: Samples copied at a time: two seconds.
+BLOCK = 96_000
+
+
+def stitch(recipe: StitchRecipe, chunks: Sequence[Path], sounds: Sequence[Path], *, out: Path) -> None:
+    """Write ``out``: chunks by packet copy, sounds end to end (each is as long as its take, to the sample)."""
+    if len(sounds) == 1:
+        join_chunks(chunks, out, recipe=recipe, sound=sounds[0])
+        return
+    joined = out.with_name("joined-sound")
+    write_wav(_end_to_end(sounds), joined, sample_rate_hz=open_wav(sounds[0]).sample_rate_hz)
+    join_chunks(chunks, out, recipe=recipe, sound=joined)
+
+
+def _end_to_end(sounds: Sequence[Path]) -> Iterator[np.ndarray]:
+    for path in sounds:
+        yield from open_wav(path).blocks(BLOCK)
