@@ -1,0 +1,94 @@
+"""Disks that are full, read-only or slow to take bytes, at every call of a commit."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import itertools
+import os
+import resource
+
+import pytest
+
+from ltx_ray.errors import StoreError, StoreUnusable
+from ltx_ray.store.key_file import Meta
+from ltx_ray.store.open import open_store
+
+META = Meta(stage="generate", unit="fox", recipe={"seed": 7})
+KEY = hashlib.sha256(b"key").hexdigest()
+CALLS = ("open", "write", "fsync", "link", "replace", "chmod", "utime")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return open_store(tmp_path)
+
+
+def fail_at(point, error, patch):
+    """Make the ``point``-th call that reaches the disk fail; return whether it was reached."""
+    counter, reached = itertools.count(), []
+
+    def wrap(name):
+        real = getattr(os, name)
+
+        def call(*args, **kwargs):
+            # Reading a file or syncing a directory is not refused by a full disk.
+            if name == "open" and not args[1] & os.O_CREAT:
+                return real(*args, **kwargs)
+            if next(counter) != point:
+                return real(*args, **kwargs)
+            reached.append(name)
+            if name == "write":
+                real(args[0], bytes(args[1])[:3])
+            raise OSError(error, os.strerror(error))
+
+        patch.setattr(os, name, call)
+
+    for name in CALLS:
+        wrap(name)
+    return reached
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
+@pytest.mark.parametrize("as_file", [False, True], ids=["bytes", "file"])
+def test_a_disk_that_fails_at_any_call_leaves_a_sentence_and_no_litter(store, tmp_path, monkeypatch, error, as_file):
+    for point in itertools.count():
+        key = hashlib.sha256(b"%d" % point).hexdigest()
+        data = b"bytes %d" % point
+        with store.scratch() as folder:
+            (folder / "big").write_bytes(data)
+            with monkeypatch.context() as patch:
+                reached = fail_at(point, error, patch)
+                try:
+                    store.commit(key, folder / "big" if as_file else data, META)
+                except StoreError as caught:
+                    assert str(caught).startswith(str(tmp_path))
+                    assert caught.retryable is (error == errno.EIO)
+            if not reached:
+                break
+            assert [path for path in (tmp_path / "tmp").iterdir() if path != folder] == []
+        assert store.read(key) == data if store.lookup(key) else reached
+        store.commit(key, data, META)
+        assert store.read(key) == data
+    assert point > 6
+    assert store.verify() == []
+
+
+def test_a_file_larger_than_the_limit_of_the_shell_is_refused(store, tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(StoreUnusable, match=f"{tmp_path}.*raise `ulimit -f`"):
+            store.commit(KEY, bytes(20_000), META)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert store.lookup(KEY) is None
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_disk_that_takes_a_few_bytes_at_a_time_still_gets_them_all(store, monkeypatch):
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, bytes(data)[:100]))
+    data = bytes(range(256)) * 10
+    store.commit(KEY, data, META)
+    assert store.read(KEY) == data

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from ltx_ray.errors import StoreError, StoreUnusable
+from ltx_ray.store.faults import storage_error, storage_errors
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        (errno.ENOSPC, "/x: no space left on the device; free some space"),
+        (errno.EDQUOT, "/x: the disk quota is used up; free some space"),
+        (errno.EACCES, "/x: permission denied; make it writable"),
+        (errno.EROFS, "/x: the file system is read-only; make it writable"),
+        (errno.ENOENT, "/x: a directory on this path does not exist; was it moved or unmounted"),
+    ],
+)
+def test_what_needs_a_person_is_not_tried_again(code, sentence):
+    error = storage_error(OSError(code, "whatever"), "/x")
+    assert isinstance(error, StoreUnusable)
+    assert not error.retryable
+    assert str(error).startswith(sentence)
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE])
+def test_what_may_pass_is_tried_again(code):
+    error = storage_error(OSError(code, "whatever"), "/x")
+    assert type(error) is StoreError
+    assert error.retryable
+
+
+def test_an_error_without_a_number_keeps_its_words():
+    assert str(storage_error(ConnectionResetError("The peer hung up"), "s3://b")).startswith(
+        "s3://b: the peer hung up;"
+    )
+    assert isinstance(storage_error(PermissionError("Forbidden"), "s3://b"), StoreUnusable)
+
+
+def test_only_errors_of_the_system_are_translated():
+    with pytest.raises(KeyError), storage_errors("/x"):
+        raise KeyError
+    with pytest.raises(StoreUnusable, match="/x: ") as caught, storage_errors("/x"):
+        raise OSError(errno.EROFS, "Read-only file system")
+    assert isinstance(caught.value.__cause__, OSError)
