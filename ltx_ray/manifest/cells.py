@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ltx_ray.errors import ManifestError
 from ltx_ray.manifest.keys import SCENE_KEY
 from ltx_ray.manifest.safe_yaml import parse_yaml, scalar
 
@@ -9,15 +10,17 @@ from ltx_ray.manifest.safe_yaml import parse_yaml, scalar
 TEXT_KEYS = frozenset({"id", "prompt", "model", "preset", "output.path"})
 
 
-def value_of(key: str, text: str, *, name: str) -> object:
+def value_of(key: str, text: str) -> object:
     """What ``text`` means for ``key``: itself, a YAML scalar, or a YAML list or mapping in brackets.
 
-    Raises:
-        ManifestError: brackets that are not YAML.
+    Brackets that are not YAML stay text, which the rule of the key then refuses.
     """
     scene_key = SCENE_KEY.fullmatch(key)
     if (scene_key[2] if scene_key else key) in TEXT_KEYS:
         return text
     if text.lstrip().startswith(("[", "{")):
-        return parse_yaml(text, name=name)
+        try:
+            return parse_yaml(text, name=key)
+        except ManifestError:
+            return text
     return scalar(text.strip())

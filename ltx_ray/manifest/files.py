@@ -38,7 +38,7 @@ def format_of(source: str) -> str:
         return "jsonl"
     suffix = PurePosixPath(source).suffix.lower()
     if suffix not in FORMATS:
-        raise refuse(name_of(source), f"{suffix or 'no suffix'} is not a manifest; it can be {', '.join(FORMATS)}")
+        raise refuse(name_of(source), f"is not a kind of file that is read; it can end in {', '.join(FORMATS)}")
     return FORMATS[suffix]
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from ltx_ray.manifest.keys import LITERAL_KEYS
-from ltx_ray.manifest.problems import Layer, Problems, nearest, refuse, shown
+from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, refuse, shown
 
 MAX_GROWTH = 200_000  #: values and characters that all references of a file may bring in
 MAX_CHAIN = 20
@@ -23,16 +23,17 @@ _BEFORE_BRACE = re.compile(r"(\\*)\$\{")
 Path = tuple[str | int, ...]
 
 
-def interpolated(tree: dict[str, object], name: str) -> dict[str, object]:
+def interpolated(tree: dict[str, object], name: str, problems: Problems) -> dict[str, object]:
     """``tree`` with every reference replaced; the same object when it has none.
 
-    Raises:
-        ManifestError: every reference that is not a plain key, points nowhere or at itself, or grows too large.
+    A reference that is not a plain key, points nowhere or at itself, or grows too large is noted; then none is
+    followed, and every value that holds one is BAD.
     """
     texts = [(path, text) for path, text in _texts(tree, ()) if "${" in text]
     if not texts:
         return tree
-    _References(tree, name).check(texts)
+    if not _References(tree).are_good(texts, name, problems):
+        return {key: _without_references(value, _is_literal(key)) for key, value in tree.items()}
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -47,27 +48,33 @@ def interpolated(tree: dict[str, object], name: str) -> dict[str, object]:
 class _References:
     """What the references of one file point at, and how large they are once followed."""
 
-    def __init__(self, tree: dict[str, object], name: str) -> None:
+    def __init__(self, tree: dict[str, object]) -> None:
         self._tree = tree
-        self._problems = Problems()
-        self._layer = Layer(f"{name}: ", ())
         self._sizes: dict[Path, int] = {}
         self._open: set[Path] = set()
 
-    def check(self, texts: list[tuple[Path, str]]) -> None:
-        """Raise every problem of the references in ``texts``."""
-        growth = 0
-        for position, (path, text) in enumerate(texts):
-            place = Layer(self._layer.prefix, (position,))
+    def are_good(self, texts: list[tuple[Path, str]], name: str, problems: Problems) -> bool:
+        """Note what is wrong with the references in ``texts``; whether nothing is."""
+        growth, is_good = 0, True
+        for path, text in texts:
             try:
                 growth += self._size_of_text(path, text)
+                if growth > MAX_GROWTH:
+                    raise _Refused(f"references grow to more than {MAX_GROWTH:,} values; write them out")
             except _Refused as refused:
-                self._problems.add(place, written(path), str(refused))
+                is_good = False
+                problems.add(Layer(f"{name}: ", self._order(path)), written(path), str(refused))
             if growth > MAX_GROWTH:
-                what = f"references grow to more than {MAX_GROWTH:,} values; write them out"
-                self._problems.add(place, written(path), what)
                 break
-        self._problems.raise_any()
+        return is_good
+
+    def _order(self, path: Path) -> tuple[int, ...]:
+        """Position of each part of ``path`` in what holds it."""
+        order, value = [], cast("Any", self._tree)
+        for part in path:
+            order.append(part if isinstance(part, int) else list(value).index(part))
+            value = value[part]
+        return tuple(order)
 
     def _size(self, path: Path) -> int:
         """Values and characters at ``path`` once its references are followed."""
@@ -141,6 +148,17 @@ def _texts(value: object, path: Path) -> Iterator[tuple[Path, str]]:
 
 def _is_literal(part: str | int) -> bool:
     return isinstance(part, str) and part.split(".")[-1] in LITERAL_KEYS
+
+
+def _without_references(value: object, is_literal: bool) -> Any:
+    if isinstance(value, str):
+        return BAD if "${" in value and not is_literal else value
+    if isinstance(value, dict):
+        return {key: _without_references(inner, is_literal or _is_literal(key)) for key, inner in value.items()}
+    if isinstance(value, list):
+        inners = [_without_references(inner, is_literal) for inner in value]
+        return BAD if any(inner is BAD for inner in inners) else inners
+    return value
 
 
 def _num_values(value: object) -> int:

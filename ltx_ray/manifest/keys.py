@@ -16,7 +16,7 @@ from ltx_ray.manifest.rates import MAX_RATE, MAX_SECONDS, broadcast_meaning, fra
 from ltx_ray.spec.seeds import MAX_SEED
 
 CODECS = ("h264", "h265", "ffv1")
-SAMPLERS = ("euler",)
+SAMPLERS = ("euler", "euler_ancestral", "dpmpp_2m", "res_2s")
 ENCODER_PRESETS = (
     "ultrafast",
     "superfast",
@@ -77,8 +77,8 @@ GROUPS = ("segment", "stage1", "refine", "decode", "output")
 #: Keys whose value is taken as written, ``$`` and all.
 LITERAL_KEYS = frozenset({"id", "prompt"})
 
-#: ``scenes.0.prompt``: one key of one scene, for tables and the command line.
-SCENE_KEY = re.compile(r"scenes\.([0-9]{1,4})\.([a-z0-9_]+)")
+#: ``scenes.0.prompt`` or ``scenes[0].prompt``: one key of one scene, for tables and the command line.
+SCENE_KEY = re.compile(r"scenes[.\[]([0-9]{1,4})\]?\.([a-z0-9_]+)")
 
 
 class Keys(NamedTuple):
@@ -109,7 +109,9 @@ def read_layer(raw: Mapping[str, object], layer: Layer, problems: Problems, keys
     values, rules = layer.values, keys.rules
     for key, value in raw.items():
         rule = rules.get(key)
-        if rule is None:
+        if value is BAD:
+            values[key] = BAD
+        elif rule is None:
             _read_other(key, value, layer, problems, keys)
         elif key in values:
             problems.add(layer, key, "is given twice, dotted and nested; keep one of them")
@@ -137,13 +139,21 @@ def _read_other(key: str, value: object, layer: Layer, problems: Problems, keys:
         layer.values[key] = BAD  # keeps the place of the key while its parts are read
         layer.values[key] = _read_scenes(value, layer, problems)
     elif scene_key is not None:
-        layer.values[key] = BAD
-        scene = _read_scene(int(scene_key[1]), {scene_key[2]: value}, layer, problems)
-        layer.values[key] = scene.get(scene_key[2], BAD)
+        scene_idx, name = int(scene_key[1]), scene_key[2]
+        scene = _read_scene(scene_idx, {name: value}, layer, problems)
+        layer.values[f"scenes.{scene_idx}.{name}"] = scene[name]
+    elif key == "id":
+        problems.add(layer, key, "names one video, so it cannot be given to several; take it out")
     else:
         layer.values[key] = BAD
-        known = keys.in_group(key.partition(".")[0]) or keys.names
-        problems.add(layer, key[:200], f"is not a key here; {nearest(key, known)}")
+        problems.add(layer, key[:200], f"is not a key here; {_nearest_key(key, keys)}")
+
+
+def _nearest_key(key: str, keys: Keys) -> str:
+    """``crf`` is most likely ``output.crf``; else the likeliest of the same group."""
+    group, _, name = key.rpartition(".")
+    moved = [rule for rule in keys.rules if rule.endswith(f".{name}")]
+    return nearest(key, moved[:1]) if moved and not group else nearest(key, keys.in_group(group) or keys.names)
 
 
 def _read_group(group: str, value: object, layer: Layer, problems: Problems, keys: Keys) -> None:
@@ -165,8 +175,9 @@ def _read_scenes(value: object, layer: Layer, problems: Problems) -> Any:
 
 
 def _read_scene(scene_idx: int, raw: object, layer: Layer, problems: Problems) -> Any:
-    if not isinstance(raw, dict):
-        problems.add(layer, f"scenes[{scene_idx}]", f"{shown(raw)} is not a mapping with prompt and seconds")
-        return BAD
     order = (*layer.order, layer.position("scenes"), scene_idx)
-    return read_layer(raw, Layer(f"{layer.prefix}scenes[{scene_idx}].", order), problems, SCENE_KEYS).values
+    scene = Layer(f"{layer.prefix}scenes[{scene_idx}].", order)
+    if not isinstance(raw, dict):
+        problems.add(scene, "", f"{shown(raw)} is not a mapping with prompt and seconds")
+        return BAD
+    return read_layer(raw, scene, problems, SCENE_KEYS).values

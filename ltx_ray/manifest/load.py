@@ -11,8 +11,8 @@ from ltx_ray.manifest.files import format_of, name_of, opened, read_text
 from ltx_ray.manifest.interpolate import interpolated
 from ltx_ray.manifest.keys import DEFAULT_KEYS, TOP_KEYS, read_layer
 from ltx_ray.manifest.overrides import read_overrides
-from ltx_ray.manifest.problems import Layer, Problems, nearest, refuse, shown
-from ltx_ray.manifest.resolve import Resolver, Shared
+from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, refuse, shown
+from ltx_ray.manifest.resolve import MAX_VIDEOS, Resolver, Shared
 from ltx_ray.manifest.rows import parse_json, read_rows
 from ltx_ray.manifest.safe_yaml import parse_yaml
 from ltx_ray.manifest.schema import MANIFEST_VERSION, Manifest, Video
@@ -53,7 +53,10 @@ def _from_tree(
         raise refuse(name, "is empty; a manifest needs at least videos with a prompt each")
     if not isinstance(tree, dict):
         raise refuse(name, f"{shown(tree)} is not a mapping; a manifest has the keys {', '.join(SECTIONS)}")
-    tree = interpolated(tree, name)
+    tree = interpolated(tree, name, problems)
+    if tree.get("videos") is BAD:
+        problems.raise_any()
+    tree = {key: value for key, value in tree.items() if value is not BAD}
     order = {key: position for position, key in enumerate(tree)}
     root = Layer(f"{name}: ", (), dict.fromkeys(tree))
     _check_sections(tree, root, problems)
@@ -64,9 +67,12 @@ def _from_tree(
     )
     sweep = Layer(f"{name}: sweep.", (order.get("sweep", 0),))
     combinations = read_sweep(tree["sweep"], sweep, problems) if "sweep" in tree else NO_SWEEP
+    num_videos = len(combinations) * (len(entries) if isinstance(entries := tree.get("videos"), list) else 0)
+    if num_videos > MAX_VIDEOS:
+        problems.add(sweep, "", f"makes {num_videos:,} videos; at most {MAX_VIDEOS:,} are planned at once")
+        combinations = NO_SWEEP
     shared = Shared(models, layers, read_overrides(overrides, problems), combinations)
     resolver = Resolver(shared, problems)
-    entries = tree.get("videos")
     return tuple(_entries(entries if isinstance(entries, list) else [], name, order.get("videos", 0), resolver))
 
 

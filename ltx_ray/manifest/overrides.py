@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ltx_ray.errors import ManifestError
 from ltx_ray.manifest.cells import value_of
 from ltx_ray.manifest.keys import DEFAULT_KEYS, read_layer
 from ltx_ray.manifest.problems import Layer, Problems, nearest, shown
@@ -30,9 +29,12 @@ class Overrides:
         if self.by_id:
             yield from (self.by_id[one] for one in dict.fromkeys(ids) if one in self.by_id)
 
-    def check_ids(self, ids: Iterable[str], problems: Problems) -> None:
-        """Note every id that names no video."""
-        known = dict.fromkeys(ids)
+    def check(self, ids: Iterable[str], swept: Iterable[str], problems: Problems) -> None:
+        """Note every id that names no video, and every key of ``swept``, whose values stand in ids."""
+        known, swept = dict.fromkeys(ids), frozenset(swept)
+        for layer in (self.for_all, *self.by_id.values()):
+            for key in swept.intersection(layer.values):
+                problems.add(layer, key, "the file sweeps it, and ids carry the values; change it there")
         for one, layer in self.by_id.items():
             if one not in known:
                 problems.add(Layer(f"{PLACE}: ", layer.order), one, f"no video has this id; {nearest(one, known)}")
@@ -48,10 +50,7 @@ def read_overrides(arguments: Sequence[str], problems: Problems) -> Overrides:
         if not equals or not key:
             problems.add(place, shown(argument), "is not key=value or ID:key=value")
             continue
-        try:
-            raw.setdefault(video_id, {})[key] = value_of(key, text, name=left)
-        except ManifestError as error:
-            problems.add(place, left, error.problems[0].what)
+        raw.setdefault(video_id, {})[key] = value_of(key, text)
     for_all = read_layer(raw.pop("", {}), Layer(f"{PLACE}: ", (_ORDER,)), problems, DEFAULT_KEYS)
     by_id = {
         one: read_layer(given, Layer(f"{PLACE}: {one}:", (_ORDER, position)), problems, DEFAULT_KEYS)

@@ -7,7 +7,6 @@ import string
 import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import PurePosixPath
 
 from ltx_ray.manifest.fields import Wrong
 from ltx_ray.manifest.problems import nearest, shown
@@ -33,7 +32,8 @@ def filled(template: str, fields: Mapping[str, object]) -> str:
 
 def container_of(path: str) -> str:
     """``mp4`` of ``a/b.MP4``."""
-    return PurePosixPath(path).suffix[1:].lower()
+    stem, _, suffix = path.rpartition(".")
+    return suffix.lower() if stem and not stem.endswith("/") else ""
 
 
 def folded(path: str) -> str:

@@ -12,15 +12,27 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from ltx_ray.errors import ManifestError, Problem
 
+
+class _Bad:
+    """The type of BAD, which reads as 0 where it would stand in a file name."""
+
+    def __str__(self) -> str:
+        return "0"
+
+
 #: Stands for a value that was refused: rules that need it stay silent, the user has been told.
-BAD: Any = object()
+BAD: Any = _Bad()
 
 #: Beyond this, more sentences help nobody; the last one says how many were left out.
 MAX_PROBLEMS = 1000
+
+#: Looking for the nearest word among more than these takes seconds.
+MAX_CHOICES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +99,7 @@ def shown(value: object) -> str:
 
 def nearest(word: str, choices: Iterable[str]) -> str:
     """``nearest is x``, or the whole choice when nothing is near."""
-    return _nearest(word[:200], tuple(choices))
+    return _nearest(word[:200], tuple(islice(choices, MAX_CHOICES)))
 
 
 @lru_cache(maxsize=512)

@@ -1,21 +1,21 @@
 """Lays the places that give values over one another and builds every video from the result.
 
 built-in <- preset <- ``model`` and ``output`` beside ``videos`` <- ``defaults`` <- video <- sweep <- command line.
-A later place wins key by key. ``seconds`` and ``num_frames`` replace each other; so do ``refine: null`` and the keys of
-``refine``, and ``scenes`` and single keys of scenes. What all videos share is merged once for each model and preset.
+What all videos share is merged once for each model and preset.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ltx_ray.errors import ManifestError
 from ltx_ray.manifest import paths
-from ltx_ray.manifest.build import Draft, build
+from ltx_ray.manifest.build import Merged, build
 from ltx_ray.manifest.fields import MAX_ID_CHARS
-from ltx_ray.manifest.keys import SCENE_KEY, read_layer
+from ltx_ray.manifest.keys import read_layer
+from ltx_ray.manifest.merge import has_scenes, lay_over, origin, put_scenes_together, strongest
 from ltx_ray.manifest.overrides import Overrides
 from ltx_ray.manifest.presets import BUILT_IN, PRESETS
 from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, shown
@@ -44,15 +44,19 @@ class Resolver:
         self._shared = shared
         self._problems = problems
         self._bases: dict[tuple[str, str], dict[str, Any]] = {}
-        self._places: dict[str, str] = {}  # id -> where it stands
-        self._files: dict[str, str] = {}  # folded path -> id
-        self._base_ids: set[str] = set()
+        self._entries: dict[str, str] = {}  # id before the sweep -> where it stands
+        self._ids: dict[str, str] = {}  # id -> the same before the sweep
+        self._files: dict[str, tuple[str, str]] = {}  # folded path -> id and path
+        self._shared_templates: list[Layer] = []  # with a problem that was noted
 
     def videos(self, raw: object, where: str, order: tuple[int, ...], position: int) -> Iterator[Video]:
         """The videos of one entry: one for each combination of the sweep; ``position`` counts entries from 1."""
         if not isinstance(raw, dict):
-            what = raw.problems[0].what if isinstance(raw, ManifestError) else f"{shown(raw)} is not a mapping of keys"
-            self._problems.add(Layer(where, order), "", what)
+            if raw is not BAD:
+                what = (
+                    raw.problems[0].what if isinstance(raw, ManifestError) else f"{shown(raw)} is not a mapping of keys"
+                )
+                self._problems.add(Layer(where, order), "", what)
             return
         entry_id = f"video-{position:05d}"
         given = raw.get("id", entry_id)
@@ -60,68 +64,69 @@ class Resolver:
         entry = read_layer(raw, Layer(f"{where}{label}.", order), self._problems)
         if (own := entry.values.get("id", BAD)) is not BAD:
             entry_id = own
-        self._base_ids.add(entry_id)
+        self._check_entry(entry, entry_id)
         for combination in self._shared.combinations:
-            video = self._video(entry, entry_id, combination)
-            if video is not None:
-                yield video
+            yield self._video(entry, entry_id, combination)
 
     def finish(self) -> None:
         """Note what can only be known after the last entry."""
-        self._shared.overrides.check_ids([*self._base_ids, *self._places], self._problems)
+        swept = {key for combination in self._shared.combinations for key in combination.keys}
+        self._shared.overrides.check([*self._entries, *self._ids], swept, self._problems)
 
-    def _video(self, entry: Layer, entry_id: str, combination: Combination) -> Video | None:
+    def _video(self, entry: Layer, entry_id: str, combination: Combination) -> Video:
         video_id = entry_id + combination.suffix
         above = [entry] if combination.layer is None else [entry, combination.layer]
         above += self._shared.overrides.layers(entry_id, video_id)
-        found = self._model_and_preset([*self._shared.layers, *above])
-        self._check_id(entry, video_id)
-        if found is None:
-            return None
-        facts, preset = found
+        stack = [*self._shared.layers, *above]
+        facts = self._facts(stack, entry)
+        report = self._reporter(stack, entry)
+        if facts is None:  # a stand-in, so that the rest of the video is looked at
+            facts, report = next(iter(self._shared.models.values())), _only(("prompt", "path"), report)
+        preset = self._preset(stack, entry, facts)
         values = dict(self._base(facts, preset))
         for layer in above:
             lay_over(values, layer.values)
-        stack = [*self._shared.layers, *above]
-        if "scenes" in values or any(key.startswith("scenes.") for key in values):
-            values = self._with_scenes(values, stack)
-
-        def report(key: str, what: str) -> None:
-            self._problems.add(_origin(stack, key, entry), key, what)
-
-        draft = Draft(
+        if any(map(has_scenes, stack)):
+            put_scenes_together(values, stack, self._problems)
+        self._check_id(entry, entry_id, video_id)
+        merged = Merged(
             id=video_id,
-            index=len(self._places),
+            index=len(self._ids),
             seed=seed_of_id(entry_id),
             facts=facts,
             preset=preset,
             values=values,
             report=report,
-            is_set=lambda key: any(key in layer.values for layer in stack),
+            is_set=lambda key: strongest(stack, key) is not None,
         )
-        video = build(draft)
-        self._check_file(video, report)
+        video = build(merged)
+        if video.output.path:
+            self._check_file(video, origin(stack, "output.path") or entry, entry)
         return video
 
-    def _model_and_preset(self, stack: Sequence[Layer]) -> tuple[ModelFacts, str] | None:
-        """The model's facts and the preset's name; None when either is unknown, which is noted."""
-        models = self._shared.models
-        layer, model = _last(stack, "model", BUILT_IN["model"])
-        if model is BAD:
-            return None
-        if model not in models:
-            self._problems.add(layer, "model", f"{shown(model)} is not a known model; {nearest(model, models)}")
-            return None
-        presets = PRESETS[models[model].family]
-        layer, preset = _last(stack, "preset", next(iter(presets)))
-        if preset is BAD:
-            return None
-        if preset not in presets:
-            self._problems.add(
-                layer, "preset", f"{shown(preset)} is not a preset of {model}; {nearest(preset, presets)}"
-            )
-            return None
-        return models[model], preset
+    def _reporter(self, stack: Sequence[Layer], entry: Layer) -> Callable[[str, str], None]:
+        return lambda key, what: self._problems.add(origin(stack, key) or entry, key, what)
+
+    def _facts(self, stack: Sequence[Layer], entry: Layer) -> ModelFacts | None:
+        """What is known of the video's model; None when it is unknown, which is noted."""
+        models, layer = self._shared.models, strongest(stack, "model")
+        name = BUILT_IN["model"] if layer is None else layer.values["model"]
+        if name not in models and name is not BAD:
+            what = f"{shown(name)} is not a known model; {nearest(name, models)}"
+            self._problems.add(layer or entry, "model", what)
+        return models.get(name)
+
+    def _preset(self, stack: Sequence[Layer], entry: Layer, facts: ModelFacts) -> str:
+        """The preset's name; the model's first when none is given or the given one is unknown, which is noted."""
+        presets, layer = PRESETS[facts.family], strongest(stack, "preset")
+        default = next(iter(presets))
+        name: str = default if layer is None else layer.values["preset"]
+        if name in presets:
+            return name
+        if name is not BAD:
+            what = f"{shown(name)} is not a preset of {facts.name}; {nearest(name, presets)}"
+            self._problems.add(layer or entry, "preset", what)
+        return default
 
     def _base(self, facts: ModelFacts, preset: str) -> dict[str, Any]:
         key = (facts.name, preset)
@@ -133,85 +138,36 @@ class Resolver:
             self._bases[key] = values
         return self._bases[key]
 
-    def _with_scenes(self, values: dict[str, Any], stack: Sequence[Layer]) -> dict[str, Any]:
-        """``values`` with single keys of scenes put into ``scenes``; lengths given beside scenes are noted."""
-        patches = {key: values.pop(key) for key in [*values] if key.startswith("scenes.")}
-        if values.get("scenes") is BAD:
-            return values
-        scenes = [part if part is BAD else dict(part) for part in values.get("scenes", ())]
-        for key, value in patches.items():
-            match = SCENE_KEY.fullmatch(key)
-            if match is None:
-                continue
-            scene_idx = int(match[1])
-            if scene_idx > len(scenes):
-                what = f"there is no scene {scene_idx}; the next one is {len(scenes)}"
-                self._problems.add(_origin(stack, key, stack[-1]), key, what)
-                continue
-            if scene_idx == len(scenes):
-                scenes.append({})
-            if scenes[scene_idx] is not BAD:
-                lay_over(scenes[scene_idx], {match[2]: value})
-        self._refuse_beside_scenes(stack)
-        return {**values, "scenes": tuple(scenes)}
-
-    def _refuse_beside_scenes(self, stack: Sequence[Layer]) -> None:
-        """A length or prompt that a scene would silently beat; in ``defaults`` it serves scenes without one."""
-        has_scenes = [any(key.split(".")[0] == "scenes" for key in layer.values) for layer in stack]
-        for layer in stack[has_scenes.index(True) :]:
-            for key in ("prompt", "seconds", "num_frames"):
-                if key in layer.values:
-                    self._problems.add(layer, key, "the video has scenes; give it to a scene, as scenes.0." + key)
-
-    def _check_id(self, entry: Layer, video_id: str) -> None:
+    def _check_entry(self, entry: Layer, entry_id: str) -> None:
         place = entry.prefix.partition(": ")[2].rstrip(".")
+        first = self._entries.setdefault(entry_id, place)
+        if first != place:
+            self._problems.add(entry, "id", f"{shown(entry_id)} is also the id of {first}; ids are unique")
+
+    def _check_id(self, entry: Layer, entry_id: str, video_id: str) -> None:
         if len(video_id) > MAX_ID_CHARS:
             what = f"{shown(video_id)} has {len(video_id)} characters after the sweep; at most {MAX_ID_CHARS}"
             self._problems.add(entry, "id", what)
-        first = self._places.setdefault(video_id, place)
-        if first != place:
-            self._problems.add(entry, "id", f"{shown(video_id)} is also the id of {first}; ids are unique")
-        elif len(self._places) == MAX_VIDEOS + 1:
-            self._problems.add(entry, "", f"more than {MAX_VIDEOS:,} videos; split them into several runs")
+        first = self._ids.setdefault(video_id, entry_id)
+        if first != entry_id:
+            what = f"{shown(video_id)} comes out of the sweep of {shown(first)} as well; ids are unique"
+            self._problems.add(entry, "id", what)
 
-    def _check_file(self, video: Video, report: Any) -> None:
-        if not video.output.path:
+    def _check_file(self, video: Video, template: Layer, entry: Layer) -> None:
+        """Note a second video with the same file; a template that many videos share is noted once."""
+        path = video.output.path
+        first_id, first_path = self._files.setdefault(paths.folded(path), (video.id, path))
+        if first_id == video.id:
             return
-        first = self._files.setdefault(paths.folded(video.output.path), video.id)
-        if first != video.id:
-            both = f"{video.output.path!r} is the file of both {first!r} and {video.id!r}"
-            report("output.path", f"{both}; put {{id}} into the path")
+        if path != first_path:
+            what = f"{path!r} and {first_path!r} are one file where case does not count; rename one"
+            self._problems.add(entry, "id" if template is not entry else "output.path", what)
+        elif template is entry or template not in self._shared_templates:
+            self._shared_templates.append(template)
+            what = f"{path!r} is the file of both {first_id!r} and {video.id!r}; put {{id}} into the path"
+            self._problems.add(template, "output.path", what)
 
 
-def lay_over(values: dict[str, Any], above: Mapping[str, Any]) -> None:
-    """Let ``above`` win over ``values``, key by key, and over the keys that say the same in another way."""
-    if "seconds" in above:
-        values.pop("num_frames", None)
-    elif "num_frames" in above:
-        values.pop("seconds", None)
-    if "refine" in above:
-        values.pop("refine.sampler", None)
-        values.pop("refine.sigmas", None)
-    elif "refine.sampler" in above or "refine.sigmas" in above:
-        values.pop("refine", None)
-    if "scenes" in above:
-        for key in [key for key in values if key.startswith("scenes.")]:
-            del values[key]
-    values.update(above)
-
-
-def _last(stack: Sequence[Layer], key: str, default: str) -> tuple[Layer, Any]:
-    """The strongest layer that gives ``key``, and its value."""
-    for layer in reversed(stack):
-        if key in layer.values:
-            return layer, layer.values[key]
-    return stack[-1], default
-
-
-def _origin(stack: Sequence[Layer], key: str, entry: Layer) -> Layer:
-    """The strongest layer that gives ``key``, or what it stands in; the entry when none does."""
-    for name in (key, key.partition("[")[0]):
-        for layer in reversed(stack):
-            if name in layer.values:
-                return layer
-    return entry
+def _only(endings: tuple[str, ...], report: Callable[[str, str], None]) -> Callable[[str, str], None]:
+    """``report`` for the keys that mean the same for every model."""
+    return lambda key, what: report(key, what) if key.endswith(endings) else None

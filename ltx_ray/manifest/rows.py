@@ -102,18 +102,12 @@ def _csv(file: IO[bytes], name: str) -> Iterator[Row]:
 
 
 def _csv_row(header: list[str], cells: list[str], where: str, name: str) -> Row:
-    place = f"{name}: {where}"
     if len(cells) > len(header):
-        return Row(where, refuse(place, f"has {len(cells)} cells for {len(header)} columns; quote cells with commas"))
-    try:
-        given = {
-            key: value_of(key, cell, name=f"{place}.{key}")
-            for key, cell in zip(header, cells, strict=False)
-            if cell.strip()
-        }
-    except ManifestError as error:
-        return Row(where, error)
-    return Row(where, given)
+        return Row(
+            where,
+            refuse(f"{name}: {where}", f"has {len(cells)} cells for {len(header)} columns; quote cells with commas"),
+        )
+    return Row(where, {key: value_of(key, cell) for key, cell in zip(header, cells, strict=False) if cell.strip()})
 
 
 def _parquet(file: IO[bytes], name: str) -> Iterator[Row]:

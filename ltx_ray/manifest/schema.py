@@ -48,7 +48,7 @@ class Output:
     codec: str
     crf: int
     preset: str
-    crop: tuple[int, int] | None  #: (width, height) in pixels, cut from the centre
+    crop: tuple[int, int] | None  #: (width, height) in pixels of the final size, cut from the centre; even
     audio_bit_rate: int
     provenance: bool
 

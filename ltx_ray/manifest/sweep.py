@@ -17,10 +17,14 @@ _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._]+")
 
 
 class Combination(NamedTuple):
-    """``suffix`` is what it adds to an id: ``-seed7-crf20``."""
+    """``suffix`` is what it adds to an id: ``-seed7-draft``."""
 
     suffix: str
     layer: Layer | None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return () if self.layer is None else tuple(self.layer.values)
 
 
 NO_SWEEP = (Combination("", None),)
@@ -36,7 +40,7 @@ def read_sweep(raw: object, layer: Layer, problems: Problems) -> tuple[Combinati
         what = f"makes {math.prod(map(len, axes)):,} combinations; at most {MAX_COMBINATIONS:,}"
         problems.add(layer, "", what)
         return NO_SWEEP
-    return tuple(_combined(parts, layer) for parts in itertools.product(*axes))
+    return tuple(_combined(parts, layer) for parts in itertools.product(*filter(None, axes)))
 
 
 def _dotted(raw: Mapping[str, object]) -> dict[str, object]:
@@ -65,7 +69,8 @@ def _point(key: str, value: object, position: int, layer: Layer, problems: Probl
     point = read_layer({key: value}, Layer(layer.prefix, order), problems, DEFAULT_KEYS)
     word = _NOT_IN_A_NAME.sub("_", str(value)) if isinstance(value, str | int | float) else ""
     named = word if word.strip("_") and len(word) <= 20 and key != "prompt" else str(position)
-    return Combination(f"-{key.rpartition('.')[2]}{named}", point)
+    speaks_for_itself = isinstance(value, str) and named == word
+    return Combination(f"-{'' if speaks_for_itself else key.rpartition('.')[2]}{named}", point)
 
 
 def _combined(parts: tuple[Combination, ...], layer: Layer) -> Combination:
