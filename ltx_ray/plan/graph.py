@@ -134,7 +134,6 @@ def _plan_take(plan: Plan, video: Video, take: Take, *, facts: ModelFacts, unit:
             model=facts.digest,
             start=start,
             stop=stop,
-            context_latents=facts.context_latents,
             frame_rate=video.frame_rate,
             encode=encode,
             dtype=DTYPE,

@@ -88,7 +88,7 @@ def _why(task: Task, plan: Plan, last: LastPlan | None) -> Reason:
         return Reason("new")
     if before.key == task.key:
         return Reason("missing", "made before, not in the store now") if task.key in last.made else Reason("new")
-    if changes := list(changed_fields(before.recipe, _plain(task))):
+    if changes := _diff(before, task):
         return Reason("recipe", ", ".join(changes))
     return Reason("parent", _root_change(task, before, plan, last))
 
@@ -103,15 +103,23 @@ def _root_change(task: Task, before: LastTask, plan: Plan, last: LastPlan) -> st
         old, new = last.by_key.get(old_key), plan.tasks[parent.key]
         if old is None:
             return f"{new.stage} is another"
-        if changes := list(changed_fields(old.recipe, _plain(new))):
+        if changes := _diff(old, new):
             return f"{new.stage} {', '.join(changes)}"
         return _root_change(new, old, plan, last)
     return "stage version or key schema"
 
 
-def _plain(task: Task) -> dict[str, Any]:
-    recipe: dict[str, Any] = json.loads(canonical(task.recipe))
-    return recipe
+def _diff(old: LastTask, new: Task) -> list[str]:
+    return list(changed_fields(_readable(old.recipe), _readable(json.loads(canonical(new.recipe)))))
+
+
+def _readable(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe whose provenance is taken apart: its prompt says more than the digest that changes with it."""
+    if not recipe.get("provenance"):
+        return recipe
+    provenance = json.loads(recipe["provenance"])
+    provenance.pop("entry_sha256", None)
+    return recipe | {"provenance": provenance}
 
 
 def _show(value: Any) -> str:

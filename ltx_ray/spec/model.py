@@ -22,5 +22,4 @@ class ModelFacts:
     max_frames: int  #: more in one call warns
     max_seconds: int  #: more in one call is refused
     window_latents: int  #: default decode window
-    context_latents: int  #: latents on each side of a window that its decoder must see
     paints_label: bool  #: the picture shows the video id, so the id decides its bytes

@@ -104,12 +104,11 @@ class EncodeSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeRecipe:
-    """Frames [start, stop) of a take, decoded with ``context_latents`` around them and encoded at once."""
+    """Frames [start, stop) of a take, decoded and encoded at once."""
 
     model: str
     start: int
     stop: int
-    context_latents: int
     frame_rate: Fraction
     encode: EncodeSettings
     dtype: str

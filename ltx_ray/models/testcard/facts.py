@@ -28,6 +28,5 @@ TESTCARD = ModelFacts(
     max_frames=257,
     max_seconds=20,
     window_latents=8,
-    context_latents=0,
     paints_label=True,
 )

@@ -1,0 +1,35 @@
+"""Workers follow the machines."""
+
+import pytest
+
+from ltx_ray.errors import DoesNotFit
+from ltx_ray.plan.placement import ALL_STAGES, place
+from ltx_ray.spec.machine import Node
+
+
+def names(*nodes, max_workers=None, num_tasks=100):
+    return [spec.name for spec in place(list(nodes), max_workers=max_workers, num_tasks=num_tasks)]
+
+
+def test_a_node_without_gpus_gets_a_worker_a_core():
+    specs = place([Node("a", 2, 0)], max_workers=None, num_tasks=9)
+    assert [(spec.name, spec.stages, spec.num_gpus) for spec in specs] == [
+        ("cpu0.0", ALL_STAGES, 0),
+        ("cpu0.1", ALL_STAGES, 0),
+    ]
+
+
+def test_a_gpu_gets_one_worker_and_its_node_one_for_files():
+    assert names(Node("a", 8, 2)) == ["gpu0.0", "gpu0.1", "cpu0.0"]
+    stages = [spec.stages for spec in place([Node("a", 8, 1)], max_workers=None, num_tasks=9)]
+    assert frozenset().union(*stages) == ALL_STAGES
+
+
+def test_no_more_workers_than_asked_for_or_than_tasks():
+    assert names(Node("a", 8, 0), max_workers=3) == ["cpu0.0", "cpu0.1", "cpu0.2"]
+    assert names(Node("a", 8, 0), num_tasks=1) == ["cpu0.0"]
+
+
+def test_an_empty_cluster_is_refused_with_what_to_do():
+    with pytest.raises(DoesNotFit, match="no node is alive; start one with `ray start`"):
+        names()

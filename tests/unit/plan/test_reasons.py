@@ -1,0 +1,86 @@
+"""The reason of a task names what changed, at its root, old value and new."""
+
+import json
+
+from ltx_ray.manifest.schema import Sampling
+from ltx_ray.plan.graph import build_plan
+from ltx_ray.plan.reasons import explain, needed
+from ltx_ray.plan.record import last_plan, plan_lines
+from tests.unit.plan.examples import MODELS, manifest, video
+
+
+def plan_of(*videos):
+    return build_plan(manifest(*videos), MODELS)
+
+
+def recorded(plan, made=None):
+    return last_plan([json.loads(line) for line in plan_lines(plan)], plan.tasks if made is None else made)
+
+
+def reasons(plan, kept=(), last=None):
+    return {task.name: str(reason) for task, reason in explain(plan, kept, last)}
+
+
+def test_without_a_last_plan_everything_is_new():
+    assert set(reasons(plan_of()).values()) == {"new"}
+
+
+def test_what_was_planned_but_never_made_is_new():
+    plan = plan_of()
+    assert set(reasons(plan, last=recorded(plan, made=())).values()) == {"new"}
+
+
+def test_what_is_kept_is_cached():
+    plan = plan_of()
+    assert set(reasons(plan, kept=set(plan.tasks)).values()) == {"cached"}
+
+
+def test_a_missing_intermediate_nobody_needs_is_not_made():
+    plan = plan_of()
+    (stitch,) = (video.stitch for video in plan.videos)
+    assert needed(plan, {stitch}) == set()
+    assert reasons(plan, kept={stitch})["fox/segment 0 refine"] == "not needed: what it is for is kept"
+
+
+def test_a_missing_intermediate_is_made_for_a_missing_descendant():
+    plan = plan_of()
+    lost = {task.key for task in plan.tasks.values() if task.name in ("fox/window 1 decode", "fox stitch")}
+    names = {plan.tasks[key].name for key in needed(plan, set(plan.tasks) - lost)}
+    assert names == {"fox/window 1 decode", "fox stitch"}
+    gone = {task.key for task in plan.tasks.values() if task.stage in ("decode", "stitch", "refine", "upscale")}
+    names = {plan.tasks[key].stage for key in needed(plan, set(plan.tasks) - gone)}
+    assert names == {"upscale", "refine", "decode", "stitch"}
+
+
+def test_what_is_gone_from_the_store_is_missing():
+    plan = plan_of()
+    assert set(reasons(plan, last=recorded(plan)).values()) == {"missing: made before, not in the store now"}
+
+
+def test_a_changed_field_is_named_with_both_values():
+    before = plan_of(video("fox"))
+    after = plan_of(video("fox", refine=Sampling(sampler="euler", sigmas=(0.5, 0.0))))
+    said = reasons(after, kept=set(before.tasks), last=recorded(before))
+    assert said["fox/segment 0 generate"] == "cached"
+    assert said["fox/segment 0 refine"] == "recipe: sampling.sigmas [0.725, 0.0] -> [0.5, 0.0]"
+    assert said["fox/window 0 decode"] == "parent: refine sampling.sigmas [0.725, 0.0] -> [0.5, 0.0]"
+
+
+def test_a_descendant_says_the_change_at_its_root():
+    before, after = plan_of(video("fox")), plan_of(video("fox", prompt="an owl"))
+    said = reasons(after, kept=set(before.tasks), last=recorded(before))
+    assert said["fox text_encode"] == "recipe: prompt 'a fox' -> 'an owl'"
+    assert said["fox/segment 0 refine"] == "parent: text_encode prompt 'a fox' -> 'an owl'"
+    assert "provenance.prompt 'a fox' -> 'an owl'" in said["fox stitch"]
+
+
+def test_a_new_window_changes_the_number_of_inputs():
+    before, after = plan_of(video("fox", provenance=False)), plan_of(video("fox", provenance=False, decode_window=2))
+    said = reasons(after, kept=set(before.tasks), last=recorded(before))
+    assert said["fox/window 7 decode"] == "new"
+    assert said["fox stitch"] == "parent: 3 inputs -> 9"
+
+
+def test_a_plan_of_another_schema_is_no_last_plan():
+    assert last_plan([{"schema": 99, "key": "x"}], ()) is None
+    assert last_plan([], ()) is None
