@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ltx_ray.models.testcard.code import COARSE_SYNC, FINE_SYNC, Ints, words
 from ltx_ray.models.testcard.layout import CELL_PX, Layout, Rect, Strip
-from ltx_ray.models.testcard.palette import NUM_BARS, bar_colours, ground_colours, mixed
+from ltx_ray.models.testcard.palette import INK, NUM_BARS, PANEL, bar_colours, ground_colours
 
 Cells = NDArray[np.uint8]  #: [frames, rows, columns, 3]
 #: Strip cells that say nothing: what could not be read is not made up.
@@ -63,17 +63,15 @@ def _ground(rows: int, columns: int, hue: int) -> Cells:
 
 
 def _paint_bars(cells: Cells, band: Rect, counters: Ints, *, hue: int, frame_rate: Fraction) -> None:
-    """Eight bars drift left by one width a second; a thin row below runs against them."""
+    """Eight bars drift left by one width a second, above a ramp from black to white that stands still."""
     seconds = np.array([float(int(n) / frame_rate % NUM_BARS) for n in counters])
-    bright = np.array(bar_colours(hue), np.float64)
-    deep = np.array([mixed(colour, (18, 22, 34), 0.62) for colour in bar_colours(hue)], np.float64)
-    upper = _drift(bright, band.width, seconds)
-    lower = _drift(deep, band.width, -seconds)
-    split = max(1, round(band.height * 0.8)) if band.height > 2 else band.height
+    bars = _drift(np.array(bar_colours(hue), np.float64), band.width, seconds)
+    ramp = np.linspace(0, 1, band.width)[:, None]
+    split = band.height - band.height // 5
     area = cells[:, band.top : band.bottom, band.left : band.right]
     shade = np.linspace(1.0, 0.88, split)[None, :, None, None]
-    area[:, :split] = np.rint(upper[:, None] * shade)
-    area[:, split:] = np.rint(lower[:, None])
+    area[:, :split] = np.rint(bars[:, None] * shade)
+    area[:, split:] = np.rint(np.array(PANEL) + (np.array(INK) - np.array(PANEL)) * ramp)
 
 
 def _drift(colours: NDArray[np.float64], columns: int, shift: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -83,4 +81,5 @@ def _drift(colours: NDArray[np.float64], columns: int, shift: NDArray[np.float64
     left = np.floor(edges)
     share = np.clip((edges + 1 / width - (left + 1)) * width, 0.0, 1.0)[..., None]
     near, far = colours[left.astype(int) % NUM_BARS], colours[(left.astype(int) + 1) % NUM_BARS]
-    return near + (far - near) * share
+    blend: NDArray[np.float64] = near + (far - near) * share
+    return blend

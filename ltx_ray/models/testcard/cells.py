@@ -38,18 +38,19 @@ def to_values(latent_CFHW: Tensor) -> NDArray[np.float32]:
     _, latents, height, width = latent_CFHW.shape
     split = latent_CFHW[:PICTURE_CHANNELS].reshape(_FRAMES, _SIDE, _SIDE, 3, latents, height, width)
     values = split.permute(4, 0, 5, 1, 6, 2, 3).reshape(latents * _FRAMES, height * _SIDE, width * _SIDE, 3)
-    return values.float().numpy()
+    return np.asarray(values.float().cpu())
 
 
 def to_cells(latent_CFHW: Tensor) -> NDArray[np.uint8]:
     """Cells [F*8, R, K, 3] of a clean latent."""
-    return np.clip(np.rint((to_values(latent_CFHW) + 1) * 127.5), 0, 255).astype(np.uint8)
+    levels: NDArray[np.float32] = np.clip(np.rint((to_values(latent_CFHW) + 1) * 127.5), 0, 255)
+    return levels.astype(np.uint8)
 
 
 def caption_of(latent_CHW: Tensor) -> Caption | None:
     """The words of one latent frame."""
     levels = latent_CHW[PICTURE_CHANNELS:].permute(1, 2, 0).flatten()
-    return from_levels(levels.float().numpy())
+    return from_levels(levels.float().cpu().numpy())
 
 
 def enlarged(latent_BCFHW: Tensor) -> Tensor:

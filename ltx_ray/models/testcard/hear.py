@@ -20,6 +20,8 @@ _SPAN = 192
 _THRESHOLD = LEVEL / np.sqrt(2) / 2
 #: Silences shorter than this do not end a beep.
 _GAP = 480
+#: Anything shorter is a click of the codec, not a beep.
+_SHORTEST = 480
 _PIECE = 30 * SAMPLE_RATE_HZ
 
 
@@ -44,7 +46,7 @@ def find_beeps(samples: Floats) -> list[Beep]:
             beeps[-1] = (beeps[-1][0], stop)
         else:
             beeps.append((start, stop))
-    return [_beep(mono, start, stop) for start, stop in beeps if stop - start > _SPAN]
+    return [_beep(mono, start, stop) for start, stop in beeps if stop - start > _SHORTEST]
 
 
 def _loudness(mono: NDArray[np.float64], start: int, stop: int) -> NDArray[np.float64]:
@@ -54,7 +56,8 @@ def _loudness(mono: NDArray[np.float64], start: int, stop: int) -> NDArray[np.fl
     first, last = max(0, start - half), min(len(mono), stop + half)
     piece[first - start + half : last - start + half] = mono[first:last] ** 2
     total = np.concatenate([[0.0], np.cumsum(piece)])
-    return np.sqrt(np.maximum(0.0, total[_SPAN:] - total[:-_SPAN])[: stop - start] / _SPAN)
+    energy: NDArray[np.float64] = np.maximum(0.0, total[_SPAN:] - total[:-_SPAN])[: stop - start]
+    return np.sqrt(energy / _SPAN)
 
 
 def _beep(mono: NDArray[np.float64], start: int, stop: int) -> Beep:

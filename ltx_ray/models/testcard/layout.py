@@ -82,7 +82,7 @@ def card_layout(width: int, height: int) -> Layout:
     """The finished picture; both sides are multiples of 64 and at least 128."""
     coarse, fine = _strips(width, height)
     room = Rect(0, 0, width, coarse.rect.top)
-    if width * 5 >= height * 6:
+    if width * 10 >= height * 9:
         return _landscape(room, height, coarse, fine)
     return _portrait(room, height, coarse, fine)
 
@@ -118,36 +118,41 @@ def _strips(width: int, height: int) -> tuple[Strip, Strip]:
 
 def _landscape(room: Rect, height: int, coarse: Strip, fine: Strip) -> Layout:
     """Words left, clock right, the bars run behind the clock from edge to edge."""
-    margin = max(4, min(room.width, height) // 24)
-    bars_top = _down_to(int(room.height * 0.44), 16)
-    bars = Rect(0, bars_top, room.width, max(16, _down_to(int(room.height * 0.24), 16)))
-    radius = int(room.height * 0.42) if room.height >= 96 and room.width >= 256 else 0
+    margin = max(4, min(room.width, height) // 20)
+    bars_top = _down_to(int(room.height * 0.46), 16)
+    bars = Rect(0, bars_top, room.width, max(16, _down_to(int(room.height * 0.22), 16)))
+    radius = min(int(room.height * 0.36), room.width // 5) if room.height >= 96 and room.width >= 256 else 0
     words_right = room.width - margin
     clock = Clock(0, 0, 0)
     if radius:
-        clock = Clock(room.width - radius - 2 * margin, margin // 2 + room.height // 2, radius)
+        clock = Clock(room.width - radius - 2 * margin, bars.top + bars.height // 2 - margin // 3, radius)
         words_right = clock.centre_x - radius - margin
-    head = Rect(margin, margin, words_right - margin, bars.top - 2 * margin)
-    figures = Rect(margin, bars.bottom + margin // 2, words_right - margin, room.height - bars.bottom - margin)
+    top = margin if radius else 2
+    head = Rect(margin, top, words_right - margin, bars.top - margin // 2 - top)
+    foot = room.height - coarse.cell_px // 2 - margin // 2
+    figures_top = bars.bottom + margin // 3
+    figures = Rect(margin, figures_top, words_right - margin, foot - figures_top)
     return Layout(room.width, height, coarse, fine, bars, clock, head, figures)
 
 
 def _portrait(room: Rect, height: int, coarse: Strip, fine: Strip) -> Layout:
     """Words on top, clock in the middle on the bars, figures below."""
-    margin = max(4, room.width // 20)
+    margin = max(4, room.width // 18)
     wide = room.width - 2 * margin
-    if room.height < 160:
-        bars = Rect(0, _down_to(int(room.height * 0.40), 16), room.width, 16)
-        head = Rect(margin, 2, wide, bars.top - 2)
-        figures = Rect(margin, bars.bottom, wide, room.height - bars.bottom)
+    if room.height < 160 or room.width < 192:
+        bars_top = max(16, _down_to(int(room.height * 0.40), 16))
+        bars = Rect(0, bars_top, room.width, 16)
+        head = Rect(margin, 2, wide, bars.top - 3)
+        figures = Rect(margin, bars.bottom, wide, min(room.height - bars.bottom, 64))
         return Layout(room.width, height, coarse, fine, bars, Clock(0, 0, 0), head, figures)
     bars_height = max(16, _down_to(int(room.height * 0.17), 16))
     bars = Rect(0, _down_to(int(room.height * 0.43), 16), room.width, bars_height)
     radius = min(int(room.width * 0.36), int(room.height * 0.23))
     clock = Clock(room.width // 2, bars.top + bars.height // 2, radius)
     head = Rect(margin, margin, wide, clock.centre_y - radius - 2 * margin)
-    below = clock.centre_y + radius + margin
-    figures = Rect(margin, below, wide, room.height - below - margin)
+    below = clock.centre_y + radius + margin // 2
+    foot = room.height - coarse.cell_px // 2 - margin // 2
+    figures = Rect(margin, below, wide, foot - below)
     return Layout(room.width, height, coarse, fine, bars, clock, head, figures)
 
 

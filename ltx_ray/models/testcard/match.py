@@ -7,7 +7,7 @@ two 10-bit tables, and a step of one frame is a rotation of the scrambled code. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,30 +20,27 @@ from ltx_ray.models.testcard.code import (
     TAG_BYTES,
     UNSCRAMBLE,
     check_byte,
+    from_bits,
     to_bits,
 )
-from ltx_ray.models.testcard.layout import CELL_PX, Strip
+from ltx_ray.models.testcard.layout import CELL_PX, WORD_CELLS, Strip
 from ltx_ray.models.testcard.tune import NUMBER_BITS, PERIOD_CELLS, spread_codes
 
 Floats = NDArray[np.float32]
-#: Frames tried together; more add nothing but time.
-_COHERENT_FRAMES = 24
+#: Audio cells tried together; more add nothing but time.
+_COHERENT_CELLS = 24
 #: Accept a hypothesis that explains at least this share of the signal that must be there.
 _ENOUGH = 0.5
-#: And that stands this many standard deviations above pure noise.
-_ABOVE_NOISE = 6.0
+#: And that stands this many standard deviations above noise: the best of a million guesses reaches five and a half.
+_ABOVE_NOISE = 6.5
+#: One guess is told from another when half the signal stands this many deviations above noise.
+_TELLABLE = 3.5
 #: A tag that loses at most this much (in bits of full strength) against the best tag is the tag.
 _TAG_SLACK = 4.0
+#: Above this deviation of one bit of the tag its bits cannot be told one by one.
+_TAG_DOUBT = 0.65
 _HALF = COUNTER_BITS // 2
 _SIGNS = (to_bits(np.arange(1 << _HALF), _HALF).astype(np.float32) * 2 - 1).T.copy()
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What one latent says: the number of its first slot's frame and the tag; None = nothing to be read."""
-
-    counters: tuple[int, ...]
-    tag: int
 
 
 def soft_bits(values_NRKC: Floats, strip: Strip) -> Floats:
@@ -51,63 +48,73 @@ def soft_bits(values_NRKC: Floats, strip: Strip) -> Floats:
     rect, side = strip.rect.scaled_down(CELL_PX), strip.cell_px // CELL_PX
     area = values_NRKC[:, rect.top : rect.bottom, rect.left : rect.right]
     blocks = area.reshape(len(area), strip.rows, side, strip.columns, side, 3)
-    return blocks.mean(axis=(2, 4, 5)).reshape(len(area), -1)
+    means: Floats = blocks.mean(axis=(2, 4, 5))
+    return means.reshape(len(area), WORD_CELLS)
 
 
 def noise_of_mean(strip: Strip, sigma: float) -> float:
     """Standard deviation of one soft bit."""
-    return float(sigma / np.sqrt(3 * (strip.cell_px // CELL_PX) ** 2))
+    return sigma / math.sqrt(3 * (strip.cell_px // CELL_PX) ** 2)
 
 
-def find_start(soft_N32: Floats, weights: Floats) -> int:
-    """The number of the first frame that explains the frames best; ``weights`` count repeated looks at a frame."""
+def find_start(soft_N32: Floats, weights: Floats, doubt: float) -> int | None:
+    """The number of the first of these frames, in order; None if none explains them.
+
+    Bits are scaled so that full strength is 1, and ``doubt`` is the standard deviation of one of them; ``weights`` say
+    how many looks a row is the mean of.
+    """
     total = np.zeros(PERIOD, np.float32)
-    for idx, (soft, weight) in enumerate(zip(soft_N32[:_COHERENT_FRAMES], weights, strict=False)):
+    for idx, (soft, weight) in enumerate(zip(soft_N32, weights, strict=True)):
         high, low = soft[:_HALF] @ _SIGNS, soft[_HALF:COUNTER_BITS] @ _SIGNS
-        score = (high[:, None] + low[None, :]).ravel()
+        score = ((high * weight)[:, None] + (low * weight)[None, :]).ravel()
         by = idx * SCRAMBLE % PERIOD
-        total[: PERIOD - by] += score[by:] * weight
-        total[PERIOD - by :] += score[:by] * weight
-    return int(total.argmax()) * UNSCRAMBLE % PERIOD
+        total[: PERIOD - by] += score[by:]
+        total[PERIOD - by :] += score[:by]
+    best = int(total.argmax())
+    num_looks = COUNTER_BITS * float(weights.sum())
+    is_clear = float(total[best]) / num_looks > max(_ENOUGH, _ABOVE_NOISE * doubt / math.sqrt(num_looks))
+    return best * UNSCRAMBLE % PERIOD if is_clear else None
 
 
-def explains(soft_N32: Floats, counters: NDArray[np.int64], sigma: float, noise: float, weights: Floats) -> bool:
-    """True if these frame numbers are what the frames say, to any doubt worth having."""
+def contradicts(soft_N32: Floats, counters: NDArray[np.int64], doubt: float) -> bool:
+    """True if these frames clearly have other numbers; False also where noise lets nobody tell."""
     signs = to_bits(counters * SCRAMBLE % PERIOD, COUNTER_BITS).astype(np.float32) * 2 - 1
-    share = float(((soft_N32[:, :COUNTER_BITS] * signs).mean(axis=1) * weights).sum() / weights.sum())
-    deviation = noise / float(np.sqrt(COUNTER_BITS * weights.sum()))
-    return share > max(_ENOUGH * (1 - sigma), _ABOVE_NOISE * deviation)
+    deviation = doubt / math.sqrt(signs.size)
+    return _ENOUGH > _TELLABLE * deviation and float((soft_N32[:, :COUNTER_BITS] * signs).mean()) < _ENOUGH
 
 
-def find_tag(soft_N32: Floats, counters: NDArray[np.int64], weights: Floats, *, expected: int, sigma: float) -> int:
-    """The tag by vote; ``expected`` wins over a best one that is better by noise only."""
+def find_tag(soft_N32: Floats, counters: NDArray[np.int64], doubt: float, expected: int) -> int:
+    """The tag by vote of these frames; ``expected`` wins over one that fits better by noise only."""
     check = to_bits(check_byte(counters), CHECK_BITS).astype(np.float32) * 2 - 1
     said = -soft_N32[:, COUNTER_BITS : COUNTER_BITS + CHECK_BITS] * check
-    votes = np.zeros((TAG_BYTES, CHECK_BITS), np.float32)
-    looks = np.zeros(TAG_BYTES, np.float32)
-    np.add.at(votes, counters % TAG_BYTES, said * weights[:, None])
-    np.add.at(looks, counters % TAG_BYTES, weights)
-    wanted = np.array([to_bits(np.array([expected >> (8 * idx) & 0xFF]), CHECK_BITS)[0] for idx in range(TAG_BYTES)])
-    signs = wanted.astype(np.float32) * 2 - 1
-    full = np.maximum(looks, 1)[:, None] * (1 - sigma)
-    lost = float((2 * np.maximum(0.0, -votes * signs) / full).sum())
-    if lost <= _TAG_SLACK:
+    votes, looks = np.zeros((TAG_BYTES, CHECK_BITS), np.float32), np.zeros((TAG_BYTES, 1), np.float32)
+    np.add.at(votes, counters % TAG_BYTES, said)
+    np.add.at(looks, counters % TAG_BYTES, 1)
+    votes /= np.maximum(looks, 1)
+    wanted = to_bits(np.array([expected >> (8 * place) & 0xFF for place in range(TAG_BYTES)]), CHECK_BITS)
+    agreeing = votes * (wanted.astype(np.float32) * 2 - 1)
+    lost = float(2 * np.maximum(0.0, -agreeing).sum())
+    seen = looks[:, 0] > 0
+    if doubt / math.sqrt(float(looks[seen].mean())) > _TAG_DOUBT:
+        is_expected = float(agreeing[seen].mean()) > _ENOUGH
+    else:
+        is_expected = lost <= _TAG_SLACK
+    if is_expected:
         return expected
-    bits = np.where(looks[:, None] > 0, votes > 0, wanted > 0)
-    octets = bits @ (1 << np.arange(CHECK_BITS - 1, -1, -1))
-    return int(sum(int(octet) << (8 * idx) for idx, octet in enumerate(octets)))
+    octets = from_bits(np.where(seen[:, None], votes > 0, wanted > 0).astype(np.uint8))
+    return sum(octet << (8 * place) for place, octet in enumerate(octets.tolist()))
 
 
 def find_cells(tokens_LC: Floats, sigma: float) -> int | None:
     """The number of the first of these audio cells, modulo PERIOD_CELLS; None = nothing to be read."""
-    spread = tokens_LC[:_COHERENT_FRAMES, -spread_codes().shape[1] :]
+    spread = tokens_LC[:_COHERENT_CELLS, -spread_codes().shape[1] :]
     scores = spread_codes() @ spread.T
     total = np.zeros(PERIOD_CELLS, np.float32)
     for idx in range(len(spread)):
         total += np.roll(scores[:, idx], -idx)
     best = int(total.argmax())
     share = float(total[best]) / spread.size
-    deviation = sigma / float(np.sqrt(spread.size))
+    deviation = sigma / math.sqrt(spread.size)
     return best if share > max(_ENOUGH * (1 - sigma), _ABOVE_NOISE * deviation) else None
 
 

@@ -1,7 +1,7 @@
 """From one frame's cells and words to its picture. Everything drawn is said by the latent, and by nothing else.
 
-The ground is the cells, enlarged smoothly; strips are crisp blocks; words, clock and figures are drawn on top. What does
-not move (ground, grid, words, frames of panels) is drawn once and kept until the cells or words it came from change.
+The ground is the cells, enlarged smoothly; strips are crisp blocks; words, clock and figures are drawn on top. What
+does not move (ground, grid, words, panel) is drawn once and kept until the cells or words it came from change.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from ltx_ray.models.testcard.caption import Caption
 from ltx_ray.models.testcard.clock import ClockFace
@@ -41,7 +41,7 @@ class Painter:
     def __init__(self) -> None:
         self._still: _Still | None = None
 
-    def paint(self, cells_RK3: Frame, caption: Caption | None) -> Frame:  # noqa: N803
+    def paint(self, cells_RK3: Frame, caption: Caption | None) -> Frame:
         """The picture [height, width, 3] of one frame's cells [R, K, 3]."""
         layout = layout_for(cells_RK3, caption)
         still = self._still_for(layout, caption, cells_RK3)
@@ -51,8 +51,8 @@ class Painter:
         reading = Reading.of(coarse, fine, has_fine=layout.fine is not None)
         picture = still.picture.copy()
         _paste_bars(picture, cells_RK3, layout.bars)
-        if still.face is not None:
-            still.face.draw(picture, reading, caption)
+        if still.face is not None and reading.state == "good":
+            still.face.draw(picture, reading)
         draw_figures(picture, layout, reading, caption)
         draw_alarm(picture, layout, reading)
         for strip in (layout.coarse, layout.fine):
@@ -110,7 +110,7 @@ def _cover(ground: Frame, area: Rect) -> None:
 def _paste_bars(picture: Image.Image, cells: Frame, bars: Rect) -> None:
     area = bars.scaled_down(CELL_PX)
     band = Image.fromarray(cells[area.top : area.bottom, area.left : area.right])
-    picture.paste(band.resize((bars.width, bars.height), Image.Resampling.BILINEAR), (bars.left, bars.top))
+    picture.paste(band.resize((bars.width, bars.height), Image.Resampling.BICUBIC), (bars.left, bars.top))
 
 
 def _paste_strip(picture: Image.Image, cells: Frame, strip: Strip) -> None:

@@ -16,7 +16,8 @@ INK: RGB = (236, 240, 247)
 INK_SOFT: RGB = (158, 171, 194)
 INK_FAINT: RGB = (92, 106, 132)
 PANEL: RGB = (9, 13, 21)
-CELL_DARK: RGB = (22, 30, 46)
+CELL_DARK: RGB = (24, 32, 48)
+SEGMENT_DARK: RGB = (34, 43, 61)
 ALARM: RGB = (224, 44, 60)
 
 
@@ -28,7 +29,7 @@ def hue_of(prompt: str) -> int:
 def bar_colours(hue: int) -> list[RGB]:
     """Eight neighbours on the wheel and one visitor from across, light and deep in turn."""
     spread = (0, 24, 50, 78, 110, 140, 205, 330)
-    lightness = (0.80, 0.70, 0.84, 0.66, 0.78, 0.62, 0.72, 0.76)
+    lightness = (0.81, 0.74, 0.86, 0.72, 0.80, 0.66, 0.72, 0.78)
     chroma = (0.13, 0.16, 0.11, 0.15, 0.13, 0.15, 0.14, 0.15)
     return [oklch(light, c, hue + turn) for light, c, turn in zip(lightness, chroma, spread, strict=True)]
 

@@ -1,7 +1,7 @@
 """Reading the strips back from pixels: numpy only, one frame at a time.
 
-The file may be cropped around the centre and may be a draft, so a reader is made for a size of the uncropped picture and
-told where the frame lies in it; cells at a cropped edge are read from what is left of them.
+The file may be cropped around the centre and may be a draft, so a reader is made for a size of the uncropped picture
+and told where the frame lies in it; cells at a cropped edge are read from what is left of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Audio cells to samples. Sample-exact at any window: a beep is a stored waveform, looked up by its place in the take."""
+"""Audio cells to samples. Exact at any window: a beep is a stored waveform, looked up by place in the take."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class CardAudioDecoder:
 
     def decode(self, latent_BLC: Tensor, start: int, stop: int) -> Tensor:
         """Samples [start, stop), float32 [2, samples]; silence where cells say nothing or the latent has ended."""
-        numbers, keys = tune.read_cells(latent_BLC[0].float().numpy())
+        numbers, keys = tune.read_cells(latent_BLC[0].float().cpu().numpy())
         out = np.zeros(stop - start, np.float32)
         for idx, (number, key) in enumerate(zip(numbers, keys, strict=True)):
             begin = max(start, 0 if idx == 0 else idx * tune.CELL_SAMPLES - 3 * tune.SLOT_SAMPLES)

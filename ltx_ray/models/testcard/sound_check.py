@@ -1,0 +1,117 @@
+"""Does every whole second of every take have its beep, in time and in tune, and is there no other sound?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import accumulate, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ltx_ray.models.testcard.findings import Finding, Kind, Tally
+from ltx_ray.models.testcard.hear import Beep, find_beeps
+from ltx_ray.models.testcard.tune import NOTES, SAMPLE_RATE_HZ, key_of, pitch_hz
+
+#: Beeps further off than 10 ms are wrong.
+_TOLERANCE = SAMPLE_RATE_HZ // 100
+#: A beep of which the take's end leaves less than 30 ms need not be heard.
+_SHORTEST_BEEP = SAMPLE_RATE_HZ * 3 // 100
+#: A sound within a quarter of a second of a whole one is its beep, late or early.
+_NEAR = SAMPLE_RATE_HZ // 4
+_PITCH_TOLERANCE = 0.03
+
+
+@dataclass(slots=True)
+class SoundCheck:
+    wrong: list[Finding]
+    beeps: Tally
+    worst_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Take:
+    """``start``, ``stop`` in samples of the file; a beep may be cut by the next take's, so each is heard alone."""
+
+    start: int
+    stop: int
+
+    def expected(self) -> list[tuple[int, int, bool]]:
+        """Onset in samples of the file, second of the take, and whether enough of it is left that it must be heard."""
+        onsets = range(self.start, self.stop, SAMPLE_RATE_HZ)
+        return [(onset, second, self.stop - onset > _SHORTEST_BEEP) for second, onset in enumerate(onsets)]
+
+    def heard(self, samples: NDArray[np.float32]) -> list[Beep]:
+        found = find_beeps(samples[:, self.start : self.stop])
+        return [Beep(beep.onset + self.start, beep.stop + self.start, beep.pitch_hz) for beep in found]
+
+
+def check_sound(
+    samples: NDArray[np.float32] | None, takes: list[int], frame_rate: Fraction, label: str | None
+) -> SoundCheck:
+    """Beeps at every whole second of every take, in pitch, and none elsewhere."""
+    if samples is None:
+        return SoundCheck([Finding(0.0, None, "no sound", "a sound track", "none")], Tally(0, 0), 0.0)
+    wrong: list[Finding] = []
+    wanted = math.floor(sum(takes) / frame_rate * SAMPLE_RATE_HZ)
+    if abs(samples.shape[1] - wanted) > 1:
+        at_s = min(samples.shape[1], wanted) / SAMPLE_RATE_HZ
+        wrong.append(Finding(at_s, None, "sound length", f"{wanted} samples", f"{samples.shape[1]} samples"))
+    key = key_of(label) if label is not None else None
+    num_right, num_needed, worst = 0, 0, 0
+    for take in _takes(takes, frame_rate):
+        heard = take.heard(samples)
+        for onset, second, needed in take.expected():
+            num_needed += needed
+            beep = _nearest(heard, onset)
+            if beep is None:
+                wrong.extend([_missing(onset)] if needed else [])
+                continue
+            heard.remove(beep)
+            worst = max(worst, abs(beep.onset - onset))
+            key = _key_heard(beep, second) if key is None else key
+            finding = _wrong_beep(beep, onset, second, key)
+            wrong.extend([finding] if finding else [])
+            num_right += finding is None and needed
+        wrong.extend(_extra(beep) for beep in heard)
+    return SoundCheck(wrong, Tally(num_right, num_needed), worst / SAMPLE_RATE_HZ)
+
+
+def _takes(lengths: list[int], frame_rate: Fraction) -> list[_Take]:
+    cuts = [math.floor(frames / frame_rate * SAMPLE_RATE_HZ) for frames in accumulate(lengths, initial=0)]
+    return [_Take(start, stop) for start, stop in pairwise(cuts)]
+
+
+def _nearest(heard: list[Beep], onset: int) -> Beep | None:
+    """The sound that begins nearest to ``onset``, if near enough to be its beep."""
+    beep = min(heard, key=lambda each: abs(each.onset - onset), default=None)
+    return beep if beep and abs(beep.onset - onset) < _NEAR else None
+
+
+def _missing(onset: int) -> Finding:
+    at_s = onset / SAMPLE_RATE_HZ
+    return Finding(at_s, None, "beep missing", f"a beep at {at_s:.3f} s", "silence")
+
+
+def _extra(beep: Beep) -> Finding:
+    return Finding(beep.onset / SAMPLE_RATE_HZ, None, "extra beep", "silence", f"a sound of {beep.pitch_hz:.0f} Hz")
+
+
+def _wrong_beep(beep: Beep, onset: int, second: int, key: int) -> Finding | None:
+    at_s, off = onset / SAMPLE_RATE_HZ, beep.onset - onset
+    if abs(off) > _TOLERANCE:
+        kind: Kind = "beep late" if off > 0 else "beep early"
+        found = f"{beep.onset / SAMPLE_RATE_HZ:.3f} s ({off * 1000 / SAMPLE_RATE_HZ:+.0f} ms)"
+        return Finding(at_s, None, kind, f"a beep at {at_s:.3f} s", found)
+    wanted = pitch_hz(key, second)
+    if beep.pitch_hz and abs(beep.pitch_hz / wanted - 1) > _PITCH_TOLERANCE:
+        found = f"{beep.pitch_hz:.0f} Hz"
+        return Finding(at_s, None, "pitch", f"{wanted:.0f} Hz, the note of second {second}", found)
+    return None
+
+
+def _key_heard(beep: Beep, second: int) -> int:
+    """The key of an unknown video: the first beep is taken to be right."""
+    semitones = 12 * np.log2(max(beep.pitch_hz, 1.0) / pitch_hz(0, 0)) - NOTES[second % len(NOTES)]
+    return round(float(semitones))
