@@ -47,6 +47,7 @@ def keep_outside(
 
     A latent or cell that lies half inside is made anew: it cannot be half kept.
     """
+    assert start_s < stop_s, f"[{start_s}, {stop_s}) s is empty"
     is_inside = torch.tensor(
         [stop > start_s and start < stop_s for start, stop in _seconds(state, grid)], device=state.latent.device
     )

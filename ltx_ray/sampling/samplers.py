@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from ltx_ray.sampling.state import Tokens
@@ -68,14 +69,16 @@ def euler_ancestral(x: Tokens, x0: Tokens, step: Step) -> Tokens:
     """
     if step.sigma_next == 0.0:
         return x0
-    sigma_down = step.sigma_next**2 / step.sigma
-    kept = sigma_down / step.sigma
 
     def advance(x: Tensor, x0: Tensor, level: Tensor, noise: Tensor) -> Tensor:
-        down, up = level * sigma_down, level * step.sigma_next
-        alpha_ratio = (1.0 - up) / (1.0 - down)
-        added = (up**2 - (down * alpha_ratio) ** 2).clamp(min=0.0).sqrt()
-        return alpha_ratio * (kept * x + (1.0 - kept) * x0) + added * noise
+        # Coefficients in the type of x and in the reference's order: 1 - sigma cancels, so in another they differ.
+        sigma, sigma_next = (torch.tensor(value, dtype=x.dtype) for value in (step.sigma, step.sigma_next))
+        sigma_down = sigma_next * (1.0 + (sigma_next / sigma - 1.0))
+        kept = sigma_down / sigma
+        up, down = level * sigma_next, level * sigma_down
+        alpha_up, alpha_down = 1.0 - up, 1.0 - down
+        added = (up**2 - down**2 * alpha_up**2 / alpha_down**2).clamp(min=0.0).sqrt()
+        return (alpha_up / alpha_down) * (kept * x + (1.0 - kept) * x0) + added * noise
 
     return _each(advance, x, x0, step.levels, step.noise())
 

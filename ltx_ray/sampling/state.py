@@ -81,15 +81,6 @@ def empty_state(layout: VideoLayout | AudioLayout, num_channels: int) -> LatentS
     return LatentState(tokens, tokens, torch.ones(1, layout.num_tokens, 1), layout)
 
 
-def pin_prefix(state: LatentState, tokens_BTC: Tensor) -> LatentState:
-    """Hold the first tokens of ``state`` equal to ``tokens_BTC``: they leave every sampler bit-identical."""
-    count = tokens_BTC.shape[1]
-    clean, mask = state.clean.clone(), state.denoise_mask.clone()
-    clean[:, :count] = tokens_BTC
-    mask[:, :count] = 0.0
-    return replace(state, clean=clean, denoise_mask=mask)
-
-
 def pack_video(latent_BCFHW: Tensor) -> Tensor:
     """[B, C, F, H, W] to tokens [B, F*H*W, C]."""
     return latent_BCFHW.flatten(2).transpose(1, 2).contiguous()
