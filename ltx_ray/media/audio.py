@@ -36,9 +36,7 @@ class Sound:
         """The sound in blocks float32 [channels, ``num_samples``]; the last one may be shorter."""
         with self.path.open("rb") as file:
             file.seek(_HEADER.size)
-            for start in range(0, self.num_samples, num_samples):
-                count = min(num_samples, self.num_samples - start) * self.num_channels
-                data = file.read(count * _SAMPLE_BYTES)
+            while data := file.read(num_samples * self.num_channels * _SAMPLE_BYTES):
                 yield np.frombuffer(data, "<f4").reshape(-1, self.num_channels).T.astype(np.float32)
 
 

@@ -96,11 +96,16 @@ def sample_blocks(path: Path) -> Iterator[np.ndarray]:
                     yield np.zeros((len(frame.layout.channels), position), np.float32)
             for part in planar.resample(frame):
                 samples = part.to_ndarray()
-                first, last = position, position + samples.shape[1]
-                position = last
-                keep = samples[:, max(0, -first) : max(0, min(last, stop) - first) if stop is not None else None]
+                keep = inside(samples, position, stop)
+                position += samples.shape[1]
                 if keep.shape[1]:
                     yield keep
+
+
+def inside(samples: np.ndarray, start: int, stop: int | None) -> np.ndarray:
+    """The part within [0, ``stop``) of samples [channels, n] whose first has number ``start``; None = no end."""
+    end = samples.shape[1] if stop is None else max(0, stop - start)
+    return samples[:, max(0, -start) : end]
 
 
 def presented_samples(stream: AudioStream) -> int | None:

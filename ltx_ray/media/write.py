@@ -9,7 +9,7 @@ Every chunk starts with a key frame and no frame refers over a GOP edge, so chun
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +18,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container.output import OutputContainer
+from av.packet import Packet
 from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
@@ -41,17 +42,22 @@ PRESETS = (
 
 @dataclass(frozen=True, slots=True)
 class _Encoder:
-    """``tag`` is the sample entry players look for; None = the container's own."""
+    """``tag`` is the sample entry players look for; None = the container's own.
+
+    ``decode_lead``: packet i of a chunk is given decode time i - decode_lead; None = the library's own are right.
+    """
 
     library: str
     container: str
     tag: str | None = None
+    decode_lead: int | None = None
 
 
 #: The name in a manifest -> who encodes it and what a chunk of it is stored in.
 _ENCODERS = {
     "h264": _Encoder("libx264", "mp4"),
-    "h265": _Encoder("libx265", "mp4", "hvc1"),
+    # x265 leaves decode times uninitialised in chunks shorter than its reordering depth, which H.265 limits to 16.
+    "h265": _Encoder("libx265", "mp4", "hvc1", 16),
     "ffv1": _Encoder("ffv1", "matroska"),
 }
 CODECS = tuple(_ENCODERS)
@@ -69,18 +75,18 @@ def encode_chunk(frames: Iterable[np.ndarray], path: Path, *, settings: EncodeSe
     check_settings(settings)
     encoder, converter = _ENCODERS[settings.codec], VideoReformatter()
     stream: VideoStream | None = None
-    count = 0
+    count = num_packets = 0
     with create_media(path, encoder.container) as chunk:
         for picture in _pictures(frames, settings.crop_px):
             if stream is None:
                 stream = _add_stream(chunk, encoder, settings, frame_rate, picture.shape)
             frame = to_yuv(converter, picture)
             frame.pts, frame.time_base = count, 1 / frame_rate
-            chunk.mux(stream.encode(frame))
+            num_packets += _write(chunk, stream.encode(frame), num_packets, encoder)
             count += 1
         if stream is None:
             raise MediaError(f"{path}: there is no frame to encode; a chunk holds at least 1")
-        chunk.mux(stream.encode(None))
+        _write(chunk, stream.encode(None), num_packets, encoder)
     return count
 
 
@@ -172,6 +178,15 @@ def _add_stream(
     if encoder.tag:
         context.codec_tag = encoder.tag
     return stream
+
+
+def _write(chunk: OutputContainer, packets: Sequence[Packet[VideoStream]], num_before: int, encoder: _Encoder) -> int:
+    """Write what the encoder gave, ``num_before`` packets after the chunk's first, and return how many it was."""
+    if encoder.decode_lead is not None:
+        for packet_idx, packet in enumerate(packets, num_before):
+            packet.dts = packet_idx - encoder.decode_lead
+    chunk.mux(packets)
+    return len(packets)
 
 
 def _options(settings: EncodeSettings) -> dict[str, str]:

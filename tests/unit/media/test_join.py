@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ltx_ray.errors import MediaError
+from ltx_ray.media.audio import write_wav
 from ltx_ray.media.join import join_chunks
 from ltx_ray.media.probe import describe
 from ltx_ray.media.read import read_planes, read_samples
@@ -102,6 +103,20 @@ def test_flac_in_matroska_keeps_samples_to_24_bits(clip, encode, join):
     sound = np.random.default_rng(3).uniform(-1, 1, (2, 5 * 2000)).astype(np.float32)
     joined = join([encode(clip(5))], sound=sound, num_frames=5, container="mkv", audio_codec="flac")
     assert np.abs(read_samples(joined) - sound).max() <= 2**-23
+
+
+@pytest.mark.parametrize(("container", "audio_codec", "priming"), [("mp4", "aac", 1024), ("mkv", "flac", 0)])
+def test_sound_packets_follow_each_other_without_gap(clip, encode, join, container, audio_codec, priming):
+    sound = np.zeros((2, 24_000), np.float32)
+    joined = join([encode(clip(12))], sound=sound, num_frames=12, container=container, audio_codec=audio_codec)
+    with av.open(str(joined)) as file:
+        found = [packet for packet in file.demux(audio=0) if packet.size]
+        frame_size = file.streams.audio[0].codec_context.frame_size or 4608
+    starts = [round(packet.pts * packet.time_base * 48_000) for packet in found]
+    assert len(starts) > 4
+    for packet_idx, start in enumerate(starts):
+        # Matroska counts milliseconds.
+        assert abs(start - (packet_idx * frame_size - priming)) <= 24
 
 
 def test_left_stays_left(clip, encode, join):
@@ -237,9 +252,20 @@ def test_every_byte_of_the_recipe_is_used(clip, encode, tmp_path):
         audio_bit_rate=192_000,
         provenance=None,
     )
-    changes = [{}, {"frame_rate": Fraction(25)}, {"container": "mov"}, {"provenance": "{}"}]
+    noise, sound = np.random.default_rng(1).uniform(-0.1, 0.1, (2, 4000)).astype(np.float32), tmp_path / "sound.wav"
+    changes = [
+        {},
+        {"frame_rate": Fraction(240_001, 10_000)},
+        {"container": "mov"},
+        {"provenance": "{}"},
+        {"audio_bit_rate": 64_000},
+        {"container": "mkv", "audio_codec": "flac"},
+    ]
     seen = set()
     for change in changes:
-        join_chunks([chunk], tmp_path / "out", recipe=replace(recipe, **change), sound=None)
+        changed = replace(recipe, **change)
+        wanted = math.floor(2 / changed.frame_rate * 48_000)
+        write_wav([noise[:, :wanted]], sound, sample_rate_hz=48_000)
+        join_chunks([chunk], tmp_path / "out", recipe=changed, sound=sound)
         seen.add((tmp_path / "out").read_bytes())
     assert len(seen) == len(changes)

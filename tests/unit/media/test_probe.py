@@ -56,6 +56,28 @@ def test_an_index_at_the_end_is_seen(clip, encode):
     assert describe(encode(clip(2), codec="ffv1")).is_faststart is None
 
 
+def test_a_last_part_that_reaches_to_the_end_of_the_file_is_whole(film, tmp_path):
+    whole = film(2).read_bytes()
+    start = whole.rindex(b"mdat") - 4
+    (tmp_path / "open.mp4").write_bytes(whole[:start] + bytes(4) + whole[start + 4 :])
+    description = describe(tmp_path / "open.mp4")
+    assert description.is_faststart is True
+    assert description.video.num_frames == 2
+
+
+def test_a_bare_stream_without_times_is_counted_but_not_constant(clip, encode, tmp_path):
+    path = tmp_path / "bare.m4v"
+    with av.open(str(path), "w", format="m4v") as file:
+        stream = file.add_stream("mpeg4", rate=24)
+        stream.width = stream.height = 16
+        for _ in range(3):
+            file.mux(stream.encode(av.VideoFrame(16, 16, "yuv420p")))
+        file.mux(stream.encode(None))
+    video = describe(path).video
+    assert video.num_frames == 3
+    assert not video.is_constant
+
+
 def test_sound_alone_is_described(tmp_path):
     write_wav([np.zeros((2, 4800), np.float32)], tmp_path / "sound", sample_rate_hz=48_000)
     description = describe(tmp_path / "sound")

@@ -8,7 +8,8 @@ import pytest
 
 from ltx_ray.errors import MediaError
 from ltx_ray.media.audio import write_wav
-from ltx_ray.media.read import exact, read_frames, read_planes, read_samples
+from ltx_ray.media.probe import describe
+from ltx_ray.media.read import exact, inside, read_frames, read_planes, read_samples
 
 
 def test_frames_come_back_in_order_as_they_went_in(encode):
@@ -56,18 +57,52 @@ def test_a_file_s_own_matrix_and_range_are_used_and_bt709_where_it_is_silent(tmp
     assert np.abs(picture.reshape(-1, 3).astype(int) - rgb).max() <= 2
 
 
-def test_sound_that_starts_late_begins_with_silence(tmp_path):
-    path = tmp_path / "late.mkv"
-    with av.open(str(path), "w") as file:
-        stream = file.add_stream("flac", rate=48_000)
-        stream.codec_context.layout = "stereo"
-        frame = av.AudioFrame.from_ndarray(np.full((1, 2000), 16_000, np.int16), format="s16", layout="stereo")
-        frame.sample_rate, frame.pts, frame.time_base = 48_000, 480, Fraction(1, 48_000)
-        file.mux([*stream.encode(frame), *stream.encode(None)])
+@pytest.fixture
+def shifted(tmp_path):
+    """``shifted(container, codec, start)``: 2000 loud samples whose first one is shown at sample ``start``."""
+
+    def make(container, codec, start):
+        path = tmp_path / "shifted"
+        with av.open(str(path), "w", format=container) as file:
+            stream = file.add_stream(codec, rate=48_000)
+            stream.codec_context.layout = "stereo"
+            frame = av.AudioFrame.from_ndarray(np.full((1, 4000), 16_000, np.int16), format="s16", layout="stereo")
+            frame.sample_rate, frame.pts, frame.time_base = 48_000, start, Fraction(1, 48_000)
+            file.mux([*stream.encode(frame), *stream.encode(None)])
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize(("container", "codec"), [("matroska", "flac"), ("mp4", "flac"), ("nut", "pcm_s16le")])
+def test_sound_that_starts_late_begins_with_silence(shifted, container, codec):
+    path = shifted(container, codec, 480)
     samples = read_samples(path)
-    assert samples.shape == (2, 1480)
+    assert samples.shape == (2, 2480)
     assert not samples[:, :480].any()
     assert samples[:, 480:].all()
+    assert describe(path).audio.num_samples == 2480
+
+
+def test_sound_before_time_zero_is_not_presented(shifted):
+    assert read_samples(shifted("mov", "pcm_s16le", -480)).shape == (2, 1520)
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "kept"),
+    [
+        (0, None, [0, 1, 2, 3]),
+        (7, None, [0, 1, 2, 3]),
+        (-3, None, [3]),
+        (-3, 1, [3]),
+        (-9, None, []),
+        (8, 10, [0, 1]),
+        (8, 8, []),
+        (9, 8, []),
+    ],
+)
+def test_only_samples_between_zero_and_the_presented_end_are_kept(start, stop, kept):
+    assert inside(np.arange(4)[None], start, stop).tolist() == [kept]
 
 
 def test_a_file_without_picture_or_sound_says_so(clip, encode, tmp_path):
