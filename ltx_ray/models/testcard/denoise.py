@@ -59,9 +59,22 @@ class CardDenoiser:
         self, video: LatentState, audio: LatentState, sigma: float, text: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor]:
         words = Words.of(text)
-        video_x0, audio_x0 = _video_card(video, sigma, words), _sound_card(audio, sigma, words)
-        video_v = (video.latent - video_x0.to(video.latent.device)) / sigma
-        return video_v, (audio.latent - audio_x0.to(audio.latent.device)) / sigma
+        video_x0 = _and_guides(video, _video_card(_without_guides(video), sigma, words))
+        audio_x0 = _and_guides(audio, _sound_card(_without_guides(audio), sigma, words))
+        return (video.latent - video_x0) / sigma, (audio.latent - audio_x0) / sigma
+
+
+def _without_guides(state: LatentState) -> LatentState:
+    """The segment's own tokens: the card takes no notice of key frames and references."""
+    count = state.layout.num_tokens
+    latent, clean, mask = (each[:, :count] for each in (state.latent, state.clean, state.denoise_mask))
+    return LatentState(latent, clean, mask, state.layout)
+
+
+def _and_guides(state: LatentState, x0_BTC: Tensor) -> Tensor:
+    """``x0`` of all tokens; guides are what they are."""
+    guides = state.clean[:, state.layout.num_tokens :]
+    return torch.cat([x0_BTC.to(guides.device).expand(len(guides), -1, -1), guides], dim=1)
 
 
 def _video_card(state: LatentState, sigma: float, words: Words) -> Tensor:
@@ -152,4 +165,4 @@ def _heard(state: LatentState, sigma: float, pinned: NDArray[np.bool_]) -> tuple
     first = int(np.flatnonzero(pinned)[-1]) + 1 if pinned.any() and not pinned[-1] else int((~pinned).argmax())
     tokens = state.latent[0, first:].float().cpu().numpy()
     found = match.find_cells(tokens, sigma)
-    return (None if found is None else found - first), match.find_key(tokens) % tune.NUM_KEYS
+    return (None if found is None else found - first), match.find_key(tokens)

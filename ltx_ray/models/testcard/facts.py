@@ -11,8 +11,8 @@ from ltx_ray.spec.model import ModelFacts
 PICTURE_CHANNELS = 384
 #: Half bytes of the caption, per latent pixel.
 CAPTION_CHANNELS = 32
-#: Plain bits and a spread code of the cell's number, see ``clock``.
-AUDIO_CHANNELS = 128
+#: Plain bits and spread codes of the cell's number and key, see ``tune``.
+AUDIO_CHANNELS = 192
 #: Cells along one side of a latent pixel; a cell is 8 px.
 CELLS_PER_LATENT = 4
 

@@ -24,7 +24,7 @@ from ltx_ray.models.testcard.code import (
     to_bits,
 )
 from ltx_ray.models.testcard.layout import CELL_PX, WORD_CELLS, Strip
-from ltx_ray.models.testcard.tune import NUMBER_BITS, PERIOD_CELLS, spread_codes
+from ltx_ray.models.testcard.tune import PERIOD_CELLS, key_codes, key_part, number_part, spread_codes
 
 Floats = NDArray[np.float32]
 #: Audio cells tried together; more add nothing but time.
@@ -107,7 +107,7 @@ def find_tag(soft_N32: Floats, counters: NDArray[np.int64], doubt: float, expect
 
 def find_cells(tokens_LC: Floats, sigma: float) -> int | None:
     """The number of the first of these audio cells, modulo PERIOD_CELLS; None = nothing to be read."""
-    spread = tokens_LC[:_COHERENT_CELLS, -spread_codes().shape[1] :]
+    spread = number_part(tokens_LC[:_COHERENT_CELLS])
     scores = spread_codes() @ spread.T
     total = np.zeros(PERIOD_CELLS, np.float32)
     for idx in range(len(spread)):
@@ -118,7 +118,6 @@ def find_cells(tokens_LC: Floats, sigma: float) -> int | None:
     return best if share > max(_ENOUGH * (1 - sigma), _ABOVE_NOISE * deviation) else None
 
 
-def find_key(tokens_LC: Floats, *, first_bit: int = NUMBER_BITS, num_bits: int = 8) -> int:
-    """The tune's key, by vote of all cells."""
-    votes = tokens_LC[:, first_bit : first_bit + num_bits].sum(axis=0) > 0
-    return int(votes @ (1 << np.arange(num_bits)))
+def find_key(tokens_LC: Floats) -> int:
+    """The tune's key, as all cells say it together."""
+    return int((key_codes() @ key_part(tokens_LC).sum(axis=0)).argmax())

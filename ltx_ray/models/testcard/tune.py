@@ -1,8 +1,8 @@
 """The sound of the card: a beep at every whole second, five notes in turn, so a second out of place is heard.
 
 Samples are exact: a beep is one stored waveform, indexed by the sample's number in the take. numpy only.
-An audio cell carries its number in the take (plain, for readers of clean cells, and as a spread code, for readers of
-noisy ones), the tune's key and a check.
+An audio cell carries its number in the take and the tune's key twice: plain with a check, for readers of clean cells,
+and as spread codes, for readers of noisy ones.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ LOWEST_HZ = 440.0
 PERIOD_CELLS = 60000
 CELL_SAMPLES = 1920
 SLOT_SAMPLES = 480
-NUMBER_BITS, KEY_BITS, CHECK_BITS, SPREAD_BITS = 16, 8, 8, 96
+NUMBER_BITS, KEY_BITS, CHECK_BITS, SPREAD_BITS, KEY_SPREAD_BITS = 16, 8, 8, 96, 64
+#: Where the spread codes begin, after the plain bits.
+_SPREAD = NUMBER_BITS + KEY_BITS + CHECK_BITS
 
 Floats = NDArray[np.float32]
 
@@ -61,15 +63,16 @@ def sound(start: int, stop: int, key: int) -> Floats:
 
 
 def cell_tokens(numbers: NDArray[np.int64], key: int) -> Floats:
-    """Tokens [n, 128] of the cells with these numbers, each -1 or 1."""
+    """Tokens [n, 192] of the cells with these numbers, each -1 or 1."""
     numbers = numbers % PERIOD_CELLS
     keys = np.full_like(numbers, key)
     plain = [_bits(numbers, NUMBER_BITS), _bits(keys, KEY_BITS), _bits(_check(numbers, keys), CHECK_BITS)]
-    return np.concatenate([*plain, spread_codes()[numbers]], axis=1).astype(np.float32)
+    spread = [spread_codes()[numbers], key_codes()[keys]]
+    return np.concatenate([*plain, *spread], axis=1).astype(np.float32)
 
 
 def read_cells(tokens: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numbers and keys of clean cells [n, 128]; the number is -1 where nothing can be read."""
+    """Numbers and keys of clean cells [n, 192]; the number is -1 where nothing can be read."""
     bits = tokens[:, : NUMBER_BITS + KEY_BITS + CHECK_BITS] > 0
     numbers, keys = _value(bits[:, :NUMBER_BITS]), _value(bits[:, NUMBER_BITS : NUMBER_BITS + KEY_BITS])
     check = _value(bits[:, NUMBER_BITS + KEY_BITS :])
@@ -77,11 +80,31 @@ def read_cells(tokens: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.where(good, numbers, -1), keys
 
 
+def number_part(tokens: Floats) -> Floats:
+    """The spread code of the number, [n, SPREAD_BITS]."""
+    return tokens[:, _SPREAD : _SPREAD + SPREAD_BITS]
+
+
+def key_part(tokens: Floats) -> Floats:
+    """The spread code of the key, [n, KEY_SPREAD_BITS]."""
+    return tokens[:, _SPREAD + SPREAD_BITS :]
+
+
 @lru_cache(maxsize=1)
 def spread_codes() -> Floats:
     """A random-looking +-1 row [SPREAD_BITS] for every number: any two differ in about half their places."""
-    raw = np.random.PCG64(0x17C).random_raw(PERIOD_CELLS * SPREAD_BITS // 64)
-    bits = np.unpackbits(raw.astype("<u8").view(np.uint8)).reshape(PERIOD_CELLS, SPREAD_BITS)
+    return _codes(0x17C, PERIOD_CELLS, SPREAD_BITS)
+
+
+@lru_cache(maxsize=1)
+def key_codes() -> Floats:
+    """The same for every key, [NUM_KEYS, KEY_SPREAD_BITS]."""
+    return _codes(0x17D, NUM_KEYS, KEY_SPREAD_BITS)
+
+
+def _codes(seed: int, rows: int, columns: int) -> Floats:
+    raw = np.random.PCG64(seed).random_raw(rows * columns // 64)
+    bits = np.unpackbits(raw.astype("<u8").view(np.uint8)).reshape(rows, columns)
     return bits.astype(np.float32) * 2 - 1
 
 

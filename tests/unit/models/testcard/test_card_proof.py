@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from ltx_ray.models.testcard.proof import prove
+
+RATE = Fraction(24)
+
+
+def proof(fox, frames=None, samples=None, **options):
+    frames = fox.frames if frames is None else frames
+    options = {"label": "fox", **options}
+    samples = fox.samples if samples is None else samples
+    return prove(frames, samples, frame_rate=RATE, width=128, height=128, **options)
+
+
+def first(result):
+    finding = result.wrong[0]
+    return finding.frame_idx, finding.kind
+
+
+def sound_first(result):
+    return next((finding.at_s, finding.kind) for finding in result.wrong if finding.frame_idx is None)
+
+
+def test_a_good_card_is_proven_frame_by_frame(fox):
+    result = proof(fox)
+    assert result.is_card and not result.is_draft and result.first_wrong is None
+    assert (result.coarse.num_right, result.fine.num_right, result.num_frames) == (57, 57, 57)
+    assert (result.flashes.num_right, result.flashes.num_checked) == (9, 9)
+    assert (result.beeps.num_right, result.beeps.num_checked) == (3, 3)
+    assert result.worst_beep_s < 0.002
+
+
+def test_a_good_card_is_proven_without_its_name(fox):
+    assert proof(fox, label=None).first_wrong is None
+
+
+def test_a_dropped_frame_is_named(fox):
+    frames = fox.frames[:20] + fox.frames[21:]
+    result = proof(fox, frames, takes=[57])
+    assert first(result) == (20, "frame")
+    assert result.first_wrong == "frame 20: frame: expected number 20, found number 21"
+    assert result.wrong[-1].kind == "num frames"
+
+
+def test_a_doubled_frame_is_named(fox):
+    assert first(proof(fox, fox.frames[:31] + fox.frames[30:56])) == (31, "frame")
+
+
+def test_swapped_frames_are_named(fox):
+    frames = list(fox.frames)
+    frames[40], frames[41] = frames[41], frames[40]
+    result = proof(fox, frames)
+    assert [finding.frame_idx for finding in result.wrong] == [40, 41]
+    assert result.coarse.num_right == 55
+
+
+def test_a_missing_window_is_named(fox):
+    assert first(proof(fox, fox.frames[:9] + fox.frames[25:], takes=[57])) == (9, "frame")
+
+
+def test_a_frame_of_another_video_is_named(fox, farm):
+    frames = list(fox.frames)
+    frames[7] = farm(label="owl").frames(farm(label="owl").render(9)[0], 7, 8)[0]
+    assert first(proof(fox, frames)) == (7, "video")
+    assert first(proof(fox, frames, label=None)) == (7, "video")
+
+
+def test_a_whole_file_of_another_video_is_named(fox):
+    result = proof(fox, label="owl")
+    assert first(result) == (0, "video") and result.coarse.num_right == 0
+
+
+def test_a_black_frame_is_named(fox):
+    frames = [*fox.frames[:50], np.zeros_like(fox.frames[0]), *fox.frames[51:]]
+    assert first(proof(fox, frames)) == (50, "unreadable")
+
+
+def test_strips_that_disagree_are_named(fox):
+    frames = [frame.copy() for frame in fox.frames]
+    frames[12][112:] = frames[13][112:]
+    result = proof(fox, frames)
+    assert first(result) == (12, "strips disagree") and "coarse 12, fine 13" in result.first_wrong
+
+
+def test_refining_another_segments_latents_is_caught_at_the_first_frame(farm):
+    fox, owl = farm(), farm(label="owl")
+    latent, sound = owl.generate(17)
+    final, sound = fox.refine(fox.model.upscaler().upscale(latent), sound)
+    result = prove(fox.frames(final), fox.samples(sound, 17), frame_rate=RATE, width=128, height=128, label="fox")
+    assert first(result) == (0, "strips disagree")
+    assert result.fine.num_right == 17 and result.coarse.num_right == 0
+
+
+@pytest.mark.parametrize(("shift", "kind"), [(960, "beep late"), (-960, "beep early"), (500, "beep late")])
+def test_sound_out_of_step_is_caught(fox, shift, kind):
+    assert sound_first(proof(fox, samples=shifted(fox.samples, shift)))[1] == kind
+
+
+def test_sound_a_little_off_is_let_pass_and_measured(fox):
+    result = proof(fox, samples=shifted(fox.samples, 400))
+    assert result.first_wrong is None
+    assert result.worst_beep_s == pytest.approx(400 / 48000, abs=0.001)
+
+
+def test_sound_a_whole_second_off_is_out_of_tune(fox):
+    samples = np.concatenate([fox.samples[:, 48000:], fox.samples[:, :48000]], axis=1)
+    assert sound_first(proof(fox, samples=samples)) == (0.0, "pitch")
+
+
+def test_missing_extra_and_wrong_beeps_are_named(fox):
+    silent, extra = fox.samples.copy(), fox.samples.copy()
+    silent[:, 48000:60000] = 0
+    extra[:, 72000:76800] = fox.samples[:, :4800]
+    assert sound_first(proof(fox, samples=silent)) == (1.0, "beep missing")
+    at_s, kind = sound_first(proof(fox, samples=extra))
+    assert kind == "extra beep" and at_s == pytest.approx(1.5, abs=0.002)
+
+
+def test_sound_that_is_too_short_or_not_there_is_named(fox):
+    assert sound_first(proof(fox, samples=fox.samples[:, :-2]))[1] == "sound length"
+    assert proof(fox, samples=fox.samples[:, :-1]).first_wrong is None
+    nothing = prove(fox.frames, None, frame_rate=RATE, width=128, height=128)
+    assert nothing.wrong[0].kind == "no sound"
+
+
+def shifted(samples, by):
+    out = np.zeros_like(samples)
+    if by > 0:
+        out[:, by:] = samples[:, :-by]
+    else:
+        out[:, :by] = samples[:, -by:]
+    return out
+
+
+def test_numbers_and_beeps_start_again_at_a_cut(fox):
+    frames = fox.frames[:49] + fox.frames[:25]
+    samples = np.concatenate([fox.samples[:, : 49 * 2000], fox.samples[:, : 25 * 2000]], axis=1)
+    result = proof(fox, frames, samples, takes=[49, 25])
+    assert result.first_wrong is None
+    assert result.beeps.num_checked == 5
+    assert first(proof(fox, frames, samples, takes=[48, 26])) == (48, "frame")
+
+
+def test_a_draft_is_proven_by_its_one_strip(fox):
+    frames = fox.farm.frames(fox.draft)
+    result = prove(frames, fox.samples, frame_rate=RATE, width=64, height=64, label="fox")
+    assert result.is_draft and result.first_wrong is None and result.coarse.num_right == 57
+    wrong = prove(frames[:5] + frames[6:], None, frame_rate=RATE, width=64, height=64, takes=[57], label="fox")
+    assert wrong.wrong[1].frame_idx == 5
+
+
+def test_a_draft_of_a_size_that_could_be_a_card_is_told_by_its_strip(farm):
+    made = farm(384, 256)
+    draft, sound = made.generate(17)
+    result = prove(made.frames(draft), made.samples(sound, 17), frame_rate=RATE, width=192, height=128)
+    assert result.is_draft and result.first_wrong is None
+
+
+@pytest.fixture(scope="module")
+def upright(farm):
+    """Three frames at 1088x1920, with sound."""
+    made = farm(1088, 1920)
+    final, sound = made.render(9, num_cells=11)
+    return made.frames(final, 0, 3), made.samples(sound, 3)
+
+
+@pytest.mark.parametrize("crop", [(1080, 1920), (1060, 1880), (1088, 1860)])
+def test_a_crop_leaves_everything_readable(upright, crop):
+    frames, samples = upright
+    left, top = (1088 - crop[0]) // 2, (1920 - crop[1]) // 2
+    frames = [frame[top : top + crop[1], left : left + crop[0]] for frame in frames]
+    result = prove(frames, samples, frame_rate=RATE, width=crop[0], height=crop[1], size=(1088, 1920))
+    assert result.is_card and result.first_wrong is None
+
+
+def test_other_pictures_are_no_card(fox):
+    noise = list(np.random.default_rng(0).integers(0, 256, (30, 128, 128, 3), dtype=np.uint8))
+    black = [np.zeros((128, 128, 3), np.uint8)] * 30
+    still = [noise[0]] * 30
+    for frames in (noise, black, still, []):
+        result = prove(frames, None, frame_rate=RATE, width=128, height=128)
+        assert not result.is_card and result.wrong == ()
+
+
+def test_a_card_that_is_black_for_its_first_second_is_still_a_card(fox):
+    frames = [np.zeros_like(fox.frames[0])] * 24 + fox.frames[24:]
+    result = proof(fox, frames)
+    assert result.is_card and first(result) == (0, "unreadable")
+
+
+def test_the_smallest_card_reads_through_h264_and_aac(fox, tmp_path):
+    path = tmp_path / "card.mkv"
+    with av.open(str(path), "w") as file:
+        video = file.add_stream("libx264", rate=RATE, options={"crf": "28", "preset": "veryfast"})
+        video.width, video.height, video.pix_fmt = 128, 128, "yuv420p"
+        for frame in fox.frames:
+            file.mux(video.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        file.mux(video.encode())
+    with av.open(str(path)) as file:
+        frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+    result = proof(fox, frames, through_aac(fox.samples))
+    assert result.first_wrong is None and result.worst_beep_s < 0.003
+
+
+@pytest.mark.parametrize("shift", [960, -960])
+def test_sound_20_ms_out_of_step_is_caught_through_aac(fox, shift):
+    result = proof(fox, samples=through_aac(shifted(fox.samples, shift), bit_rate=128_000))
+    assert sound_first(result)[1] in {"beep late", "beep early"}
+
+
+def through_aac(samples, bit_rate=192_000):
+    encoder = av.CodecContext.create("aac", "w")
+    encoder.sample_rate, encoder.layout, encoder.format, encoder.bit_rate = 48000, "stereo", "fltp", bit_rate
+    decoder = av.CodecContext.create("aac", "r")
+    packets, out = [], []
+    for start in range(0, samples.shape[1], 1024):
+        piece = np.zeros((2, 1024), np.float32)
+        part = samples[:, start : start + 1024]
+        piece[:, : part.shape[1]] = part
+        frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="stereo")
+        frame.sample_rate, frame.pts = 48000, start
+        packets += encoder.encode(frame)
+    packets += encoder.encode(None)
+    decoder.extradata = encoder.extradata
+    for packet in packets:
+        out += [frame.to_ndarray() for frame in decoder.decode(packet)]
+    decoded = np.concatenate(out, axis=1)
+    return decoded[:, 1024 : 1024 + samples.shape[1]]

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ltx_ray.models.testcard import tune
+from ltx_ray.models.testcard.hear import find_beeps
+from ltx_ray.models.testcard.sound import CardAudioDecoder
+
+TOKENS = torch.from_numpy(tune.cell_tokens(np.arange(90), 3))[None]
+LENGTH = 357 * 480
+
+
+def whole():
+    return CardAudioDecoder().decode(TOKENS, 0, LENGTH)
+
+
+def test_a_beep_begins_at_every_whole_second_and_nowhere_else():
+    sound = whole()[0].numpy()
+    for second in range(3):
+        onset = second * 48000
+        assert not sound[max(0, onset - 43000) : onset].any()
+        assert np.abs(sound[onset + 1 : onset + 4]).all()
+        assert not sound[onset + tune.BEEP_SAMPLES : onset + 48000].any()
+    assert np.abs(sound).max() == pytest.approx(0.25, abs=0.001)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 1), (479, 481), (47_990, 48_010), (50_000, 60_000), (0, LENGTH)])
+def test_any_window_equals_the_same_samples_of_the_whole(start, stop):
+    window = CardAudioDecoder().decode(TOKENS, start, stop)
+    assert torch.equal(window, whole()[:, start:stop])
+
+
+def test_cells_cut_out_of_a_take_sound_as_they_did():
+    cut = CardAudioDecoder().decode(TOKENS[:, 20:], 0, 48000)
+    begin = 20 * tune.CELL_SAMPLES
+    # the first cell of a cut holds one slot: it sounds like the start of the cell it was
+    assert torch.equal(cut[:, 480:], whole()[:, begin + 480 : begin + 48000])
+
+
+def test_cells_that_say_nothing_are_silent():
+    tokens = TOKENS.clone()
+    tokens[:, 24:30] = 0
+    sound = CardAudioDecoder().decode(tokens, 0, LENGTH)[0]
+    assert not sound[47_000:53_000].any() and sound[96_000:97_000].any()
+
+
+def test_both_channels_are_the_same_and_the_type_is_float32():
+    sound = whole()
+    assert sound.shape == (2, LENGTH) and sound.dtype == torch.float32
+    assert torch.equal(sound[0], sound[1])
+
+
+def test_five_seconds_have_five_notes_and_the_tune_turns():
+    notes = [tune.pitch_hz(3, second) for second in range(10)]
+    assert len(set(notes[:5])) == 5 and notes[:5] == notes[5:]
+
+
+def test_beeps_are_found_to_the_millisecond_and_in_tune():
+    beeps = find_beeps(whole().numpy())
+    assert [round(beep.onset / 48000, 3) for beep in beeps] == [0.0, 1.0, 2.0, 3.0]
+    for second, beep in enumerate(beeps):
+        assert beep.pitch_hz == pytest.approx(tune.pitch_hz(3, second), rel=0.01)
+
+
+def test_an_audio_clock_wraps_on_a_whole_second_and_note():
+    assert tune.PERIOD_CELLS % 25 == 0 and tune.PERIOD_CELLS // 25 % len(tune.NOTES) == 0
+    numbers, keys = tune.read_cells(tune.cell_tokens(np.arange(59_998, 60_003), 11))
+    assert numbers.tolist() == [59_998, 59_999, 0, 1, 2] and set(keys.tolist()) == {11}
