@@ -39,6 +39,8 @@ class Witness:
         self.seats: dict[str, tuple[str, int]] = {}
         self.attempts: dict[str, list[int]] = {}
         self.accepted: Counter[str] = Counter()
+        self.deaths: Counter[str] = Counter()
+        self.retired: set[str] = set()
         self.is_over = False
 
     def __call__(self, state: RunState, event: Event, instructions: list[Instruction]) -> None:
@@ -61,7 +63,9 @@ class Witness:
                 del self.seats[event.worker]
                 self.accepted[event.task] += isinstance(event, TaskDone)
             case WorkerLost(worker=name) | WorkerJoined(worker=name):
-                self.seats.pop(name, None)
+                self.retired.discard(name)
+                seat = self.seats.pop(name, None)
+                self.deaths[seat[0] if seat else ""] += isinstance(event, WorkerLost) and event.cause == "death"
             case CancelRequested():
                 self.is_over = True
             case _:
@@ -74,6 +78,7 @@ class Witness:
             case Dispatch(task=key, worker=name, attempt=attempt):
                 assert not self.is_over, f"{key} was dispatched after the end"
                 assert name not in self.seats, f"{name} got {key} while it runs {self.seats[name]}"
+                assert name not in self.retired, f"{name} got {key} after it was retired"
                 assert state.tasks[key].stage in state.fleet.workers[name].stages
                 parents = {parent.key for parent in state.tasks[key].parents} & state.tasks.keys()
                 assert parents <= known, f"{key} was dispatched before its parents"
@@ -92,6 +97,8 @@ class Witness:
                 assert self.seats[name] == (key, attempt)
             case Retire(worker=name, why=why):
                 assert name not in self.seats, f"{name} was retired while it runs"
+                assert name not in self.retired, f"{name} was retired twice"
+                self.retired.add(name)
                 if why != "drained":
                     left = {s for s, c in state.counts().items() if c["waiting"] or c["ready"] or c["running"]}
                     others = [worker.stages for worker in state.fleet.workers.values() if worker.is_open]
@@ -185,7 +192,10 @@ def check_outcome(result: Simulation, witness: Witness, faults: Faults) -> None:
     for key, progress in state.progress.items():
         assert witness.accepted[key] == (progress.status == "done"), f"{key}: {witness.accepted[key]} results"
         assert witness.attempts.get(key, []) == list(range(1, progress.attempts + 1)), f"attempts of {key}"
-        assert len(progress.failures) <= 2 * LIMITS.failures and len(progress.deaths) <= LIMITS.deaths
+        assert len(progress.deaths) == witness.deaths[key] <= LIMITS.deaths
+        assert len(progress.failures) <= LIMITS.failures or (
+            len(progress.failures) <= 2 * LIMITS.failures and len({f.worker for f in progress.failures[:-1]}) == 1
+        ), f"{key} was tried too often"
         if key in faults.failing or key in faults.killing or key in faults.hopeless:
             assert progress.status != "done"
         if progress.status == "failed":

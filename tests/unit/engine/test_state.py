@@ -457,7 +457,8 @@ def test_a_doubted_stage_does_not_stop_the_others_meanwhile(run_state):
 
 
 def test_what_runs_when_the_run_gives_up_may_end(run_state):
-    state = run_state([*independent(4), make_task("d0", "decode"), make_task("d1", "decode")])
+    end = make_task("end", "stitch", parents=["d0"])
+    state = run_state([*independent(4), make_task("d0", "decode"), make_task("d1", "decode"), end])
     join(state, "a", stages=("generate",))
     join(state, "b", "c", stages=("decode",))
     for key in ("s0", "s1", "s2"):
@@ -465,7 +466,7 @@ def test_what_runs_when_the_run_gives_up_may_end(run_state):
     assert state.gave_up and not state.finished
     finish(state, "d0")
     fail(state, "d1")
-    assert (status(state, "d0"), status(state, "d1")) == ("done", "blocked")
+    assert [status(state, key) for key in ("d0", "d1", "end")] == ["done", "blocked", "blocked"]
     assert state.finished
 
 
