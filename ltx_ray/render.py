@@ -205,11 +205,15 @@ class Session:
         )
 
 
+#: Failures that are nobody's but the storage's: mended there, so the next render tries again by itself.
+STORAGE_FAILURES = ("ArtifactCorrupt", "ArtifactMissing", "StoreError", "StoreUnusable")
+
+
 def given_up(history: History) -> dict[str, str]:
-    """Tasks that failed for good in earlier renders and were not made since: key -> why."""
+    """Tasks that failed for good in earlier renders, not by storage, and were not made since: key -> why."""
     failed: dict[str, str] = {}
     for record in history.records:
-        if record.get("event") == "failed":
+        if record.get("event") == "failed" and not any(f"{kind}:" in record["reason"] for kind in STORAGE_FAILURES):
             failed[record["task"]] = record["reason"]
         elif record.get("event") == "done":
             failed.pop(record["task"], None)

@@ -1,0 +1,136 @@
+"""The loop translates and orders: durable records first, then what they allow; signals become requests."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from ltx_ray.cluster.driver import StopSignals, drive
+from ltx_ray.engine.state import RunState
+from ltx_ray.spec.events import Done, TaskCancelled, TaskDone, WorkerJoined
+from ltx_ray.spec.task import STAGES
+from tests.fakes import chain, independent
+
+
+class ScriptedPool:
+    """A pool of one worker that finishes whatever it was given, one task a turn, and logs every call."""
+
+    def __init__(self, log, on_submit=lambda: None):
+        self.log, self.on_submit = log, on_submit
+        self.waiting = []
+        self.is_new = True
+        self.cancelled = set()
+        self.never_ends = False
+
+    def start(self):
+        self.log.append("start")
+
+    def submit(self, task, worker, attempt):
+        self.log.append(f"submit {task.key}")
+        self.waiting.append((task.key, worker, attempt))
+        self.on_submit()
+
+    def cancel(self, task, worker, attempt):
+        self.log.append(f"cancel {task}")
+        self.cancelled.add(task)
+
+    def retire(self, worker):
+        self.log.append(f"retire {worker}")
+
+    def events(self, timeout_s):
+        if self.is_new:
+            self.is_new = False
+            return [WorkerJoined(0.0, "w", frozenset(STAGES))]
+        if self.never_ends or not self.waiting:
+            return []
+        key, worker, attempt = self.waiting.pop(0)
+        if key in self.cancelled:
+            return [TaskCancelled(1.0, key, worker, attempt)]
+        return [TaskDone(1.0, key, worker, attempt, Done(key, "d", 1))]
+
+    def stop(self):
+        self.log.append("stop")
+
+
+def run(tasks, *, on_submit=lambda: None, signals=None, never_ends=False):
+    log = []
+    pool = ScriptedPool(log, on_submit)
+    pool.never_ends = never_ends
+    state = RunState(tasks)
+
+    def record(records):
+        log.extend(f"record {fields['event']} {fields.get('task', '')}".strip() for fields in records)
+
+    drive(state, pool, record=record, signals=signals or StopSignals(), on_turn=lambda state: None)
+    state.check()
+    return state, log
+
+
+def test_a_chain_runs_to_its_end_and_the_pool_is_stopped():
+    state, log = run(chain(3))
+    assert state.total("done") == 3
+    assert log[0] == "start" and log[-1] == "stop"
+
+
+def test_every_record_is_durable_before_what_it_allows():
+    _, log = run(chain(2))
+    assert log.index("record dispatch s0") < log.index("submit s0")
+    assert log.index("record done s0") < log.index("submit s1")
+
+
+def test_an_error_in_recording_stops_the_pool_before_anything_is_dispatched():
+    log = []
+    pool = ScriptedPool(log)
+
+    def record(records):
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        drive(RunState(chain(1)), pool, record=record, signals=StopSignals(), on_turn=lambda state: None)
+    assert log == ["start", "stop"]
+
+
+def test_the_first_interrupt_lets_the_running_task_finish_and_starts_no_other():
+    signals = StopSignals()
+
+    def interrupt():
+        signals.num_interrupts += 1
+
+    state, log = run(independent(3), on_submit=interrupt, signals=signals)
+    assert [line for line in log if line.startswith("submit")] == ["submit s0"]
+    assert state.total("done") == 1 and signals.exit_code == 130
+    assert not any(line.startswith("cancel") for line in log)
+
+
+def test_the_second_interrupt_cancels_what_runs():
+    signals = StopSignals()
+
+    def interrupt():
+        signals.num_interrupts += 2
+
+    state, log = run(independent(3), on_submit=interrupt, signals=signals)
+    assert "cancel s0" in log and state.total("done") == 0
+
+
+def test_a_task_that_ignores_its_cancel_is_left_after_the_grace(monkeypatch):
+    monkeypatch.setattr("ltx_ray.cluster.driver.STOP_GRACE_S", 0.0)
+    signals = StopSignals()
+    signals.is_terminated = True
+    state, log = run(independent(1), signals=signals, never_ends=True)
+    assert log[-1] == "stop" and signals.exit_code == 143
+    assert state.total("done") == 0
+
+
+def test_signals_are_noted_inside_the_block_and_given_back_after_it():
+    before = signal.getsignal(signal.SIGINT)
+    signals = StopSignals()
+    with signals.installed():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert signals.is_set and not signals.at_once
+        os.kill(os.getpid(), signal.SIGINT)
+        assert signals.at_once and signals.exit_code == 130
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signals.exit_code == 143
+    assert signal.getsignal(signal.SIGINT) is before

@@ -1,0 +1,110 @@
+"""One task from its parents to its commit, and every way an attempt may end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from ltx_ray.errors import Cancelled
+from ltx_ray.models.catalog import BUILT_IN
+from ltx_ray.plan.graph import build_plan
+from ltx_ray.spec.events import Done, Failure
+from ltx_ray.store.open import open_store
+from ltx_ray.worker.execute import attempt, execute
+from tests.unit.plan.examples import SCENE, manifest, video
+
+
+class Steps:
+    """Counts steps; stops at ``stop_at``."""
+
+    def __init__(self, stop_at=None):
+        self.seen, self.stop_at = [], stop_at
+
+    def step(self, step_idx, num_steps):
+        self.seen.append((step_idx, num_steps))
+        if step_idx == self.stop_at:
+            raise Cancelled
+
+
+@pytest.fixture
+def store(tmp_path):
+    return open_store(tmp_path / "store")
+
+
+def tasks_of(**changes):
+    """By name, in order, of one tiny test card of 9 frames."""
+    small = video("fox", model="testcard", width=128, height=128, seconds=Fraction(9, 24), **changes)
+    return {task.name: task for task in build_plan(manifest(small), BUILT_IN).tasks.values()}
+
+
+def test_a_plan_executed_in_order_leaves_every_artifact_bound(store):
+    tasks = tasks_of()
+    for task in tasks.values():
+        done = execute(task, store, Steps())
+        bound = store.lookup(task.key)
+        assert (bound.digest, bound.num_bytes) == (done.digest, done.num_bytes)
+        assert bound.meta.stage == task.stage and bound.meta.parents == task.parents
+    assert store.verify() == []
+
+
+def test_a_kept_artifact_is_not_made_again(store):
+    task = tasks_of()["fox text_encode"]
+    first = execute(task, store, Steps())
+    again = execute(task, store, Steps())
+    assert again == Done(task.key, first.digest, first.num_bytes)
+
+
+def test_every_step_is_reported(store):
+    tasks, steps = tasks_of(), Steps()
+    execute(tasks["fox text_encode"], store, steps)
+    execute(tasks["fox/segment 0 generate"], store, steps)
+    assert steps.seen == [(0, 2), (1, 2)]
+
+
+def test_an_attempt_that_is_asked_to_stop_ends_with_none_and_commits_nothing(store):
+    tasks = tasks_of()
+    execute(tasks["fox text_encode"], store, Steps())
+    generate = tasks["fox/segment 0 generate"]
+    assert attempt(generate, store, Steps(stop_at=1)) is None
+    assert store.lookup(generate.key) is None
+
+
+def test_a_missing_parent_is_a_failure_with_its_place_and_traceback(store):
+    failure = attempt(tasks_of()["fox/segment 0 generate"], store, Steps())
+    assert isinstance(failure, Failure)
+    assert failure.kind == "ArtifactMissing"
+    assert "in parents" not in failure.message and "execute" in failure.traceback
+
+
+def test_an_unknown_model_is_a_failure_that_no_retry_helps(store):
+    task = tasks_of()["fox text_encode"]
+    task = replace(task, recipe=replace(task.recipe, model="no-such-model"))
+    failure = attempt(task, store, Steps())
+    assert (failure.kind, failure.retryable) == ("ModelError", False)
+    assert "not on this machine; there are testcard" in failure.message
+
+
+def test_latents_of_another_size_are_a_failure(store):
+    tasks = tasks_of()
+    for name in ("fox text_encode", "fox/segment 0 generate", "fox/segment 0 upscale"):
+        execute(tasks[name], store, Steps())
+    refine = tasks["fox/segment 0 refine"]
+    wrong = replace(refine, key="0" * 64, recipe=replace(refine.recipe, width_px=192))
+    failure = attempt(wrong, store, Steps())
+    assert failure.kind == "ValueError" and "latent of shape" in failure.message
+
+
+def test_takes_are_joined_with_their_sounds_end_to_end(store):
+    from ltx_ray.media.probe import describe
+
+    scenes = (replace(SCENE, seconds=Fraction(1, 2)), replace(SCENE, seconds=Fraction(1, 2), cut=True, prompt="b"))
+    film = video("film", model="testcard", width=128, height=128, scenes=scenes, frame_rate=Fraction(24000, 1001))
+    tasks = list(build_plan(manifest(film), BUILT_IN).tasks.values())
+    for task in tasks:
+        execute(task, store, Steps())
+    with store.local_path(tasks[-1].key) as path:
+        found = describe(path)
+    assert found.video.num_frames == 24
+    assert found.audio.num_samples == 24 * 1001 * 2
