@@ -59,7 +59,6 @@ def denoise(
     noise = _noise(noise_seed, Tokens(video.latent, audio.latent), sampling.sampler)
 
     def predict(x: Tokens, sigma: float) -> Tokens:
-        x = pins.pin(x)
         answers = questions.ask(video.with_latent(x.video), audio.with_latent(x.audio), sigma)
         return pins.blend(guide(answers.map(lambda velocity: pins.x0(x, velocity, sigma)), guidance))
 

@@ -136,8 +136,11 @@ def test_the_sound_of_a_stochastic_descent_does_not_depend_on_the_size_of_the_pi
 def test_guides_are_shown_to_the_model_and_gone_from_the_result(video, audio, knower, steps):
     guide = draw(3, (1, 5, 16))
     model = knower(spoil=nan_where_held)
-    made, _ = descend(model, begin(append(video, guide, torch.zeros(1, 3, 5, 2))), begin(audio), steps())
+    sound_guide = append(audio, draw(4, (1, 7, 32)), torch.zeros(1, 1, 7, 2))
+    picture = begin(append(video, guide, torch.zeros(1, 3, 5, 2)))
+    made, made_audio = descend(model, picture, begin(sound_guide), steps())
     assert all(torch.equal(shown.latent[:, 24:], guide) for shown, _, _ in model.shown)
+    assert made_audio.latent.shape == audio.latent.shape
     assert made.latent.shape == video.latent.shape
     assert made.denoise_mask.shape[1] == video.denoise_mask.shape[1]
     assert made.appended_positions is None
@@ -209,6 +212,16 @@ def test_guidance_that_rescales_is_not_spoiled_by_what_the_model_says_of_pinned_
     made, _ = descend(model, *started, steps(), guidance=guidance, negative_text={})
     assert torch.equal(made.latent[:, :8], picture)
     assert bool(made.latent.isfinite().all())
+
+
+def test_a_frozen_silence_is_shown_as_it_is_though_rescaling_divides_by_its_deviation(video, audio, knower, steps):
+    guidance = Guidance(audio=GuidanceScales(cfg=7.0, rescale=0.7))
+    silence = torch.zeros_like(audio.latent)
+    model = knower()
+    starts = begin(video), freeze(audio, silence)
+    _, made = descend(model, *starts, steps(), sampler="res_2s", guidance=guidance, negative_text={})
+    assert torch.equal(made.latent, silence)
+    assert not any(shown.latent.any() for _, shown, _ in model.shown)
 
 
 def test_a_model_that_cannot_run_impaired_is_refused_before_any_work(video, audio, knower, steps):

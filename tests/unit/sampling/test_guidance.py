@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ltx_ray.errors import PlanError
+from ltx_ray.sampling.conditioning import hold
 from ltx_ray.sampling.guidance import Answers, Questions, guide, guided
 from ltx_ray.sampling.state import Tokens
 from ltx_ray.spec.recipe import Guidance, GuidanceScales
@@ -62,8 +63,8 @@ def test_rescaling_wholly_restores_the_deviation_of_the_plain_answer():
 
 
 def test_each_sample_of_a_batch_is_rescaled_by_its_own_deviation():
-    plain = torch.tensor([[[0.0], [2.0]], [[0.0], [20.0]]])
-    both = guided(plain, GuidanceScales(cfg=2.0, rescale=1.0), torch.zeros_like(plain))
+    plain, negative = torch.tensor([[[0.0], [2.0]], [[0.0], [20.0]]]), torch.tensor([[[0.0], [0.0]], [[0.0], [10.0]]])
+    both = guided(plain, GuidanceScales(cfg=2.0, rescale=1.0), negative)
     torch.testing.assert_close(both, plain)
 
 
@@ -124,13 +125,16 @@ def test_a_batch_of_two_repeats_mask_and_clean_tokens_too(video, audio):
 
     class Watcher(Impairable):
         def velocity(self, video, audio, sigma, text):
-            seen.append((video.denoise_mask.shape, audio.clean.shape))
+            seen.append((video.denoise_mask.shape, audio.clean))
             return super().velocity(video, audio, sigma, text)
 
+    audio = hold(audio, torch.full((1, 4, 32), 3.0))
     Questions(Watcher(), Guidance(video=GuidanceScales(cfg=2.0)), text=TEXT, negative_text=NEGATIVE).ask(
         video, audio, 0.5
     )
-    assert seen == [((2, 24, 1), (2, 10, 32))]
+    [(mask_shape, clean)] = seen
+    assert mask_shape == (2, 24, 1)
+    assert torch.equal(clean, audio.clean.expand(2, 10, 32))
 
 
 def test_a_cfg_without_a_negative_prompt_is_refused():
