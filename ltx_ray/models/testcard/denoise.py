@@ -74,6 +74,8 @@ def _without_guides(state: LatentState) -> LatentState:
 def _and_guides(state: LatentState, x0_BTC: Tensor) -> Tensor:
     """``x0`` of all tokens; guides are what they are."""
     guides = state.clean[:, state.layout.num_tokens :]
+    if not guides.shape[1]:
+        return x0_BTC.to(guides.device)
     return torch.cat([x0_BTC.to(guides.device).expand(len(guides), -1, -1), guides], dim=1)
 
 

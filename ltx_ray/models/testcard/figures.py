@@ -56,8 +56,8 @@ def draw_figures(picture: Image.Image, layout: Layout, reading: Reading, caption
     colour = INK if reading.state == "good" else ALARM
     time = timecode(reading.frame, caption.frame_rate) if caption and reading.frame is not None else "--:--:--:--"
     if not layout.clock.radius:
-        size = _row_size("000000", rect.width, int(rect.height * 0.95))
-        _draw_row(picture, number, rect.left, rect.top, size, colour)
+        size = _row_size("000000", rect.width, int(rect.height * 1.12))
+        _draw_row(picture, number, rect.left, rect.top - size // 9, size, colour)
         return
     room = rect.height - int(text_size(layout) * 1.3)
     size = _row_size("000000", rect.width, int(room * 0.60))

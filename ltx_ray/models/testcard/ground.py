@@ -13,6 +13,7 @@ from ltx_ray.models.testcard.words import drawable, fitted_size, width_of, wrapp
 
 #: From one line of the prompt to the next, in letter sizes.
 _LINE = 1.36
+_ROOM_FOR_EYEBROW = 320
 
 
 def draw_still(picture: Image.Image, layout: Layout, caption: Caption | None) -> None:
@@ -41,7 +42,7 @@ def _draw_grid(picture: Image.Image, draw: ImageDraw.ImageDraw, layout: Layout) 
 
 def _draw_panel(draw: ImageDraw.ImageDraw, layout: Layout) -> None:
     coarse, fine = layout.coarse.rect, layout.fine.rect if layout.fine else None
-    pad = layout.coarse.cell_px // 2
+    pad = layout.coarse.cell_px // 2 if layout.clock.radius else 0
     bottom = fine.bottom if fine else coarse.bottom
     box = (coarse.left - pad, coarse.top - pad, coarse.right + pad - 1, bottom + pad - 1)
     draw.rounded_rectangle(box, radius=pad, fill=PANEL)
@@ -55,14 +56,16 @@ def _draw_head(draw: ImageDraw.ImageDraw, layout: Layout, caption: Caption) -> N
     """An eyebrow, the id, the prompt; on the smallest pictures the id alone."""
     rect, label = layout.head, drawable(caption.label) or "testcard"
     if not layout.clock.radius:
-        size = fitted_size(label, rect.width, max(8, min(16, int(rect.height * 0.5))), 7)
-        top = float(rect.top + size)
+        size = fitted_size(label, rect.width, max(8, min(16, rect.height - 3)), 7)
+        top = rect.top + size * 0.95
         write(draw, (rect.left, top), wrapped(label, size, rect.width, 1)[0], size, INK)
         _draw_prompt(draw, layout, caption.prompt, 8, top + 2)
         return
     small = text_size(layout)
-    top = rect.top + small * 0.9
-    _draw_spaced(draw, (rect.left, top), "LTX-RAY TEST CARD", max(7, int(small * 0.72)), accent(caption.hue))
+    top = float(rect.top)
+    if min(layout.width, layout.height) >= _ROOM_FOR_EYEBROW:
+        top += small * 0.9
+        _draw_spaced(draw, (rect.left, top), "LTX-RAY TEST CARD", int(small * 0.72), accent(caption.hue))
     is_free = top + small * 3 < layout.clock.centre_y - layout.clock.radius
     wide = layout.width - 2 * rect.left if is_free else rect.width
     size = fitted_size(label, wide, int(small * 2.3), small)

@@ -5,6 +5,7 @@ What the font cannot draw becomes one raised dot per run of letters, so a prompt
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
@@ -13,6 +14,9 @@ from ltx_ray.models.testcard.palette import RGB
 
 _MARK = "\u00b7"
 _ELLIPSIS = "\u2026"
+#: Letters smaller than this are drawn larger and reduced: on whole pixels they would stand unevenly.
+_SMALL = 30
+_SMOOTH = 4
 
 
 @lru_cache(maxsize=64)
@@ -44,7 +48,9 @@ def _shape(letter: str) -> bytes:
 
 
 def width_of(text: str, size: int) -> float:
-    return float(font(size).getlength(text))
+    """Width in px, in parts of a pixel for small letters."""
+    smooth = _SMOOTH if size < _SMALL else 1
+    return float(font(size * smooth).getlength(text)) / smooth
 
 
 def fitted_size(text: str, width: int, largest: int, smallest: int) -> int:
@@ -86,12 +92,30 @@ def write(
     draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, size: int, colour: RGB, anchor: str = "ls"
 ) -> None:
     """``anchor`` as in Pillow; the default is the left end of the baseline."""
-    draw.text(at, text, fill=colour, font=font(size), anchor=anchor)
+    if size >= _SMALL:
+        draw.text(at, text, fill=colour, font=font(size), anchor=anchor)
+        return
+    left, top, mask = _small(text, size, anchor)
+    draw.bitmap((round(at[0]) + left, round(at[1]) + top), mask, fill=colour)
+
+
+@lru_cache(maxsize=256)
+def _small(text: str, size: int, anchor: str) -> tuple[int, int, Image.Image]:
+    """The text as a mask, and where the mask lies seen from the anchor."""
+    large = font(size * _SMOOTH)
+    left, top, right, bottom = (float(edge) for edge in large.getbbox(text, anchor=anchor))
+    x0, y0 = math.floor(left / _SMOOTH), math.floor(top / _SMOOTH)
+    width, height = math.ceil(right / _SMOOTH) - x0 + 1, math.ceil(bottom / _SMOOTH) - y0 + 1
+    mask = Image.new("L", (width * _SMOOTH, height * _SMOOTH), 0)
+    ImageDraw.Draw(mask).text((-x0 * _SMOOTH, -y0 * _SMOOTH), text, fill=255, font=large, anchor=anchor)
+    return x0, y0, mask.resize((width, height), Image.Resampling.BOX)
 
 
 @lru_cache(maxsize=512)
 def glyph(letter: str, size: int, width: int, height: int) -> Image.Image:
     """One letter as a mask of fixed width, centred, standing on the mask's lower edge less a fifth of its height."""
-    mask = Image.new("L", (width, height), 0)
-    ImageDraw.Draw(mask).text((width / 2, height * 0.86), letter, fill=255, font=font(size), anchor="ms")
-    return mask
+    smooth = _SMOOTH if size < _SMALL else 1
+    mask = Image.new("L", (width * smooth, height * smooth), 0)
+    foot = (width * smooth / 2, height * smooth * 0.86)
+    ImageDraw.Draw(mask).text(foot, letter, fill=255, font=font(size * smooth), anchor="ms")
+    return mask.resize((width, height), Image.Resampling.BOX)
