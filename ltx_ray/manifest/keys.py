@@ -152,8 +152,10 @@ def _read_other(key: str, value: object, layer: Layer, problems: Problems, keys:
 def _nearest_key(key: str, keys: Keys) -> str:
     """``crf`` is most likely ``output.crf``; else the likeliest of the same group."""
     group, _, name = key.rpartition(".")
+    if inner := [rule.partition(".")[2] for rule in keys.in_group(group)]:
+        return nearest(name, inner)
     moved = [rule for rule in keys.rules if rule.endswith(f".{name}")]
-    return nearest(key, moved[:1]) if moved and not group else nearest(key, keys.in_group(group) or keys.names)
+    return nearest(name, moved[:1] or keys.names)
 
 
 def _read_group(group: str, value: object, layer: Layer, problems: Problems, keys: Keys) -> None:

@@ -23,9 +23,9 @@ def size_problem(facts: ModelFacts, size_px: int) -> str | None:
         return f"{size_px} is less than {least}, the smallest {facts.name} renders"
     if size_px % step == 0:
         return None
-    below = max(size_px // step * step, -(-least // step) * step)
-    above = min(below + step, MAX_SIZE_PX // step * step)
-    nearest = f"nearest are {below} and {above}" if below < size_px < above else f"nearest is {above}"
+    below = size_px // step * step
+    valid = [px for px in (below, below + step) if least <= px <= MAX_SIZE_PX]
+    nearest = f"nearest are {valid[0]} and {valid[1]}" if len(valid) == 2 else f"nearest is {valid[0]}"
     return f"{size_px} is not a multiple of {step}; {nearest}"
 
 

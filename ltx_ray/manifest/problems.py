@@ -61,7 +61,7 @@ class Problems:
 
     def add(self, layer: Layer, key: str, what: str) -> None:
         """Note ``what`` is wrong with ``key`` of ``layer``; a second identical note changes nothing."""
-        problem = Problem((layer.prefix + key).rstrip(" .:"), what)
+        problem = Problem(printable((layer.prefix + key).rstrip(" .:")), printable(what))
         self._found.setdefault(problem, (*layer.order, layer.position(key)))
 
     def note(self, layer: Layer, key: str, what: str) -> None:
@@ -85,7 +85,12 @@ class Problems:
 
 def refuse(where: str, what: str) -> ManifestError:
     """The error of a file that cannot be read at all."""
-    return ManifestError((Problem(where, what),))
+    return ManifestError((Problem(printable(where), printable(what)),))
+
+
+def printable(text: str) -> str:
+    """``text`` on one line: what would move a cursor or cannot be encoded stands as its escape."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def shown(value: object) -> str:

@@ -45,7 +45,7 @@ class Resolver:
         self._problems = problems
         self._bases: dict[tuple[str, str], dict[str, Any]] = {}
         self._entries: dict[str, str] = {}  # id before the sweep -> where it stands
-        self._ids: dict[str, str] = {}  # id -> the same before the sweep
+        self._ids: set[str] = set()  # after the sweep; unique if the ids before it are
         self._files: dict[str, tuple[str, str]] = {}  # folded path -> id and path
         self._shared_templates: list[Layer] = []  # with a problem that was noted
 
@@ -88,7 +88,7 @@ class Resolver:
             lay_over(values, layer.values)
         if any(map(has_scenes, stack)):
             put_scenes_together(values, stack, self._problems)
-        self._check_id(entry, entry_id, video_id)
+        self._check_id(entry, video_id)
         merged = Merged(
             id=video_id,
             index=len(self._ids),
@@ -144,13 +144,10 @@ class Resolver:
         if first != place:
             self._problems.add(entry, "id", f"{shown(entry_id)} is also the id of {first}; ids are unique")
 
-    def _check_id(self, entry: Layer, entry_id: str, video_id: str) -> None:
+    def _check_id(self, entry: Layer, video_id: str) -> None:
+        self._ids.add(video_id)
         if len(video_id) > MAX_ID_CHARS:
             what = f"{shown(video_id)} has {len(video_id)} characters after the sweep; at most {MAX_ID_CHARS}"
-            self._problems.add(entry, "id", what)
-        first = self._ids.setdefault(video_id, entry_id)
-        if first != entry_id:
-            what = f"{shown(video_id)} comes out of the sweep of {shown(first)} as well; ids are unique"
             self._problems.add(entry, "id", what)
 
     def _check_file(self, video: Video, template: Layer, entry: Layer) -> None:
@@ -161,7 +158,7 @@ class Resolver:
             return
         if path != first_path:
             what = f"{path!r} and {first_path!r} are one file where case does not count; rename one"
-            self._problems.add(entry, "id" if template is not entry else "output.path", what)
+            self._problems.add(entry, "output.path" if "output.path" in entry.values else "id", what)
         elif template is entry or template not in self._shared_templates:
             self._shared_templates.append(template)
             what = f"{path!r} is the file of both {first_id!r} and {video.id!r}; put {{id}} into the path"

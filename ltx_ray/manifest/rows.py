@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
 from ltx_ray.errors import ManifestError
 from ltx_ray.manifest.cells import value_of
+from ltx_ray.manifest.fields import Wrong
 from ltx_ray.manifest.files import decoded
 from ltx_ray.manifest.problems import refuse, shown
 
@@ -43,11 +43,14 @@ def parse_json(text: str, where: str) -> object:
         return json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         place = f"{where}: line {error.lineno}" if "\n" in text.strip() else where
-        raise refuse(place, f"is not JSON, or the file is cut short: {error.msg} at column {error.colno}") from None
+        what = error.msg.removesuffix(" at")
+        raise refuse(place, f"is not JSON, or the file is cut short: {what} at column {error.colno}") from None
     except RecursionError:
         raise refuse(where, "is nested too deep") from None
-    except ValueError as error:
-        raise refuse(where, f"is not JSON: {error}") from None
+    except Wrong as wrong:
+        raise refuse(where, str(wrong)) from None
+    except ValueError:
+        raise refuse(where, "has a number of thousands of digits") from None
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -55,25 +58,30 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(mapping) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {shown(twice)} is given twice; keep one of them")
+        raise Wrong(f"the key {shown(twice)} is given twice; keep one of them")
     return mapping
 
 
 def _jsonl(file: IO[bytes], name: str) -> Iterator[Row]:
-    line_idx = 0
-    while line := file.readline(MAX_LINE_BYTES + 1):
-        line_idx += 1
-        where = f"line {line_idx}"
-        if len(line) > MAX_LINE_BYTES:
-            raise refuse(f"{name}: {where}", f"is longer than {MAX_LINE_BYTES} bytes; put one video on a line")
+    for line_idx, line in enumerate(_lines(file, name), 1):
         if line.isspace():
             continue
+        where = f"line {line_idx}"
         try:
             raw = parse_json(decoded(line, name, first_line=line_idx), f"{name}: {where}")
         except ManifestError as error:
             yield Row(where, error)
             continue
         yield Row(where, _given(raw) if isinstance(raw, dict) else raw)
+
+
+def _lines(file: IO[bytes], name: str) -> Iterator[bytes]:
+    line_idx = 0
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        line_idx += 1
+        if len(line) > MAX_LINE_BYTES:
+            raise refuse(f"{name}: line {line_idx}", f"is longer than {MAX_LINE_BYTES} bytes; put one video on a line")
+        yield line
 
 
 def _given(raw: dict[str, object]) -> dict[str, object]:
@@ -84,8 +92,8 @@ def _given(raw: dict[str, object]) -> dict[str, object]:
 
 
 def _csv(file: IO[bytes], name: str) -> Iterator[Row]:
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    reader = csv.reader(text, strict=True)
+    lines = (decoded(line, name, first_line=line_idx) for line_idx, line in enumerate(_lines(file, name), 1))
+    reader = csv.reader(lines, strict=True)
     try:
         header = [column.strip() for column in next(reader, [])]
         if len(set(header)) != len(header) or not all(header):
@@ -93,10 +101,6 @@ def _csv(file: IO[bytes], name: str) -> Iterator[Row]:
         for cells in reader:
             if cells:
                 yield _csv_row(header, cells, f"line {reader.line_num}", name)
-    except UnicodeDecodeError as error:
-        raise refuse(
-            f"{name}: after line {reader.line_num}", f"byte 0x{error.object[error.start]:02x} is not UTF-8 text"
-        ) from None
     except csv.Error as error:
         raise refuse(f"{name}: line {reader.line_num}", f"is not CSV, or the file is cut short: {error}") from None
 

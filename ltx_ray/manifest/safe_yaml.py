@@ -50,7 +50,7 @@ def parse_yaml(text: str, *, name: str) -> object:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = ", ".join(part for part in (error.context, error.problem) if part)
-        line = mark.line + 1 if mark else 1
+        line = min(mark.line, text.rstrip().count("\n")) + 1 if mark else 1
         raise refuse(f"{name}: line {line}", f"is not YAML, or the file is cut short: {what}") from None
     except yaml.YAMLError as error:
         raise refuse(name, f"is not YAML: {' '.join(str(error).split())[:200]}") from None
@@ -81,6 +81,8 @@ class _Builder:
         match event:
             case yaml.DocumentStartEvent():
                 self._num_documents += 1
+                if self._num_documents > 1:
+                    raise self._wrong(event, "a second document begins; a manifest is one document")
             case yaml.SequenceStartEvent():
                 self._stack.append(_Open([], event.anchor))
             case yaml.MappingStartEvent():
@@ -101,8 +103,6 @@ class _Builder:
     def _check(self, event: Any) -> None:
         if getattr(event, "tag", None) is not None:
             raise self._wrong(event, f"the tag {shown(event.tag)} is not allowed; take it out")
-        if self._num_documents > 1:
-            raise self._wrong(event, "a second document begins; a manifest is one document")
         if len(self._stack) > MAX_DEPTH:
             raise self._wrong(event, f"is nested deeper than {MAX_DEPTH} levels")
         if self._stack and isinstance(self._stack[-1].value, dict) and self._stack[-1].key is None:

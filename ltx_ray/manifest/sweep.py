@@ -35,7 +35,10 @@ def read_sweep(raw: object, layer: Layer, problems: Problems) -> tuple[Combinati
     if not isinstance(raw, dict):
         problems.add(layer, "", f"{shown(raw)} is not a mapping from keys to lists of values")
         return NO_SWEEP
-    axes = [_axis(key, values, layer, problems) for key, values in _dotted(raw).items()]
+    flat = _dotted(raw)
+    if "seconds" in flat and "num_frames" in flat:
+        problems.add(layer, "num_frames", "is swept beside seconds; keep one of them")
+    axes = [_axis(key, values, layer, problems) for key, values in flat.items()]
     if math.prod(map(len, axes)) > MAX_COMBINATIONS:
         what = f"makes {math.prod(map(len, axes)):,} combinations; at most {MAX_COMBINATIONS:,}"
         problems.add(layer, "", what)
@@ -58,7 +61,7 @@ def _axis(key: str, values: object, layer: Layer, problems: Problems) -> list[Co
         return []
     axis = [_point(key, value, position, layer, problems) for position, value in enumerate(values, 1)]
     suffixes = [point.suffix for point in axis]
-    for suffix in {suffix for suffix in suffixes if suffixes.count(suffix) > 1}:
+    for suffix in dict.fromkeys(suffix for suffix in suffixes if suffixes.count(suffix) > 1):
         problems.add(layer, key, f"{shown(values[suffixes.index(suffix)])} is listed twice, or like another value")
     return axis
 
@@ -69,7 +72,7 @@ def _point(key: str, value: object, position: int, layer: Layer, problems: Probl
     point = read_layer({key: value}, Layer(layer.prefix, order), problems, DEFAULT_KEYS)
     word = _NOT_IN_A_NAME.sub("_", str(value)) if isinstance(value, str | int | float) else ""
     named = word if word.strip("_") and len(word) <= 20 and key != "prompt" else str(position)
-    speaks_for_itself = isinstance(value, str) and named == word
+    speaks_for_itself = isinstance(value, str) and named == value
     return Combination(f"-{'' if speaks_for_itself else key.rpartition('.')[2]}{named}", point)
 
 

@@ -1,0 +1,25 @@
+"""A model of the tests' own."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+from ltx_ray.spec.grid import AudioGrid, VideoGrid
+from ltx_ray.spec.model import ModelFacts
+
+CARD = ModelFacts(
+    name="testcard",
+    family="testcard",
+    digest="card-of-the-tests",
+    video=VideoGrid(frames_per_latent=8, px_per_latent=32, upscale=Fraction(2)),
+    audio=AudioGrid(slot_s=Fraction(1, 100), slots_per_cell=4, sample_rate_hz=48000),
+    video_channels=1,
+    audio_channels=1,
+    min_size_px=128,
+    max_frames=257,
+    max_seconds=20,
+    window_latents=8,
+    paints_label=True,
+)
+#: A second model of the family, with another grid.
+WIDE = replace(CARD, name="widecard", video=replace(CARD.video, upscale=Fraction(3, 2)))
+MODELS = {"testcard": CARD, "widecard": WIDE}

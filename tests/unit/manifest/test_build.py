@@ -1,0 +1,123 @@
+"""Rules that join several keys of a video, or need its model."""
+
+from fractions import Fraction
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        ("width: 700", ["width: 700 is not a multiple of 64; nearest are 640 and 704"]),
+        ("height: 64", ["height: 64 is less than 128, the smallest testcard renders"]),
+        ("width: 8191", ["width: 8191 is not a multiple of 64; nearest are 8128 and 8192"]),
+        ("width: 8193", ["width: 8193 is not a whole number of pixels between 1 and 8192"]),
+        ("model: widecard, width: 768, height: 129", ["height: 129 is not a multiple of 96; nearest is 192"]),
+        ("num_frames: 700", ["num_frames: 700 is not 8n+1; nearest are 697 and 705"]),
+        ("num_frames: 1", ["num_frames: 1 is not 8n+1; nearest are 9 and 17"]),
+        ("seconds: 5, num_frames: 121", ["num_frames: is given beside seconds; keep one of them"]),
+        (
+            "seconds: 0.02",
+            ["seconds: 0.02 is less than one frame; at this rate a frame takes 0.0417 seconds"],
+        ),
+        ("segment: {frames: 120}", ["segment.frames: 120 is not 8n+1; nearest are 113 and 121"]),
+        ("segment: {connector: 24}", ["segment.connector: 24 is not 8n+1; nearest are 17 and 25"]),
+        ("segment: {connector: 1}", ["segment.connector: 1 is not 8n+1; nearest are 9 and 17"]),
+        ("segment: {overshoot: 3}", ["segment.overshoot: 3 is not a multiple of 8; nearest are 0 and 8"]),
+        (
+            "segment: {frames: 33, connector: 25, overshoot: 8}",
+            ["segment.frames: 33 leaves nothing new after connector 25 and overshoot 8; at least 41 are needed"],
+        ),
+        ("preset: distiled", ["preset: 'distiled' is not a preset of testcard; nearest is distilled"]),
+        ("preset: draft, audio_from: stage2", ["audio_from: stage2 does not run in a draft; take stage1"]),
+        (
+            "preset: draft, refine: {sampler: euler}",
+            ["refine.sigmas: is missing; a draft has no noise levels, so write [0.725, 0.421875, 0.0]"],
+        ),
+        ("refine: 0.5", ["refine: 0.5 is not a mapping with the keys sampler, sigmas, or null for a draft"]),
+        ("refine: {strength: 0.5}", ["refine.strength: is not a key here; it can be sampler, sigmas"]),
+        (
+            "output: {crop: 770x512}",
+            ["output.crop: 770x512 is larger than the frame, 768x512; a crop fits inside it"],
+        ),
+        ("output: {codec: ffv1}", ["output.path: 'fox.mp4' cannot hold ffv1; end it in .mkv"]),
+        ("scenes: []", ["scenes: [] is not a list of 1 to 1000 scenes"]),
+        ("scenes: 3", ["scenes: 3 is not a list of 1 to 1000 scenes"]),
+    ],
+)
+def test_a_value_that_does_not_fit_the_rest_is_refused(of_video, keys, found):
+    assert [line for line in of_video(keys) if not line.startswith("prompt: the video has")] == found
+
+
+def test_a_video_without_a_prompt_is_refused(sentences):
+    assert sentences("videos: [{id: fox}]") == [
+        "demo.yaml: videos[0] 'fox'.prompt: is missing; a video needs a prompt, or scenes that each have one"
+    ]
+
+
+def test_a_scene_without_a_prompt_is_refused(sentences):
+    assert sentences("videos: [{id: fox, scenes: [{prompt: p, seconds: 2}, {seconds: 3}]}]") == [
+        "demo.yaml: videos[0] 'fox'.scenes[1].prompt: is missing; say what this scene shows"
+    ]
+
+
+def test_every_bad_number_of_a_video_is_said_at_once(of_video):
+    assert of_video("width: .nan, height: -512, seed: true, seconds: .inf, output: {crf: '18'}") == [
+        "width: nan is not a whole number of pixels",
+        "height: -512 is not a whole number of pixels between 1 and 8192",
+        "seed: true is not a whole number",
+        "seconds: inf is not a number of seconds",
+        "output.crf: '18' is text, not a whole number; write it without quotes",
+    ]
+
+
+def test_a_refused_size_does_not_make_the_crop_wrong_too(of_video):
+    assert of_video("width: wide, output: {crop: 1080x512}") == ["width: 'wide' is not a whole number of pixels"]
+
+
+def test_refine_null_makes_a_draft_that_takes_the_sound_of_stage1(load):
+    for spelling in ("null", "false"):
+        (video,) = load(f"videos: [{{prompt: p, refine: {spelling}}}]").videos
+        assert (video.preset, video.refine, video.audio_from) == ("distilled", None, "stage1")
+
+
+def test_presets_decide_refinement_and_where_the_sound_comes_from(load):
+    videos = load(
+        "videos: [{prompt: p, preset: distilled}, {prompt: p, preset: dev}, {prompt: p, preset: draft}]"
+    ).videos
+    assert [(video.refine is not None, video.audio_from) for video in videos] == [
+        (True, "stage2"),
+        (True, "stage1"),
+        (False, "stage1"),
+    ]
+
+
+def test_a_crop_stays_in_pixels_of_the_final_size_in_a_draft(load):
+    (video,) = load("videos: [{prompt: p, width: 1088, height: 1920, preset: draft, output: {crop: 1080x1920}}]").videos
+    assert video.output.crop == (1080, 1920)
+
+
+def test_scenes_take_from_the_defaults_what_they_do_not_say(load):
+    (video,) = load(
+        """
+defaults: {seconds: 4, prompt: the sea, seed: 3}
+videos: [{scenes: [{}, {num_frames: 49, seed: 9}, {prompt: the shore, seconds: 2.5, cut: true}]}]
+"""
+    ).videos
+    assert [(scene.prompt, scene.seconds, scene.num_frames, scene.seed, scene.cut) for scene in video.scenes] == [
+        ("the sea", Fraction(4), None, 3, False),
+        ("the sea", None, 49, 9, False),
+        ("the shore", Fraction(5, 2), None, 3, True),
+    ]
+
+
+def test_equal_parts_are_shared_between_videos(load):
+    first, second = load("videos: [{prompt: a}, {prompt: b}]").videos
+    assert first.stage1 is second.stage1
+    assert first.refine is second.refine
+    assert first.segment is second.segment
+
+
+def test_the_seed_of_a_scene_may_be_zero(load):
+    (video,) = load("videos: [{prompt: p, seed: 0}]").videos
+    assert video.scenes[0].seed == 0

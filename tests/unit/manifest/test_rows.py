@@ -1,0 +1,154 @@
+import io
+import json
+from fractions import Fraction
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ltx_ray.errors import ManifestError
+
+ROWS = [
+    {"id": "fox", "prompt": "a fox, ${x}", "seed": 3, "output.crf": 20, "stage1.sigmas": [1.0, 0.5, 0.0]},
+    {"id": "007", "prompt": "an owl", "frame_rate": 23.976},
+]
+
+
+def jsonl(rows):
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def parquet(rows):
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), buffer)
+    return buffer.getvalue()
+
+
+CSV = """id,prompt,seed,output.crf,stage1.sigmas,frame_rate
+fox,"a fox, ${x}",3,20,"[1.0, 0.5, 0.0]",
+007,an owl,,,,23.976
+"""
+
+
+def test_all_kinds_of_rows_say_the_same(load):
+    expected = load(json.dumps({"videos": ROWS})).videos
+    keys = {key: None for row in ROWS for key in row}
+    assert load(jsonl(ROWS), name="rows.jsonl").videos == expected
+    assert load(CSV, name="rows.csv").videos == expected
+    assert load(parquet([keys | row for row in ROWS]), name="rows.parquet").videos == expected
+
+
+def test_problems_of_rows_name_their_line_or_row(sentences):
+    bad = [{"prompt": "p"}, {"id": "fox", "prompt": "p", "width": 700}]
+    what = "'fox'.width: 700 is not a multiple of 64; nearest are 640 and 704"
+    assert sentences("\n" + jsonl(bad), name="rows.jsonl") == [f"rows.jsonl: line 3 {what}"]
+    assert sentences("id,prompt,width\n,p,\nfox,p,700\n", name="rows.csv") == [f"rows.csv: line 3 {what}"]
+    assert sentences(parquet([{"id": None, "width": None} | bad[0], bad[1]]), name="rows.parquet") == [
+        f"rows.parquet: row 2 {what}"
+    ]
+
+
+def test_null_in_a_row_means_not_given_except_for_refine(load):
+    (video,) = load('{"prompt": "p", "seed": null, "width": null, "refine": null}', name="rows.jsonl").videos
+    assert (video.width, video.refine) == (768, None)
+
+
+def test_whole_floats_of_a_parquet_column_with_gaps_are_integers(load):
+    table = parquet(
+        [{"prompt": "p", "seed": 7.0, "output": {"crf": 20.0, "codec": None}}, {"prompt": "p", "seed": None}]
+    )
+    videos = load(table, name="rows.parquet").videos
+    assert (videos[0].scenes[0].seed, videos[0].output.crf) == (7, 20)
+
+
+def test_scenes_can_be_columns(load):
+    (video,) = load(
+        "scenes.0.prompt,scenes.0.seconds,scenes.1.prompt,scenes.1.seconds\na,2,1984,3\n", name="rows.csv"
+    ).videos
+    assert [(scene.prompt, scene.seconds) for scene in video.scenes] == [("a", Fraction(2)), ("1984", Fraction(3))]
+
+
+def test_the_command_line_changes_rows_too(load):
+    assert [video.width for video in load(jsonl(ROWS), "width=640", "fox:width=896", name="rows.jsonl").videos] == [
+        896,
+        640,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        ("rows.jsonl", "", ["rows.jsonl: is empty; every row is a video and needs at least a prompt"]),
+        ("rows.jsonl", "\n \n", ["rows.jsonl: is empty; every row is a video and needs at least a prompt"]),
+        ("rows.csv", "", ["rows.csv: is empty; every row is a video and needs at least a prompt"]),
+        ("rows.csv", "id,prompt\n", ["rows.csv: is empty; every row is a video and needs at least a prompt"]),
+        (
+            "rows.jsonl",
+            '{"prompt": "p"}\n{"prompt": "q\n[1]\n{"a": 1, "a": 2}\n{"id": "fox"}',
+            [
+                "rows.jsonl: line 2: is not JSON, or the file is cut short: Invalid control character at column 15",
+                "rows.jsonl: line 3: [1] is not a mapping of keys",
+                "rows.jsonl: line 4: the key 'a' is given twice; keep one of them",
+                "rows.jsonl: line 5 'fox'.prompt: is missing; a video needs a prompt, or scenes that each have one",
+            ],
+        ),
+        ("rows.jsonl", b'{"prompt": "caf\xe9"}\n', ["rows.jsonl: line 1: byte 0xe9 is not UTF-8 text"]),
+        ("rows.jsonl", "[" * 100_000, ["rows.jsonl: line 1: is nested too deep"]),
+        ("rows.jsonl", '{"seed": ' + "9" * 5000 + "}", ["rows.jsonl: line 1: has a number of thousands of digits"]),
+        (
+            "rows.jsonl",
+            " " * 2**20 + "{}",
+            ["rows.jsonl: line 1: is longer than 1048576 bytes; put one video on a line"],
+        ),
+        ("rows.csv", "id,prompt\nfox,p,3\n", ["rows.csv: line 2: has 3 cells for 2 columns; quote cells with commas"]),
+        (
+            "rows.csv",
+            "id,id\nfox,p\n",
+            ["rows.csv: line 1: a column has no name, or the name of another; name each once"],
+        ),
+        (
+            "rows.csv",
+            'id,prompt\nfox,"p\n',
+            ["rows.csv: line 2: is not CSV, or the file is cut short: unexpected end of data"],
+        ),
+        ("rows.csv", b"id,prompt\nfox,caf\xe9\n", ["rows.csv: line 2: byte 0xe9 is not UTF-8 text"]),
+        ("rows.parquet", b"PAR1", ["rows.parquet: is not Parquet, or the file is cut short: "]),
+        ("rows.parquet", b"", ["rows.parquet: is not Parquet, or the file is cut short: "]),
+    ],
+)
+def test_bad_rows_are_refused_in_sentences(sentences, name, content, found):
+    lines = sentences(content, name=name)
+    assert len(lines) == len(found)
+    assert all(line.startswith(start) for line, start in zip(lines, found, strict=True))
+
+
+def test_a_parquet_file_cut_short_is_refused(sentences):
+    (found,) = sentences(parquet(ROWS)[:-20], name="rows.parquet")
+    assert found.startswith("rows.parquet: is not Parquet, or the file is cut short: ")
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["rows.jsonl", "rows.csv", "rows.parquet", "demo.yaml", "demo.json"]),
+    st.binary(max_size=40) | st.text(alphabet="{}[]:,\"'&*!|>-?#%@`\n\t ab1\x00", max_size=30).map(str.encode),
+)
+def test_no_bytes_bring_anything_but_sentences(load, name, content):
+    with pytest.raises(ManifestError):
+        load(content, name=name)
+
+
+def test_rows_together_are_what_each_is_alone(load):
+    rows = [
+        {
+            "id": f"v{n}",
+            "prompt": f"p{n % 7}",
+            "width": 128 + 64 * (n % 3),
+            "preset": ["draft", "dev"][n % 2],
+            "output": {"crf": n % 52},
+        }
+        for n in range(60)
+    ]
+    together = load(jsonl(rows), name="rows.jsonl").videos
+    assert together == tuple(load(jsonl([row]), name="one.jsonl").videos[0] for row in rows)
