@@ -73,17 +73,17 @@ class Painter:
 
 
 def layout_for(cells: Frame, caption: Caption | None) -> Layout:
-    """A draft's layout if the caption says stage 1, or, without words, if only a draft's strip can be read."""
+    """A draft's layout if the caption says stage 1; without words, the one whose strips can be read."""
     height, width = cells.shape[0] * CELL_PX, cells.shape[1] * CELL_PX
     if caption is not None:
         return (draft_layout if caption.stage == 1 else card_layout)(width, height)
     draft = draft_layout(width, height)
-    if width % 64 or height % 64 or width < 128 or height < 128:
+    if width % 64 or height % 64 or min(width, height) < 128:
         return draft
-    if not cell_word(cells, card_layout(width, height).coarse, COARSE_SYNC).is_whole:
-        if cell_word(cells, draft.coarse, COARSE_SYNC).is_whole:
-            return draft
-    return card_layout(width, height)
+    card = card_layout(width, height)
+    assert card.fine is not None
+    is_card = cell_word(cells, card.coarse, COARSE_SYNC).is_whole and cell_word(cells, card.fine, FINE_SYNC).is_whole
+    return draft if not is_card and cell_word(cells, draft.coarse, COARSE_SYNC).is_whole else card
 
 
 def cell_word(cells: Frame, strip: Strip, sync: tuple[int, int]) -> Word:

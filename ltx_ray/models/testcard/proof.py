@@ -35,7 +35,8 @@ def prove(
     Args:
         frames: uint8 [height, width, 3], in order.
         samples: [channels, n] at 48 kHz, or None when the file has no sound (which is wrong for a card).
-        size: width and height before the centred crop; None = the next multiples of 64 (32 for a draft).
+        size: width and height before the centred crop, a draft's own or those of the card it is half of; None = the
+            next multiples of 64 (32 for a draft).
         label: the video id; None = any, but one and the same throughout.
         takes: frames of each take, in order; numbers and beeps start again at 0 in each. None = one take.
     """
@@ -43,9 +44,9 @@ def prove(
     for frame in frames:
         for seen in readings:
             seen.add(frame)
-    best = max(readings, key=lambda seen: (seen.num_vouched, not seen.is_draft))
-    num_frames = len(best.coarse)
-    if best.num_vouched < max(1, min(2, num_frames)):
+    best = max(readings, key=lambda seen: (seen.num_vouched, not seen.is_draft), default=None)
+    num_frames = len(best.coarse) if best else 0
+    if best is None or best.num_vouched < max(1, min(2, num_frames)):
         none = Tally(0, 0)
         return CardProof(num_frames, False, False, none, none, none, none, 0.0, ())
     lengths = list(takes) if takes else [num_frames]
@@ -59,15 +60,22 @@ def prove(
 
 
 def _readers(width: int, height: int, size: tuple[int, int] | None) -> list[Reader]:
-    """A reader for the finished picture and one for a draft, where the size allows it."""
-    full_width, full_height = size or (_up(width, 64), _up(height, 64))
-    half_width, half_height = size or (_up(width, 32), _up(height, 32))
+    """Readers for the finished picture and for a draft, wherever the file can be a part of one."""
+    full = size or (_up(width, 64), _up(height, 64))
+    halves = [size, (size[0] // 2, size[1] // 2)] if size else [(_up(width, 32), _up(height, 32))]
     layouts: list[Layout] = []
-    if full_width % 64 == 0 and full_height % 64 == 0 and min(full_width, full_height) >= 128:
-        layouts.append(card_layout(full_width, full_height))
-    if half_width % 32 == 0 and half_height % 32 == 0 and min(half_width, half_height) >= 64:
-        layouts.append(draft_layout(half_width, half_height))
-    return [Reader(each, (each.width - width) // 2, (each.height - height) // 2) for each in layouts]
+    if _divides(full, 64) and min(full) >= 128:
+        layouts.append(card_layout(*full))
+    layouts += [draft_layout(*half) for half in halves if _divides(half, 32) and min(half) >= 64]
+    return [
+        Reader(each, (each.width - width) // 2, (each.height - height) // 2)
+        for each in layouts
+        if each.width >= width and each.height >= height
+    ]
+
+
+def _divides(size: tuple[int, int], step: int) -> bool:
+    return size[0] % step == 0 and size[1] % step == 0
 
 
 def _up(value: int, step: int) -> int:

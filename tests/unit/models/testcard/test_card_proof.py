@@ -160,6 +160,9 @@ def test_a_draft_of_a_size_that_could_be_a_card_is_told_by_its_strip(farm):
     draft, sound = made.generate(17)
     result = prove(made.frames(draft), made.samples(sound, 17), frame_rate=RATE, width=192, height=128)
     assert result.is_draft and result.first_wrong is None
+    for size in ((384, 256), (192, 128)):
+        told = prove(made.frames(draft), made.samples(sound, 17), frame_rate=RATE, width=192, height=128, size=size)
+        assert told.is_draft and told.first_wrong is None
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from ltx_ray.errors import PlanError
 from ltx_ray.models.testcard.cells import to_cells
 from ltx_ray.models.testcard.layout import CELL_PX, card_layout, draft_layout
+from ltx_ray.models.testcard.palette import ALARM
 from ltx_ray.models.testcard.read import Reader
 
 
@@ -44,12 +46,25 @@ def test_strips_survive_encoding_what_was_decoded(farm):
         assert reader.fine(before) == reader.fine(after) and reader.fine(after).is_whole
 
 
+def test_an_encoded_picture_fills_all_slots_of_the_first_latent(fox):
+    latent = fox.farm.model.video_encoder().encode(torch.from_numpy(np.stack(fox.frames[:9])))
+    slots = latent[0, :384, 0].reshape(8, -1)
+    assert torch.equal(slots, slots[7:].expand(8, -1))
+
+
+def test_frames_that_fill_no_latents_are_refused(fox):
+    with pytest.raises(PlanError, match="8n\\+1"):
+        fox.farm.model.video_encoder().encode(torch.from_numpy(np.stack(fox.frames[:10])))
+
+
 def test_a_re_encoded_draft_is_still_read_as_a_draft(farm):
     made = farm(width=384, height=256)
     frames = made.frames(made.generate(17)[0])
     again = made.model.video_encoder().encode(torch.from_numpy(np.stack(frames)))
     reader = Reader(draft_layout(192, 128), 0, 0)
-    assert [reader.coarse(frame).counter for frame in made.frames(again)] == list(range(17))
+    shown = made.frames(again)
+    assert [reader.coarse(frame).counter for frame in shown] == list(range(17))
+    assert not any((frame == ALARM).all(axis=2).any() for frame in shown)
 
 
 def test_latents_are_levels_of_cells_and_nothing_between(fox):
@@ -68,6 +83,21 @@ def test_every_cell_of_the_strips_is_a_crisp_block(fox):
 def test_upscaling_keeps_every_cell_where_it_is(fox):
     small, large = to_cells(fox.draft[0]), to_cells(fox.farm.model.upscaler().upscale(fox.draft)[0])
     assert np.array_equal(small.repeat(2, axis=1).repeat(2, axis=2), large)
+
+
+def test_an_alarm_is_painted_when_strips_disagree_and_when_there_is_none(farm):
+    made = farm(384, 256)
+    final, _ = made.render(9)
+    theirs = farm(384, 256, label="owl").render(9)[0]
+    fine = card_layout(384, 256).fine.rect
+    rows, columns = slice(fine.top // 32, fine.bottom // 32 + 1), slice(fine.left // 32, fine.right // 32)
+    mixed = final.clone()
+    mixed[:, :384, :, rows, columns] = theirs[:, :384, :, rows, columns]
+    coarse = card_layout(384, 256).coarse.rect
+    assert coarse.bottom // 32 <= fine.top // 32, "the strips share no latent pixel"
+    for latent, is_alarmed in ((final, False), (mixed, True), (torch.zeros_like(final), True)):
+        picture = made.frames(latent, 5, 6)[0]
+        assert (picture == ALARM).all(axis=2).any() == is_alarmed
 
 
 @pytest.mark.parametrize(
