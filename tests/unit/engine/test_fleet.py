@@ -12,7 +12,7 @@ def fleet_of(**stages) -> Fleet:
     return fleet
 
 
-def test_idle_workers_come_loaded_first_then_empty_then_the_least_versatile():
+def test_idle_workers_come_loaded_first_then_empty_then_loaded_with_something_else():
     fleet = fleet_of(wide=["generate", "decode", "refine"], narrow=["generate", "decode"], fresh=["generate"])
     fleet.occupy("wide", "t", "generate")
     fleet.release("wide")
@@ -21,6 +21,11 @@ def test_idle_workers_come_loaded_first_then_empty_then_the_least_versatile():
     assert list(fleet.idle("generate", only_loaded=False)) == ["wide", "fresh", "narrow"]
     assert list(fleet.idle("generate", only_loaded=True)) == ["wide"]
     fleet.check()
+
+
+def test_the_least_versatile_of_a_kind_comes_first():
+    fleet = fleet_of(wide=["generate", "decode"], narrow=["generate"])
+    assert list(fleet.idle("generate", only_loaded=False)) == ["narrow", "wide"]
 
 
 def test_the_longest_idle_of_a_kind_comes_first():

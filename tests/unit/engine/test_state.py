@@ -102,11 +102,11 @@ def test_weights_decide_which_chain_is_long(run_state):
     assert join(run_state(tasks, weights={"generate": 60.0}), "a")[0].task == "long"
 
 
-def test_a_worker_stays_with_its_loaded_stage_while_there_is_work(run_state):
-    state = run_state(video_tasks("x") + video_tasks("y"))
-    assert join(state, "a")[0].task == "x/text_encode"
-    assert dispatches(finish(state, "x/text_encode"))[0].task == "y/text_encode"  # although x/generate is ready
-    assert dispatches(finish(state, "y/text_encode"))[0].task == "x/generate"
+def test_a_worker_stays_with_its_loaded_stage_even_when_a_longer_chain_is_ready(run_state):
+    head = make_task("head", "decode")
+    state = run_state([head, make_task("d1", "decode", parents=["head"]), *chain(3)], weights={"decode": 2.0})
+    assert join(state, "a")[0].task == "head"  # 4 against 3
+    assert dispatches(finish(state, "head"))[0].task == "d1"  # loaded, 2 against 3
 
 
 def test_a_task_goes_to_the_idle_worker_that_has_its_stage_loaded(run_state):
@@ -322,6 +322,18 @@ def test_a_cancelled_attempt_never_counts_and_is_tried_again(run_state):
     assert (status(state, "s0"), state.progress["s0"].attempts) == ("running", 6)
 
 
+def test_cancelling_the_last_retry_does_not_fail_the_task(run_state):
+    state = run_state(chain(1))
+    join(state, "a")
+    fail(state, "s0")
+    fail(state, "s0")
+    state.handle(WorkerJoined(2.0, "b", frozenset(STAGES)))
+    fail(state, "s0")  # three failures on a, now at b
+    state.handle(WorkerDraining(3.0, "b"))
+    given = dispatches(state.handle(TaskCancelled(4.0, "s0", "b", 4)))
+    assert [d.worker for d in given] == ["a"]
+
+
 def test_a_task_that_killed_a_worker_goes_to_another_name_first(run_state):
     state = run_state(independent(2))
     join(state, "a", "b")
@@ -344,6 +356,16 @@ def test_a_worker_that_fails_three_tasks_alone_is_quarantined(run_state):
     assert "quarantine" in events(out)
     assert state.fleet.workers["bad"].task is None
     assert [d.worker for d in dispatches(out)] == []
+
+
+def test_a_quarantined_worker_that_joins_again_starts_afresh(run_state):
+    state = run_state(independent(9))
+    join(state, "bad", "good")
+    for _ in range(3):
+        fail(state, state.fleet.workers["bad"].task)
+    state.handle(WorkerLost(2.0, "bad", "drain"))
+    key = join(state, "bad", at=3.0)[0].task
+    assert not [i for i in fail(state, key) if isinstance(i, Retire)]
 
 
 def test_a_task_that_fails_everywhere_is_held_against_no_worker(run_state):
@@ -445,6 +467,28 @@ def test_a_doubted_stage_waits_for_what_it_began_before_the_run_gives_up(run_sta
     assert state.gave_up is None
     assert len(dispatches(finish(state, "s1"))) == 2
     assert state.gave_up is None
+
+
+def test_a_doubted_stage_with_a_retry_due_waits_for_a_worker(run_state):
+    state = run_state(independent(9))
+    join(state, "a", "b")
+    for key in ("s0", "s2", "s3"):
+        fail(state, key, BAD_INPUT)
+    join(state, "c", stages=("decode",))
+    state.handle(WorkerLost(2.0, "a", "node"))
+    state.handle(WorkerLost(2.0, "b", "node"))
+    assert (state.gave_up, state.starved) == (None, True)
+    assert [d.task for d in join(state, "d", at=3.0)] == ["s1"]
+
+
+def test_a_stage_that_failed_to_its_last_task_does_not_stop_the_others(run_state):
+    state = run_state([*independent(3), make_task("d0", "decode"), make_task("d1", "decode")])
+    join(state, "a", stages=("generate",))
+    join(state, "b", stages=("decode",))
+    for key in ("s0", "s1", "s2"):
+        fail(state, key, BAD_INPUT)
+    assert state.gave_up is None
+    assert [d.task for d in dispatches(finish(state, "d0"))] == ["d1"]
 
 
 def test_a_doubted_stage_does_not_stop_the_others_meanwhile(run_state):
