@@ -81,6 +81,20 @@ def test_a_black_frame_is_named(fox):
     assert first(proof(fox, frames)) == (50, "unreadable")
 
 
+def test_a_card_played_at_another_rate_flashes_at_the_wrong_frames(fox):
+    result = prove(fox.frames, np.zeros((2, 0)), frame_rate=Fraction(25), width=128, height=128, label="fox")
+    flashes = [(finding.frame_idx, finding.expected) for finding in result.wrong if finding.kind == "flash"]
+    assert flashes == [
+        (24, "flash off"),
+        (27, "flash on"),
+        (48, "flash off"),
+        (49, "flash off"),
+        (51, "flash on"),
+        (52, "flash on"),
+    ]
+    assert (result.flashes.num_right, result.flashes.num_checked) == (6, 9)
+
+
 def test_strips_that_disagree_are_named(fox):
     frames = [frame.copy() for frame in fox.frames]
     frames[12][112:] = frames[13][112:]
