@@ -28,7 +28,7 @@ from ltx_ray.spec.task import STAGES, Task
 from tests.fakes import make_task, video_tasks
 
 LIMITS = Limits(no_worker_timeout_s=30.0)
-NUM_SCHEDULES, NUM_BLOCKS = 4000, 20
+NUM_SCHEDULES, NUM_BLOCKS = 3000, 20
 
 
 class Witness:
