@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,6 +14,9 @@ import ray
 
 from ltx_ray.errors import DoesNotFit
 from ltx_ray.spec.machine import Node
+
+#: A head that is there answers at once; one behind a slow network within this.
+CONNECT_TIMEOUT_S = 10.0
 
 
 @contextmanager
@@ -25,6 +29,8 @@ def ray_session(address: str | None) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     init = partial(ray.init, log_to_driver=False, logging_level=logging.ERROR)
+    if address is not None:
+        _check_answers(address)
     try:
         if address is None:
             init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1")
@@ -36,6 +42,20 @@ def ray_session(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Refuse a host and port where nobody listens: Ray itself would try for minutes, then end the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return  # "auto" and other names are Ray's to look up
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
+    except (OSError, OverflowError) as error:
+        raise DoesNotFit(
+            f"--address {address}: no Ray cluster answers there ({error}); start one with `ray start --head`, "
+            "or leave --address out"
+        ) from error
 
 
 def nodes() -> list[Node]:

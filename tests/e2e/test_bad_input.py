@@ -1,0 +1,101 @@
+"""Bad input: one clear sentence for each mistake, all of them at once, the documented exit code, nothing written."""
+
+from __future__ import annotations
+
+import pytest
+
+VIDEO = "{id: fox, prompt: A fox, width: 128, height: 128, seconds: 1}"
+
+
+def listed(*videos: str, model: str = "testcard") -> str:
+    return f"model: {model}\nvideos: [{', '.join(videos)}]\n"
+
+
+BAD = {
+    "unknown key": (listed("{id: fox, promt: A fox}"), [".promt: is not a key here; nearest is prompt"]),
+    "missing prompt": (listed("{id: fox}"), ["prompt"]),
+    "bad size": (listed("{id: fox, prompt: A fox, width: 700}"), ["width", "700", "640 and 704"]),
+    "duplicate ids": (listed(VIDEO, VIDEO), ["'fox'"]),
+    "one output path twice": (
+        listed("{id: a, prompt: p, output: {path: x.mp4}}", "{id: b, prompt: p, output: {path: X.mp4}}"),
+        ["output.path", "mp4"],
+    ),
+    "escaping output": (listed("{id: fox, prompt: p, output: {path: ../../etc/fox.mp4}}"), ["output.path", ".."]),
+    "empty": ("", ["empty"]),
+    "truncated": ("model: testcard\nvideos: [{id: fox, prompt: 'A f", ["line"]),
+    "python tag": (listed("{id: fox, prompt: !!python/object/apply:os.system [ls]}"), ["tag"]),
+    "environment": (listed("{id: fox, prompt: p, preset: '${oc.env:HOME}'}"), ["oc.env"]),
+    "not a number": (listed("{id: fox, prompt: p, seconds: .nan}"), ["seconds"]),
+    "negative": (listed("{id: fox, prompt: p, seconds: -3}"), ["seconds", "-3"]),
+    "unknown preset": (listed("{id: fox, prompt: p, preset: distiled}"), ["distiled", "distilled"]),
+    "unknown model": (listed(VIDEO, model="testcrad"), ["testcrad", "testcard"]),
+    "bomb": (
+        "a: &a [x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"{c}: &{c} [{', '.join([f'*{p}'] * 9)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)),
+        [],
+    ),
+    "too long": (listed("{id: fox, prompt: p, seconds: 19}"), ["seconds", "257"]),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_manifest_is_refused_in_plain_words_and_nothing_is_written(ltx_ray, no_ray, name):
+    text, words = BAD[name]
+    ran = ltx_ray("render", ltx_ray.write(text, "bad.yaml"), **no_ray)
+    assert ran.code == 2, ran.err
+    assert "Traceback" not in ran.err
+    first = ran.err.splitlines()[0]
+    assert first.startswith("ltx-ray: ") and "bad.yaml" in first
+    assert all(word in ran.err for word in words), ran.err
+    assert not (ltx_ray.cwd / "runs").exists()
+
+
+def test_every_mistake_is_told_at_once(ltx_ray, no_ray):
+    text = listed("{id: a, prompt: p, width: 700, sede: 3}", "{id: b, seconds: -1}")
+    ran = ltx_ray("plan", ltx_ray.write(text, "bad.yaml"), "--json", **no_ray)
+    assert ran.code == 2
+    error = ran.records[-1]
+    assert error["exit_code"] == 2 and len(error["message"].splitlines()) == 4
+
+
+def test_a_prompt_is_literal_whatever_it_holds(ltx_ray, no_ray):
+    prompt = "costs ${5} and ${oc.env:HOME} \\${x}"
+    ran = ltx_ray("plan", ltx_ray.write(listed(f"{{id: fox, prompt: '{prompt}', seconds: 1}}")), "--json", **no_ray)
+    assert ran.code == 0, ran.out + ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["render", "absent.yaml"], 2, "absent.yaml"),
+        (["render"], 2, "MANIFEST"),
+        (["rendr", "x.yaml"], 2, "rendr"),
+        (["status", "runs/none"], 2, "no run is here"),
+        (["verify", "runs/none"], 2, "no run is here"),
+        (["probe", "absent.mp4"], 2, "absent.mp4"),
+        (["probe", "noise.mp4"], 2, "noise.mp4"),
+        (["render", "good.yaml", "fox:widht=256"], 2, "width"),
+        (["render", "good.yaml", "dog:width=256"], 2, "dog"),
+        (["render", "good.yaml", "--workers", "0"], 2, "--workers"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_arguments_are_refused_in_plain_words(ltx_ray, no_ray, arguments, code, words):
+    ltx_ray.write(listed(VIDEO), "good.yaml")
+    (ltx_ray.cwd / "noise.mp4").write_bytes(bytes(range(256)) * 40)
+    ran = ltx_ray(*arguments, **no_ray)
+    assert ran.code == code, ran.err
+    assert words in ran.err and "Traceback" not in ran.err
+
+
+def test_a_run_directory_that_cannot_be_made_ends_with_4(ltx_ray, no_ray):
+    (ltx_ray.cwd / "file").write_text("")
+    ran = ltx_ray("render", ltx_ray.write(listed(VIDEO)), "--run", "file/run", **no_ray)
+    assert ran.code == 4
+    assert "a part of this path is a file" in ran.err
+
+
+def test_a_cluster_that_does_not_answer_ends_with_5(ltx_ray):
+    ran = ltx_ray("render", ltx_ray.write(listed(VIDEO)), "--address", "127.0.0.1:1")
+    assert ran.code == 5, ran.err
+    assert "127.0.0.1:1" in ran.err
