@@ -18,7 +18,7 @@ MAX_GROWTH = 200_000  #: values and characters that all references of a file may
 MAX_CHAIN = 20
 
 _KEY = re.compile(r"\$\{([A-Za-z0-9_.\[\]-]{1,200})\}")
-_BEFORE_BRACE = re.compile(r"(\\*)\$\{")
+_TOKEN = re.compile("\ue000([0-9]{1,9})\ue001")  # private characters, so that no one writes them
 
 Path = tuple[str | int, ...]
 
@@ -37,11 +37,12 @@ def interpolated(tree: dict[str, object], name: str, problems: Problems) -> dict
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    literals = _Literals()
     try:
-        resolved: Any = OmegaConf.to_container(OmegaConf.create(_escaped(tree)), resolve=True)
+        followed = OmegaConf.to_container(OmegaConf.create(literals.set_aside(tree)), resolve=True)
     except OmegaConfBaseException as error:
         raise refuse(name, f"a reference cannot be followed: {' '.join(str(error).split())[:200]}") from None
-    assert isinstance(resolved, dict)
+    resolved: dict[str, object] = literals.put_back(followed)
     return resolved
 
 
@@ -87,7 +88,7 @@ class _References:
             try:
                 value = self._at(path, "")
                 inner = sum(self._size_of_text(at, text) for at, text in _texts(value, path))
-                self._sizes[path] = _num_values(value) + inner
+                self._sizes[path] = _extent(value) + inner
             finally:
                 self._open.discard(path)
         if self._sizes[path] > MAX_GROWTH:
@@ -161,18 +162,40 @@ def _without_references(value: object, is_literal: bool) -> Any:
     return value
 
 
-def _num_values(value: object) -> int:
+def _extent(value: object) -> int:
+    """How many values and characters ``value`` holds."""
     if isinstance(value, dict):
-        return 1 + sum(map(_num_values, value.values()))
-    return 1 + sum(map(_num_values, value)) if isinstance(value, list) else 1
-
-
-def _escaped(value: object, is_literal: bool = False) -> Any:
-    """A copy in which OmegaConf reads literal texts as they are written."""
-    if isinstance(value, dict):
-        return {key: _escaped(inner, is_literal or _is_literal(key)) for key, inner in value.items()}
+        return 1 + sum(map(_extent, value.values()))
     if isinstance(value, list):
-        return [_escaped(inner, is_literal) for inner in value]
-    if isinstance(value, str) and is_literal:
-        return _BEFORE_BRACE.sub(r"\1\1\\${", value)
-    return value
+        return 1 + sum(map(_extent, value))
+    return 1 + len(value) if isinstance(value, str) else 1
+
+
+class _Literals:
+    """Literal texts, set aside while OmegaConf works: it gives a meaning to ``${``, ``???`` and what escapes them."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+
+    def set_aside(self, value: object, is_literal: bool = False) -> Any:
+        """A copy of ``value`` with a token for each literal text."""
+        if isinstance(value, dict):
+            return {key: self.set_aside(inner, is_literal or _is_literal(key)) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self.set_aside(inner, is_literal) for inner in value]
+        if isinstance(value, str) and is_literal:
+            self._texts.append(value)
+            return f"\ue000{len(self._texts) - 1}\ue001"
+        return value
+
+    def put_back(self, value: object) -> Any:
+        """``value`` with every token replaced by its text."""
+        if isinstance(value, dict):
+            return {key: self.put_back(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self.put_back(inner) for inner in value]
+        return _TOKEN.sub(self._text_of, value) if isinstance(value, str) else value
+
+    def _text_of(self, token: re.Match[str]) -> str:
+        idx = int(token[1])
+        return self._texts[idx] if idx < len(self._texts) else token[0]

@@ -45,7 +45,9 @@ def test_a_tree_without_references_is_left_alone():
 
 @settings(max_examples=20, deadline=None)
 @given(
-    st.lists(st.sampled_from(["\\", "${", "}", "$", "oc.env:HOME", "x", "'", '"', " ", "???"]), max_size=8).map("".join)
+    st.lists(
+        st.sampled_from(["\\", "${", "}", "$", "oc.env:HOME", "x", "\ue0000\ue001", "'", '"', " ", "???"]), max_size=8
+    ).map("".join)
 )
 def test_prompts_are_literal_beside_references_and_inside_what_they_name(prompt):
     tree = {"a": [{"prompt": prompt}], "b": "${a}", "c": {"scenes": [{"prompt": prompt}]}}

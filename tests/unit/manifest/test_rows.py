@@ -88,7 +88,7 @@ def test_the_command_line_changes_rows_too(load):
             "rows.jsonl",
             '{"prompt": "p"}\n{"prompt": "q\n[1]\n{"a": 1, "a": 2}\n{"id": "fox"}',
             [
-                "rows.jsonl: line 2: is not JSON, or the file is cut short: Invalid control character at column 15",
+                "rows.jsonl: line 2: is not JSON, or the file is cut short: Invalid control character at column 14",
                 "rows.jsonl: line 3: [1] is not a mapping of keys",
                 "rows.jsonl: line 4: the key 'a' is given twice; keep one of them",
                 "rows.jsonl: line 5 'fox'.prompt: is missing; a video needs a prompt, or scenes that each have one",
