@@ -37,3 +37,10 @@ def test_latents_without_words_have_no_caption():
     assert from_levels(np.zeros(512, np.float32)) is None
     assert from_levels(np.full(512, -1.0, np.float32)) is None
     assert from_levels(np.random.default_rng(1).normal(size=512).astype(np.float32)) is None
+
+
+def test_a_caption_with_one_wrong_letter_is_no_caption():
+    levels = to_levels(CAPTION, 512)
+    text = slice(2 * 18, 2 * 18 + 1)
+    levels[text] = np.where(levels[text] > 0, -1.0, 1.0)
+    assert from_levels(levels) is None

@@ -95,6 +95,11 @@ def test_a_card_played_at_another_rate_flashes_at_the_wrong_frames(fox):
     assert (result.flashes.num_right, result.flashes.num_checked) == (6, 9)
 
 
+def test_a_frame_faded_to_a_shadow_is_named(fox):
+    faded = (fox.frames[30].astype(int) // 8 + 112).astype(np.uint8)
+    assert first(proof(fox, [*fox.frames[:30], faded, *fox.frames[31:]])) == (30, "unreadable")
+
+
 def test_strips_that_disagree_are_named(fox):
     frames = [frame.copy() for frame in fox.frames]
     frames[12][112:] = frames[13][112:]
