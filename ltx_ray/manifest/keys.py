@@ -146,7 +146,7 @@ def _read_other(key: str, value: object, layer: Layer, problems: Problems, keys:
         problems.add(layer, key, "names one video, so it cannot be given to several; take it out")
     else:
         layer.values[key] = BAD
-        problems.add_unknown(layer, key, _nearest_key(key, keys))
+        problems.add(layer, key, f"is not a key here; {_nearest_key(key, keys)}")
 
 
 def _nearest_key(key: str, keys: Keys) -> str:

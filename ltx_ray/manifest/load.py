@@ -89,7 +89,7 @@ def _check_sections(tree: dict[str, object], root: Layer, problems: Problems) ->
         if key in DEFAULT_KEYS.names and key not in SECTIONS:
             problems.add(root, key, "is a key of a video; put it under defaults")
         elif key not in SECTIONS:
-            problems.add_unknown(root, key, nearest(key, SECTIONS))
+            problems.add(root, key, f"is not a key here; {nearest(key, SECTIONS)}")
     version = tree.get("version", MANIFEST_VERSION)
     if type(version) is int and version > MANIFEST_VERSION:
         problems.add(root, "version", f"{version} is newer than this program reads, {MANIFEST_VERSION}; update ltx_ray")

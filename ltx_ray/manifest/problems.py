@@ -61,15 +61,7 @@ class Problems:
 
     def add(self, layer: Layer, key: str, what: str) -> None:
         """Note ``what`` is wrong with ``key`` of ``layer``; a second identical note changes nothing."""
-        self._add(layer, key, key, what)
-
-    def add_unknown(self, layer: Layer, key: str, remedy: str) -> None:
-        """Note a key that is not one, where it stands."""
-        group, _, name = key.rpartition(".")
-        self._add(layer, key, group, f"{shown(name)} is not a key here; {remedy}")
-
-    def _add(self, layer: Layer, key: str, named: str, what: str) -> None:
-        problem = Problem(printable((layer.prefix + named[:200]).rstrip(" .:")), printable(what))
+        problem = Problem(printable((layer.prefix + key[:200]).rstrip(" .:")), printable(what))
         self._found.setdefault(problem, (*layer.order, layer.position(key)))
 
     def note(self, layer: Layer, key: str, what: str) -> None:

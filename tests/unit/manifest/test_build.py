@@ -35,7 +35,7 @@ import pytest
             ["refine.sigmas: is missing; a draft has no noise levels, so write [0.725, 0.421875, 0.0]"],
         ),
         ("refine: 0.5", ["refine: 0.5 is not a mapping with the keys sampler, sigmas, or null for a draft"]),
-        ("refine: {strength: 0.5}", ["refine: 'strength' is not a key here; it can be sampler, sigmas"]),
+        ("refine: {strength: 0.5}", ["refine.strength: is not a key here; it can be sampler, sigmas"]),
         (
             "output: {crop: 770x512}",
             ["output.crop: 770x512 is larger than the frame, 768x512; a crop fits inside it"],

@@ -102,17 +102,17 @@ sweep: {crf: [1]}
         "fps=3",
     ) == [
         "demo.yaml: defaults.width: 700 is not a multiple of 64; nearest are 640 and 704",
-        "demo.yaml: defaults: 'heigth' is not a key here; nearest is height",
+        "demo.yaml: defaults.heigth: is not a key here; nearest is height",
         "demo.yaml: videos[0] 'fox'.frame_rate: 0 is not a frame rate between 1 and 120",
         "demo.yaml: videos[0] 'fox'.prompt: is empty; say what to show",
         "demo.yaml: videos[1] 'owl'.scenes[1]: 3 is not a mapping with prompt and seconds",
         "demo.yaml: videos[1] 'owl'.height: 500 is not a multiple of 64; nearest are 448 and 512",
         "demo.yaml: videos[1] 'owl'.prompt: the video has scenes; give it to one of them, as scenes.0.prompt",
-        "demo.yaml: videos[1] 'owl': 'colour' is not a key here; it can be id, prompt, seconds, num_frames, model, "
+        "demo.yaml: videos[1] 'owl'.colour: is not a key here; it can be id, prompt, seconds, num_frames, model, "
         "preset, width, height, frame_rate, seed, segment, stage1, refine, audio_from, decode, output, scenes",
         "demo.yaml: output.crf: 99 is not a whole number between 0 and 51",
-        "demo.yaml: sweep: 'crf' is not a key here; it can be output.crf",
-        "command line: 'fps' is not a key here; it can be prompt, seconds, num_frames, model, preset, width, height, "
+        "demo.yaml: sweep.crf: is not a key here; it can be output.crf",
+        "command line: fps: is not a key here; it can be prompt, seconds, num_frames, model, preset, width, height, "
         "frame_rate, seed, segment, stage1, refine, audio_from, decode, output, scenes",
     ]
 
@@ -123,7 +123,7 @@ def test_the_order_follows_the_file_when_its_sections_stand_the_other_way_round(
         "output.crf",
         "videos[0] 'a'.prompt",
         "defaults.seed",
-        "'modle' is not a key here; nearest is model",
+        "modle",
     ]
 
 
@@ -153,7 +153,7 @@ def test_a_bad_default_is_said_once_however_many_videos_share_it(sentences):
             "demo.yaml: version: 2 is newer than this program reads, 1; update ltx_ray",
         ),
         ("version: 1.0\nvideos: [{prompt: p}]", "demo.yaml: version: 1.0 is not a version; it can be 1"),
-        ("video: []\nvideos: [{prompt: p}]", "demo.yaml: 'video' is not a key here; nearest is videos"),
+        ("video: []\nvideos: [{prompt: p}]", "demo.yaml: video: is not a key here; nearest is videos"),
         ("seed: 7\nvideos: [{prompt: p}]", "demo.yaml: seed: is a key of a video; put it under defaults"),
         ("defaults: 3\nvideos: [{prompt: p}]", "demo.yaml: defaults: 3 is not a mapping of keys"),
         (

@@ -53,8 +53,8 @@ def test_num_frames_replaces_seconds_of_the_file(load):
 @pytest.mark.parametrize(
     ("argument", "sentence"),
     [
-        ("widht=640", "'widht' is not a key here; nearest is width"),
-        ("crf=20", "'crf' is not a key here; it can be output.crf"),
+        ("widht=640", "widht: is not a key here; nearest is width"),
+        ("crf=20", "crf: is not a key here; it can be output.crf"),
         ("foxx:seed=1", "foxx: no video has this id; nearest is fox"),
         ("cat:seed=1", "cat: no video has this id; it can be fox, owl"),
         ("640", "'640': is not key=value or ID:key=value"),
@@ -78,7 +78,7 @@ def test_num_frames_replaces_seconds_of_the_file(load):
         ),
         (
             "a\nb=3",
-            "'a\\nb' is not a key here; it can be prompt, seconds, num_frames, model, preset, width, height, "
+            "a\\nb: is not a key here; it can be prompt, seconds, num_frames, model, preset, width, height, "
             "frame_rate, seed, segment, stage1, refine, audio_from, decode, output, scenes",
         ),
     ],
