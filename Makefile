@@ -26,7 +26,8 @@ chaos: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow tests/chaos
 
 bench: $(VENV)/installed
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.command
+	$(BIN)/python benchmarks/engine.py
 
 clean:
 	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache

@@ -78,6 +78,7 @@ class Summary:
     failed: Mapping[str, str]  #: task name -> why, of those given up
     num_blocked: int
     left_over: tuple[str, ...]  #: files in videos/ of an earlier manifest
+    gave_up: str | None  #: why the run as a whole stopped early; None = it did not
     stopped: int | None  #: exit code of the signal that stopped the run; None = it ran to its end
 
 
@@ -105,6 +106,7 @@ class Session:
 
     def run(self, options: RenderOptions) -> Summary:
         from ltx_ray.cluster.driver import StopSignals, drive
+        from ltx_ray.engine.retry import Limits
         from ltx_ray.engine.state import RunState
 
         signals = StopSignals()
@@ -112,7 +114,7 @@ class Session:
         self._publish(key for key in self.videos_of if key in self.dry.kept)
         gave_up = {} if options.retry_failed else given_up(self.journal.history)
         tasks, failed, num_blocked = self._open_tasks(gave_up)
-        state = RunState(tasks.values())
+        state = RunState(tasks.values(), limits=Limits(no_worker_timeout_s=NO_WORKER_TIMEOUT_S))
         with ExitStack() as stack:
             if tasks:
                 stack.enter_context(signals.installed())
@@ -133,6 +135,7 @@ class Session:
             failed=failed,
             num_blocked=num_blocked + state.total("blocked"),
             left_over=self._left_over(),
+            gave_up=state.gave_up,
             stopped=signals.exit_code if signals.is_set and is_cut else None,
         )
 
@@ -204,6 +207,9 @@ class Session:
             path for path in sorted(self.published) if path not in planned and (self.layout.videos / path).exists()
         )
 
+
+#: Work is left and no worker that could do it has been there for so long.
+NO_WORKER_TIMEOUT_S = 120.0
 
 #: Failures that are nobody's but the storage's: mended there, so the next render tries again by itself.
 STORAGE_FAILURES = ("ArtifactCorrupt", "ArtifactMissing", "StoreError", "StoreUnusable")

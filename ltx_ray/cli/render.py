@@ -60,6 +60,7 @@ def _tell(summary: Summary, *, as_json: bool) -> None:
             "cached": summary.num_cached,
             "failed": dict(summary.failed),
             "blocked": summary.num_blocked,
+            "gave_up": summary.gave_up,
             "left_over": list(summary.left_over),
         }
         typer.echo(json.dumps(fields))
@@ -72,6 +73,8 @@ def _tell(summary: Summary, *, as_json: bool) -> None:
         typer.echo(f"{videos / path}  (of an earlier manifest)")
     for name, why in list(summary.failed.items())[:MAX_REASONS]:
         typer.echo(f"failed: {name}: {why}", err=True)
+    if summary.gave_up:
+        typer.echo(f"gave up: {summary.gave_up}", err=True)
     made = f"{summary.num_made} tasks made, {summary.num_cached} kept from before"
     typer.echo(f"{len(summary.finished)} of {len(summary.finished) + len(summary.unfinished)} videos finished; {made}")
 
