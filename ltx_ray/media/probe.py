@@ -151,7 +151,7 @@ def _explains(rate: Fraction, times: list[int], time_base: Fraction) -> bool:
     """Whether picture k is at k / rate, or as near as ``time_base`` can say where it cannot say the rate."""
     can_be_exact = (1 / (rate * time_base)).denominator == 1
     error = _error_ticks(rate, times, time_base)
-    return error == 0 if can_be_exact else error < 1
+    return error == 0 if can_be_exact else error <= Fraction(1, 2)
 
 
 def _error_ticks(rate: Fraction, times: list[int], time_base: Fraction) -> Fraction:

@@ -40,7 +40,7 @@ def add_sound(target: OutputContainer, sound: Sound, recipe: StitchRecipe) -> Au
 def sound_packets(stream: AudioStream, sound: Sound) -> Iterator[Packet[Any]]:
     """Encode ``sound`` a coder's frame at a time; the stream's container has written its header."""
     start = 0
-    for block in sound.blocks(stream.codec_context.frame_size or 1024):
+    for block in sound.blocks(stream.codec_context.frame_size):
         frame = _frame(block, stream.codec_context.format.name, _LAYOUTS[sound.num_channels])
         frame.sample_rate = sound.sample_rate_hz
         frame.pts, frame.time_base = start, Fraction(1, sound.sample_rate_hz)

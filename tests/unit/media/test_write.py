@@ -74,6 +74,14 @@ def test_chunks_shorter_than_the_reordering_depth_are_whole_and_the_same_every_t
     assert (video.num_frames, video.frame_rate, video.is_constant) == (num_frames, RATE, True)
 
 
+def test_decode_times_of_h265_do_not_come_from_the_library(clip, path):
+    settings = replace(H264, codec="h265", preset="ultrafast")
+    encode_chunk([clip(30, 16, 16)], path, settings=settings, frame_rate=RATE)
+    with av.open(str(path)) as chunk:
+        times = [packet.dts * packet.time_base * RATE for packet in chunk.demux(video=0) if packet.size]
+    assert times == [packet_idx - 16 for packet_idx in range(30)]
+
+
 def test_at_most_two_blocks_of_frames_are_alive_at_a_time(path):
     alive: list[weakref.ref[np.ndarray]] = []
     most = 0
