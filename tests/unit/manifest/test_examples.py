@@ -1,0 +1,39 @@
+"""What users start from: the manifests of the repository and the page about them."""
+
+from pathlib import Path
+
+import pytest
+
+from ltx_ray.manifest.keys import CODECS, SAMPLERS, SCENE_RULES, VIDEO_RULES
+from ltx_ray.manifest.load import SECTIONS, load_manifest
+from ltx_ray.manifest.presets import PRESETS
+from tests.unit.manifest.cards import MODELS
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs/manifest.md").read_text()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "manifests").iterdir()), ids=lambda path: path.name)
+def test_every_example_is_a_good_manifest(path):
+    assert load_manifest(str(path), [], models=MODELS).videos
+
+
+def test_the_demo_shows_the_range_and_stays_short():
+    videos = load_manifest(str(ROOT / "manifests/demo.yaml"), [], models=MODELS).videos
+    assert sum(scene.seconds for video in videos for scene in video.scenes) <= 20
+    assert any(video.refine is None for video in videos)
+    assert any(video.output.crop for video in videos)
+    assert any(video.frame_rate.denominator == 1001 for video in videos)
+    assert any(video.height > video.width for video in videos)
+
+
+@pytest.mark.parametrize(
+    "word", sorted({*SECTIONS, *VIDEO_RULES, *SCENE_RULES, *CODECS, *SAMPLERS, *PRESETS["testcard"]})
+)
+def test_the_page_names_every_key_and_every_choice(word):
+    assert f"`{word}`" in PAGE
+
+
+def test_the_example_of_the_page_is_a_good_manifest(load):
+    example = PAGE.split("```yaml\n")[1].split("```")[0]
+    assert len(load(example).videos) == 6
