@@ -111,6 +111,24 @@ class StoreConformance:
         assert store.commit(A, b"loser", META) == winner.lookup(A)
         assert store.read(A) == b"winner"
 
+    def test_a_key_that_is_bound_costs_no_second_object(self, store):
+        store.commit(A, b"first", META)
+        store.commit(A, b"second", META)
+        assert len(store.shelf.names("objects")) == 1
+
+    def test_a_broken_key_file_that_was_replaced_meanwhile_is_not_removed(self, store, uri, monkeypatch):
+        store.shelf.create(key_name(A), b"")
+        remove_if = type(store.shelf).remove_if
+
+        def overtaken(shelf, name, judge):
+            monkeypatch.undo()
+            open_store(uri).commit(A, b"winner", META)
+            remove_if(shelf, name, judge)
+
+        monkeypatch.setattr(type(store.shelf), "remove_if", overtaken)
+        store.commit(A, b"loser", META)
+        assert store.read(A) == b"winner"
+
     def test_a_file_made_in_scratch_is_committed_like_its_bytes(self, store):
         data = bytes(range(256)) * 5000
         with store.scratch() as folder:
@@ -147,6 +165,7 @@ class StoreConformance:
     def test_known_is_exactly_what_lookup_finds(self, store, quantity):
         self.every_state(store)
         assert store.known([A, B, C, D, E, F, A]) == {A, F}
+        assert store.known([A, B, C]) == {A}
         assert {key for key in (A, B, C, D, E, F) if store.lookup(key)} == {A, F}
 
     def test_known_of_nothing_is_nothing(self, store):
@@ -171,6 +190,7 @@ class StoreConformance:
         store.shelf.create(key_name(A), other.to_json())
         assert store.lookup(A) is None
         assert store.known([A, B]) == {B}
+        assert store.known([A]) == set()
         assert [finding.kind for finding in store.verify([A])] == ["broken"]
 
     def test_a_key_file_of_a_newer_program_is_refused_and_kept(self, store):

@@ -119,13 +119,14 @@ def test_after_a_failed_append_none_of_its_records_is_there_and_the_next_one_fit
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with Journal.open(written) as journal:
+        journal.append({"event": "kept"})
         with monkeypatch.context() as patch:
             patch.setattr(os, step, full)
             with pytest.raises(StoreUnusable, match=f"{written}: no space left on the device; free some space"):
                 journal.append({"event": "lost"}, {"event": "lost too"})
-        assert read_journal(written).records == RECORDS
+        assert read_journal(written).records == (*RECORDS, {"event": "kept"})
         journal.append({"event": "next"})
-    assert read_journal(written).records == (*RECORDS, {"event": "next"})
+    assert read_journal(written).records == (*RECORDS, {"event": "kept"}, {"event": "next"})
 
 
 def test_a_disk_that_takes_a_byte_at_a_time_gets_whole_lines(path, monkeypatch):
