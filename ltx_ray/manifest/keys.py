@@ -125,6 +125,8 @@ def read_layer(raw: Mapping[str, object], layer: Layer, problems: Problems, keys
                 problems.note(layer, key, meaning)
     if "seconds" in values and "num_frames" in values:
         problems.add(layer, "num_frames", "is given beside seconds; keep one of them")
+    if values.get("refine", BAD) is None and ("refine.sampler" in values or "refine.sigmas" in values):
+        problems.add(layer, "refine", "is null beside keys of refine; keep one of them")
     return layer
 
 

@@ -1,7 +1,7 @@
 """How one place's values win over another's.
 
-A later place wins key by key. ``seconds`` and ``num_frames`` replace each other; so do ``refine: null`` and the keys of
-``refine``; a list of scenes replaces earlier scenes whole, and single keys of scenes are put into it.
+A later place wins key by key. ``seconds`` and ``num_frames`` replace each other; any key of ``refine`` takes back an
+earlier ``refine: null``; a list of scenes replaces earlier scenes whole, and single keys of scenes are put into it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,7 @@ def lay_over(values: dict[str, Any], above: Mapping[str, Any]) -> None:
         values.pop("num_frames", None)
     elif "num_frames" in above:
         values.pop("seconds", None)
-    if "refine" in above:
-        values.pop("refine.sampler", None)
-        values.pop("refine.sigmas", None)
-    elif "refine.sampler" in above or "refine.sigmas" in above:
+    if "refine.sampler" in above or "refine.sigmas" in above:
         values.pop("refine", None)
     if "scenes" in above:
         for key in [key for key in values if key.startswith("scenes.")]:

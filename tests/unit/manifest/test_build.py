@@ -40,6 +40,10 @@ import pytest
             "output: {crop: 770x512}",
             ["output.crop: 770x512 is larger than the frame, 768x512; a crop fits inside it"],
         ),
+        (
+            "output: {crop: 768x514}",
+            ["output.crop: 768x514 is larger than the frame, 768x512; a crop fits inside it"],
+        ),
         ("output: {codec: ffv1}", ["output.path: 'fox.mp4' cannot hold ffv1; end it in .mkv"]),
         ("scenes: []", ["scenes: [] is not a list of 1 to 1000 scenes"]),
         ("scenes: 3", ["scenes: 3 is not a list of 1 to 1000 scenes"]),

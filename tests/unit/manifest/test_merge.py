@@ -31,9 +31,21 @@ def test_a_length_replaces_a_length_said_the_other_way(load):
     assert (seconds.scenes[0].seconds, seconds.scenes[0].num_frames) == (Fraction(3), None)
 
 
-def test_a_draft_can_be_refined_again_by_giving_noise_levels(load):
-    (video,) = load("defaults: {refine: null}\nvideos: [{prompt: p, refine: {sigmas: [0.5, 0]}}]").videos
-    assert (video.refine.sigmas, video.audio_from) == ((0.5, 0.0), "stage2")
+def test_any_key_of_refine_takes_back_an_earlier_null(load):
+    text = "defaults: {refine: null}\nvideos: [{prompt: p}, {prompt: p, refine: {sampler: res_2s}}]"
+    draft, refined = load(text).videos
+    assert (draft.refine, draft.audio_from) == (None, "stage1")
+    assert (refined.refine.sampler, refined.refine.sigmas, refined.audio_from) == (
+        "res_2s",
+        (0.725, 0.421875, 0.0),
+        "stage2",
+    )
+
+
+def test_null_and_keys_of_refine_in_one_place_are_refused(sentences):
+    assert sentences("videos: [{id: fox, prompt: p, refine: null, refine.sampler: euler}]") == [
+        "demo.yaml: videos[0] 'fox'.refine: is null beside keys of refine; keep one of them"
+    ]
 
 
 def test_scenes_replace_earlier_scenes_whole(load):
