@@ -1,0 +1,128 @@
+"""A checkpoint in diffusers' folder layout as ``spec.protocols.Model``: parts load on first use and stay.
+
+Weights come from safetensors alone; nothing is unpickled, fetched or run from the folder.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from diffusers.models.autoencoders.autoencoder_kl_ltx2 import AutoencoderKLLTX2Video
+from diffusers.models.autoencoders.autoencoder_kl_ltx2_audio import AutoencoderKLLTX2Audio
+from diffusers.models.transformers.transformer_ltx2 import LTX2VideoTransformer3DModel
+from diffusers.pipelines.ltx2.connectors import LTX2TextConnectors
+from diffusers.pipelines.ltx2.latent_upsampler import LTX2LatentUpsamplerModel
+from diffusers.pipelines.ltx2.vocoder import LTX2Vocoder, LTX2VocoderWithBWE
+
+from ltx_ray.errors import ModelError
+from ltx_ray.models.ltx2.denoiser import Ltx2Denoiser
+from ltx_ray.models.ltx2.text import Ltx2TextEncoder
+from ltx_ray.models.ltx2.upscaler import Ltx2Upscaler
+from ltx_ray.spec.model import ModelFacts
+from ltx_ray.spec.protocols import AudioDecoder, Denoiser, TextEncoder, Upscaler, VideoDecoder, VideoEncoder
+
+#: Classes a checkpoint may name in ``model_index.json``; no other is ever looked up.
+TEXT_ENCODERS = ("Gemma3ForConditionalGeneration", "Gemma4UnifiedForConditionalGeneration")
+VOCODERS: dict[str, Any] = {"LTX2Vocoder": LTX2Vocoder, "LTX2VocoderWithBWE": LTX2VocoderWithBWE}
+
+
+class Parts:
+    """The modules of a checkpoint, each loaded when it is first asked for, on one device and in one type."""
+
+    def __init__(self, folder: Path, *, dtype: torch.dtype = torch.float32, device: str = "cpu") -> None:
+        self._folder, self._dtype, self._device = folder, dtype, device
+
+    @cached_property
+    def transformer(self) -> Any:
+        # LTX-2.0's configuration turns impaired passes into plain ones; the weights are the same for both.
+        return self._load(LTX2VideoTransformer3DModel, "transformer", perturbed_attn=True)
+
+    @cached_property
+    def connectors(self) -> Any:
+        return self._load(LTX2TextConnectors, "connectors")
+
+    @cached_property
+    def vae(self) -> Any:
+        return self._load(AutoencoderKLLTX2Video, "vae")
+
+    @cached_property
+    def audio_vae(self) -> Any:
+        return self._load(AutoencoderKLLTX2Audio, "audio_vae")
+
+    @cached_property
+    def vocoder(self) -> Any:
+        return self._load(VOCODERS[self._named("vocoder", tuple(VOCODERS))], "vocoder")
+
+    @cached_property
+    def latent_upsampler(self) -> Any:
+        return self._load(LTX2LatentUpsamplerModel, "latent_upsampler")
+
+    @cached_property
+    def text_encoder(self) -> Any:
+        transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        module = getattr(transformers, self._named("text_encoder", TEXT_ENCODERS)).from_pretrained(
+            self._folder / "text_encoder", dtype=self._dtype, use_safetensors=True, local_files_only=True
+        )
+        return module.to(self._device).eval()
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        return transformers.AutoTokenizer.from_pretrained(
+            self._folder / "tokenizer", local_files_only=True, trust_remote_code=False
+        )
+
+    def _load(self, cls: Any, name: str, **overrides: Any) -> Any:
+        module = cls.from_pretrained(
+            self._folder / name, torch_dtype=self._dtype, use_safetensors=True, local_files_only=True, **overrides
+        )
+        return module.to(self._device).eval()
+
+    def _named(self, part: str, known: tuple[str, ...]) -> str:
+        """The class that ``model_index.json`` names for ``part``."""
+        index = json.loads((self._folder / "model_index.json").read_text())
+        name = index.get(part, [None, None])[1]
+        if name not in known:
+            raise ModelError(f"{self._folder}/model_index.json: {part} is {name}; known are {', '.join(known)}")
+        return str(name)
+
+
+class Ltx2Model:
+    """Satisfies ``spec.protocols.Model``."""
+
+    def __init__(self, facts: ModelFacts, parts: Parts) -> None:
+        self._facts, self.parts = facts, parts
+
+    @property
+    def facts(self) -> ModelFacts:
+        return self._facts
+
+    def text_encoder(self) -> TextEncoder:
+        return Ltx2TextEncoder(self.parts.text_encoder, self.parts.tokenizer, self.parts.connectors)
+
+    def denoiser(self) -> Denoiser:
+        return Ltx2Denoiser(self.parts.transformer, self.facts.video, self.facts.audio)
+
+    def upscaler(self) -> Upscaler:
+        vae = self.parts.vae
+        factor = float(vae.config.scaling_factor)
+        return Ltx2Upscaler(self.parts.latent_upsampler, vae.latents_mean, vae.latents_std, scaling_factor=factor)
+
+    def video_decoder(self) -> VideoDecoder:
+        from ltx_ray.models.ltx2.video_vae import StreamingVideoDecoder
+
+        return StreamingVideoDecoder(self.parts.vae)
+
+    def video_encoder(self) -> VideoEncoder:
+        from ltx_ray.models.ltx2.video_vae import StreamingVideoEncoder
+
+        return StreamingVideoEncoder(self.parts.vae)
+
+    def audio_decoder(self) -> AudioDecoder:
+        from ltx_ray.models.ltx2.audio_vae import WindowedAudioDecoder
+
+        return WindowedAudioDecoder(self.parts.audio_vae, self.parts.vocoder)

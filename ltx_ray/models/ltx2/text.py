@@ -1,0 +1,62 @@
+"""A prompt to what the transformer attends to: Gemma, then the text connectors, in one go.
+
+Gemma's stacked hidden states are 385 MB a prompt at real size; what the connectors make of them is 12 to 16 MB. One
+prompt at a time, so that the bytes of one never depend on which others are encoded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ltx_ray.errors import ModelError
+
+#: Tokens of a prompt, padding included: what the connectors and the transformer were trained on.
+NUM_TOKENS = 1024
+
+
+class Ltx2TextEncoder:
+    """Satisfies ``spec.protocols.TextEncoder``.
+
+    Raises:
+        ModelError: the connectors fill padding with nothing, so that a mask would have to go along with the text.
+    """
+
+    def __init__(self, text_encoder: Any, tokenizer: Any, connectors: Any) -> None:
+        if connectors.config.video_connector_num_learnable_registers is None:
+            raise ModelError("connectors: no learnable registers; take a checkpoint of LTX-2 or later")
+        self._encoder, self._tokenizer, self._connectors = text_encoder, tokenizer, connectors
+        tokenizer.padding_side = "left"
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+
+    @torch.no_grad()
+    def encode(self, prompt: str) -> dict[str, Tensor]:
+        """``video_text`` [1, 1024, video width] and ``audio_text`` [1, 1024, audio width], in the model's type.
+
+        Every position means something, registers in place of padding, so no mask belongs to it. Bit-equal to what
+        ``LTX2Pipeline`` makes of one prompt.
+
+        Raises:
+            ModelError: the prompt has more tokens than the model reads.
+        """
+        tokens = self._tokenize(prompt.strip())
+        device = self._encoder.device
+        mask = tokens["attention_mask"].to(device)
+        # Not the whole model: its head would make 262,144 numbers of every token, which nobody reads.
+        said = self._encoder.model(
+            input_ids=tokens["input_ids"].to(device), attention_mask=mask, output_hidden_states=True, use_cache=False
+        )
+        hidden_BTD = torch.stack(said.hidden_states, dim=-1).flatten(2, 3).to(self._encoder.dtype)
+        video, audio, _ = self._connectors(hidden_BTD, mask, padding_side="left")
+        # Contiguous, as they will be after a trip through a file: strides can change which kernel a layer takes.
+        return {"video_text": video.contiguous(), "audio_text": audio.contiguous()}
+
+    def _tokenize(self, text: str) -> Any:
+        tokens = self._tokenizer(text, padding="max_length", max_length=NUM_TOKENS, return_tensors="pt")
+        count = tokens["input_ids"].shape[1]
+        if count > NUM_TOKENS:
+            raise ModelError(f"prompt '{text[:40]}...': {count} tokens; this model reads {NUM_TOKENS}, so shorten it")
+        return tokens

@@ -1,0 +1,34 @@
+"""What planning must know of the tiny checkpoints, as constants: they are not built before a worker opens one."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from ltx_ray.models.ltx2.tiny_configs import AUDIO_CHANNELS, FLAVOURS, VIDEO_CHANNELS, Flavour
+from ltx_ray.spec.grid import AudioGrid, VideoGrid
+from ltx_ray.spec.model import ModelFacts
+
+#: Raise when the builder makes other weights.
+BUILDER_VERSION = 1
+
+FAMILIES: dict[Flavour, str] = {"2.0": "ltx-2", "2.3": "ltx-2.3", "2.5": "ltx-2.5"}
+
+
+def _facts(flavour: Flavour) -> ModelFacts:
+    return ModelFacts(
+        name=f"tiny-{flavour}",
+        family=FAMILIES[flavour],
+        digest=f"tiny-{flavour}-v{BUILDER_VERSION}",
+        video=VideoGrid(frames_per_latent=8, px_per_latent=32, upscale=Fraction(2)),
+        audio=AudioGrid(slot_s=Fraction(1, 100), slots_per_cell=4, sample_rate_hz=24000 if flavour == "2.0" else 48000),
+        video_channels=VIDEO_CHANNELS,
+        audio_channels=AUDIO_CHANNELS,
+        min_size_px=128,
+        max_frames=257,
+        max_seconds=20,
+        window_latents=64,
+        paints_label=False,
+    )
+
+
+TINY: dict[Flavour, ModelFacts] = {flavour: _facts(flavour) for flavour in FLAVOURS}

@@ -1,0 +1,204 @@
+"""The pipelines of diffusers on the same modules and the same noise as our stages."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ltx_ray.models.ltx2.model import Ltx2Model
+from ltx_ray.sampling.noise import draw
+from ltx_ray.sampling.sigmas import DISTILLED, STAGE_2_DISTILLED
+from ltx_ray.sampling.state import VideoLayout, unpack_video
+from ltx_ray.spec.recipe import GenerateRecipe, RefineRecipe, SamplingRecipe
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from diffusers import (
+        FlowMatchEulerDiscreteScheduler,
+        LTX2ConditionPipeline,
+        LTX2InContextPipeline,
+        LTX2LatentUpsamplePipeline,
+        LTX2Pipeline,
+    )
+    from diffusers.models.modeling_utils import ModelMixin
+
+#: Every kind of guidance off: the pipelines guide unless told not to.
+UNGUIDED: Mapping[str, Any] = {
+    "guidance_scale": 1.0,
+    "audio_guidance_scale": 1.0,
+    "stg_scale": 0.0,
+    "audio_stg_scale": 0.0,
+    "modality_scale": 1.0,
+    "audio_modality_scale": 1.0,
+    "guidance_rescale": 0.0,
+    "audio_guidance_rescale": 0.0,
+    "spatio_temporal_guidance_blocks": None,
+}
+RATE = Fraction(24)
+NUM_FRAMES, STAGE1_PX, FINAL_PX = 17, (96, 64), (192, 128)
+#: What the pipelines count; ours covers the picture to its end and has one more here.
+NUM_CELLS = round(25 * NUM_FRAMES / RATE)
+VIDEO_SEED, AUDIO_SEED = 11, 12
+STAGE1_LAYOUT, FINAL_LAYOUT = VideoLayout(3, 2, 3, RATE), VideoLayout(3, 4, 6, RATE)
+
+
+class SilentControl:
+    def step(self, step_idx: int, num_steps: int) -> None:
+        pass
+
+
+def generate_recipe(sigmas: tuple[float, ...] = DISTILLED) -> GenerateRecipe:
+    return GenerateRecipe(**_fields(sigmas, STAGE1_PX))
+
+
+def refine_recipe(sigmas: tuple[float, ...] = STAGE_2_DISTILLED) -> RefineRecipe:
+    return RefineRecipe(**_fields(sigmas, FINAL_PX))
+
+
+def _fields(sigmas: tuple[float, ...], size_px: tuple[int, int]) -> dict[str, Any]:
+    return {
+        "model": "tiny",
+        "sampling": SamplingRecipe(sampler="euler", sigmas=sigmas),
+        "video_seed": VIDEO_SEED,
+        "audio_seed": AUDIO_SEED,
+        "num_frames": NUM_FRAMES,
+        "frame_rate": RATE,
+        "width_px": size_px[0],
+        "height_px": size_px[1],
+        "audio_start": 0,
+        "num_audio_cells": NUM_CELLS,
+        "dtype": "fp32",
+        "label": None,
+    }
+
+
+@dataclass
+class Reference:
+    """A pipeline of diffusers over ``model``'s own modules; its noise is ours, its defaults are off."""
+
+    model: Ltx2Model
+    monkeypatch: Any
+    components: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def facts_are(self) -> str:
+        return self.model.facts.family
+
+    def pipeline(self, cls: Any = LTX2Pipeline, **components: Any) -> Any:
+        parts = self.model.parts
+        pipe = cls(
+            scheduler=FlowMatchEulerDiscreteScheduler(),
+            **{
+                "vae": parts.vae,
+                "audio_vae": parts.audio_vae,
+                "text_encoder": parts.text_encoder,
+                "tokenizer": parts.tokenizer,
+                "connectors": parts.connectors,
+                "transformer": parts.transformer,
+                "vocoder": parts.vocoder,
+                **components,
+            },
+        )
+        pipe.set_progress_bar_config(disable=True)
+        return pipe
+
+    def run(self, pipe: Any, *, noise: list[Tensor], size_px: tuple[int, int], **arguments: Any) -> tuple[Any, Any]:
+        """(video, audio) as ``output_type`` says, "latent" by default."""
+        left = list(noise)
+
+        def ours(shape: Any, **_: Any) -> Tensor:
+            tensor = left.pop(0)
+            if len(shape) == 3:
+                assert tuple(shape) == tuple(tensor.shape)
+                return tensor
+            return _unpacked(tensor, tuple(shape))
+
+        self.monkeypatch.setattr(f"{type(pipe).__module__}.randn_tensor", ours)
+        settings = {
+            "width": size_px[0],
+            "height": size_px[1],
+            "num_frames": NUM_FRAMES,
+            "frame_rate": float(RATE),
+            "output_type": "latent",
+            "use_cross_timestep": self.model.facts.family != "ltx-2",
+        }
+        with first_frame_marked(self.model, size_px):
+            video, audio = pipe(**{**settings, **UNGUIDED, **arguments}, return_dict=False)
+        assert not left, "the pipeline drew less noise than we"
+        return video, audio
+
+    def upsample(self, video_BCFHW: Tensor) -> Tensor:
+        parts = self.model.parts
+        pipe = LTX2LatentUpsamplePipeline(vae=parts.vae, latent_upsampler=parts.latent_upsampler)
+        return pipe(latents=video_BCFHW, latents_normalized=False, output_type="latent", return_dict=False)[0]
+
+    def raw_video(self, latent_BCFHW: Tensor) -> Tensor:
+        """A normalised latent with the statistics of the VAE taken off, as the pipelines put it out."""
+        vae = self.model.parts.vae
+        return LTX2Pipeline._denormalize_latents(
+            latent_BCFHW, vae.latents_mean, vae.latents_std, vae.config.scaling_factor
+        )
+
+    def raw_audio(self, latent_BLC: Tensor) -> Tensor:
+        vae = self.model.parts.audio_vae
+        raw = LTX2Pipeline._denormalize_audio_latents(latent_BLC, vae.latents_mean, vae.latents_std)
+        return LTX2Pipeline._unpack_audio_latents(raw, raw.shape[1], num_mel_bins=vae.config.mel_bins // 4)
+
+    def normalised_audio(self, raw_BCLM: Tensor) -> Tensor:
+        vae = self.model.parts.audio_vae
+        packed = LTX2Pipeline._pack_audio_latents(raw_BCLM)
+        return LTX2Pipeline._normalize_audio_latents(packed, vae.latents_mean, vae.latents_std)
+
+
+@contextlib.contextmanager
+def first_frame_marked(model: Ltx2Model, size_px: tuple[int, int]) -> Iterator[None]:
+    """On 2.5 give the transformer the key-frame mask that upstream gives it and LTX2Pipeline forgets."""
+    if model.facts.family != "ltx-2.5":
+        yield
+        return
+    tokens = (size_px[0] // 32) * (size_px[1] // 32)
+
+    def mark(_module: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
+        mask = torch.zeros_like(kwargs["hidden_states"][..., :1])
+        mask[:, :tokens] = 1.0
+        return args, {**kwargs, "video_keyframes_mask": mask}
+
+    handle = model.parts.transformer.register_forward_pre_hook(mark, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+class GivenText(ModelMixin):
+    """Stands in for the connectors: a prompt that was encoded before, or a negative and a plain one."""
+
+    def __init__(self, *texts: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.video, self.audio = (torch.cat([text[name] for text in texts]) for name in ("video_text", "audio_text"))
+
+    def forward(self, hidden: Tensor, mask: Tensor, padding_side: str = "left") -> tuple[Tensor, Tensor, Tensor]:
+        return self.video, self.audio, torch.ones(self.video.shape[:2], dtype=torch.int64)
+
+
+def noise(layout: VideoLayout, model: Ltx2Model) -> list[Tensor]:
+    """What our stages draw, video then audio."""
+    facts = model.facts
+    shapes = ((1, layout.num_tokens, facts.video_channels), (1, NUM_CELLS, facts.audio_channels))
+    return [draw(seed, shape) for seed, shape in zip((VIDEO_SEED, AUDIO_SEED), shapes, strict=True)]
+
+
+def _unpacked(tokens_BTC: Tensor, shape: tuple[int, ...]) -> Tensor:
+    if len(shape) == 5:
+        return unpack_video(tokens_BTC, VideoLayout(*shape[2:], RATE))
+    return tokens_BTC.unflatten(2, (-1, shape[3])).transpose(1, 2)
+
+
+__all__ = ["LTX2ConditionPipeline", "LTX2InContextPipeline", "LTX2Pipeline", "Reference"]
