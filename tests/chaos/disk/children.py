@@ -129,7 +129,7 @@ def race(work: Callable[[int], str]) -> list[str]:
 def commits(root: Path, before: str) -> Iterator[dict[str, object]]:
     """Eight processes commit different bytes under one key. ``before`` says what they find there."""
     store = open_store(root)
-    for turn in range(15):
+    for turn in range(10):
         key = key_of(str(turn))
         if before == "broken":
             store.shelf.create(key_name(key), b"")
@@ -150,7 +150,7 @@ def commits(root: Path, before: str) -> Iterator[dict[str, object]]:
 
 def locks(root: Path, before: str) -> Iterator[dict[str, object]]:
     """Eight processes take one lock, which is absent or that of a process that was killed."""
-    for turn in range(20):
+    for turn in range(12):
         path = root / f"lock-{turn}"
         if before == "stale":
 

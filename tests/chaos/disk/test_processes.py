@@ -43,4 +43,4 @@ def test_of_eight_writers_of_one_key_one_wins_and_all_say_so(tmp_path, before):
 def test_of_eight_takers_of_a_lock_exactly_one_holds_it(tmp_path, before):
     for turn in happened("locks", tmp_path, before):
         assert turn == {"held": 1, "refused": 7}
-    assert len(list(tmp_path.iterdir())) == 20
+    assert len(list(tmp_path.iterdir())) == 12

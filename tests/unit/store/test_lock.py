@@ -175,3 +175,18 @@ def test_what_a_killed_taker_left_is_swept_and_other_files_stay(path, dead_pid):
 def test_a_missing_run_directory_is_said(tmp_path):
     with pytest.raises(StoreUnusable, match="does not exist"):
         RunLock(tmp_path / "gone" / "lock").acquire()
+
+
+def test_a_stale_lock_that_somebody_took_meanwhile_is_not_taken_twice(path, dead_pid, monkeypatch):
+    write_lock(path, replace(ME, pid=dead_pid))
+    judge = RunLock._refuse_if_held
+
+    def overtaken(lock):
+        judge(lock)
+        monkeypatch.undo()
+        write_lock(path, ME)
+
+    monkeypatch.setattr(RunLock, "_refuse_if_held", overtaken)
+    with pytest.raises(RunLocked):
+        RunLock(path).acquire()
+    assert read_lock(path).owner == ME
