@@ -6,6 +6,7 @@ The table goes to standard error, so that standard output holds only the result.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -62,7 +63,10 @@ class Pace:
 
 
 class JsonLines:
-    """Every durable record as one JSON object a line."""
+    """Every durable record as one JSON object a line, on the standard output there was at the start."""
+
+    def __init__(self) -> None:
+        self._out = sys.stdout
 
     def begin(self, dry: DryRun, run_dir: Path) -> None:
         fields = {
@@ -71,15 +75,18 @@ class JsonLines:
             "to_make": len(dry.needed),
             "notes": dry.plan.notes,
         }
-        typer.echo(json.dumps({"type": "begin"} | fields))
+        self._say({"type": "begin"} | fields)
         self._names = {key: task.name for key, task in dry.plan.tasks.items()}
 
     def record(self, fields: Mapping[str, Any]) -> None:
         named = {"name": self._names[fields["task"]]} if fields.get("task") in self._names else {}
-        typer.echo(json.dumps({"type": "event"} | named | dict(fields)))
+        self._say({"type": "event"} | named | dict(fields))
 
     def turn(self, state: RunState) -> None:
         pass
+
+    def _say(self, fields: Mapping[str, Any]) -> None:
+        typer.echo(json.dumps(fields), file=self._out)
 
 
 class PlainLines:

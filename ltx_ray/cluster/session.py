@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from typing import Any
 
@@ -23,14 +24,26 @@ CONNECT_TIMEOUT_S = 10.0
 def ray_session(address: str | None) -> Iterator[None]:
     """A connection to the cluster at ``address``; None starts Ray here, bound to loopback, and ends it afterwards.
 
+    Inside the block standard output is standard error: what Ray says of lost workers and nodes goes to standard output
+    by default, into the middle of ours, and to its last moment.
+
     Raises:
         DoesNotFit: nothing answers at ``address``.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    init = partial(ray.init, log_to_driver=False, logging_level=logging.ERROR)
     if address is not None:
         _check_answers(address)
+    with redirect_stdout(sys.stderr):
+        _connect(address)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _connect(address: str | None) -> None:
+    init = partial(ray.init, log_to_driver=False, logging_level=logging.ERROR)
     try:
         if address is None:
             init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1")
@@ -38,10 +51,6 @@ def ray_session(address: str | None) -> Iterator[None]:
             init(address=address)
     except (ConnectionError, TimeoutError, ValueError) as error:
         raise DoesNotFit(f"--address {address}: no Ray cluster answers there ({error})") from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def _check_answers(address: str) -> None:
