@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ltx_ray.models.ltx2.model import Ltx2Model
+from ltx_ray.models.ltx2.model import Ltx2Model, Parts
+from ltx_ray.models.ltx2.tiny import cached_tiny
+from ltx_ray.models.ltx2.tiny_configs import FLAVOURS, Flavour
+from ltx_ray.models.ltx2.tiny_facts import TINY
 from ltx_ray.sampling.noise import draw
 from ltx_ray.sampling.sigmas import DISTILLED, STAGE_2_DISTILLED
 from ltx_ray.sampling.state import VideoLayout, unpack_video
@@ -41,12 +45,17 @@ UNGUIDED: Mapping[str, Any] = {
     "audio_guidance_rescale": 0.0,
     "spatio_temporal_guidance_blocks": None,
 }
+PROMPT = "A lighthouse at dusk, waves over the rocks"
 RATE = Fraction(24)
 NUM_FRAMES, STAGE1_PX, FINAL_PX = 17, (96, 64), (192, 128)
 #: What the pipelines count; ours covers the picture to its end and has one more here.
 NUM_CELLS = round(25 * NUM_FRAMES / RATE)
 VIDEO_SEED, AUDIO_SEED = 11, 12
 STAGE1_LAYOUT, FINAL_LAYOUT = VideoLayout(3, 2, 3, RATE), VideoLayout(3, 4, 6, RATE)
+
+
+def open_tiny(flavour: Flavour, folder: Path, dtype: torch.dtype = torch.float32) -> Ltx2Model:
+    return Ltx2Model(TINY[flavour], Parts(cached_tiny(flavour, folder), dtype=dtype))
 
 
 class SilentControl:
@@ -85,11 +94,6 @@ class Reference:
 
     model: Ltx2Model
     monkeypatch: Any
-    components: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def facts_are(self) -> str:
-        return self.model.facts.family
 
     def pipeline(self, cls: Any = LTX2Pipeline, **components: Any) -> Any:
         parts = self.model.parts
@@ -201,4 +205,4 @@ def _unpacked(tokens_BTC: Tensor, shape: tuple[int, ...]) -> Tensor:
     return tokens_BTC.unflatten(2, (-1, shape[3])).transpose(1, 2)
 
 
-__all__ = ["LTX2ConditionPipeline", "LTX2InContextPipeline", "LTX2Pipeline", "Reference"]
+__all__ = ["FLAVOURS", "LTX2ConditionPipeline", "LTX2InContextPipeline", "LTX2Pipeline", "Reference"]
