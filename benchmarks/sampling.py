@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ltx_ray.sampling.conditioning import hold
 from ltx_ray.sampling.denoise import denoise
 from ltx_ray.sampling.noise import draw, noised
-from ltx_ray.sampling.sigmas import DISTILLED
+from ltx_ray.spec.sigmas import DISTILLED
 from ltx_ray.sampling.state import AudioLayout, LatentState, VideoLayout, empty_state
 from ltx_ray.spec.recipe import Guidance, GuidanceScales, SamplingRecipe
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from ltx_ray.spec.recipe import Guidance
+from ltx_ray.spec.sigmas import ShiftedByTokens
+
 #: The newest manifest version this program reads.
 MANIFEST_VERSION = 1
 
@@ -17,7 +20,8 @@ class Sampling:
     """How one stage samples."""
 
     sampler: str
-    sigmas: tuple[float, ...]  #: descending, ends in 0.0
+    sigmas: tuple[float, ...] | ShiftedByTokens  #: descending, ends in 0.0
+    guidance: Guidance | None = None  #: None = the model is asked once a step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,7 @@ class Scene:
     num_frames: int | None
     seed: int
     cut: bool
+    negative_prompt: str = ""  #: read only where guidance is away from it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

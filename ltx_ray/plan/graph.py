@@ -26,11 +26,13 @@ from ltx_ray.spec.recipe import (
     Recipe,
     RefineRecipe,
     SamplingRecipe,
+    SegmentRecipe,
     StitchRecipe,
     TextEncodeRecipe,
     UpscaleRecipe,
 )
 from ltx_ray.spec.seeds import noise_seed
+from ltx_ray.spec.sigmas import ShiftedByTokens, shifted
 from ltx_ray.spec.task import Parent, Stage, Task
 
 PROVENANCE_SCHEMA = 1
@@ -116,9 +118,7 @@ def _plan_video(plan: Plan, video: Video, facts: ModelFacts) -> PlannedVideo:
 
 def _plan_take(plan: Plan, video: Video, take: Take, *, facts: ModelFacts, unit: str) -> tuple[list[str], str]:
     """Keys of the take's coded chunks, in order, and of its sound."""
-    prompt = take.scene.prompt
-    text = plan.add("text_encode", video.id, TextEncodeRecipe(model=facts.digest, prompt=prompt, dtype=DTYPE))
-    stage1, refined = _plan_latents(plan, video, take, facts=facts, unit=unit, text=text)
+    stage1, refined = _plan_latents(plan, video, take, facts=facts, unit=unit)
     encode = EncodeSettings(
         codec=video.output.codec,
         crf=video.output.crf,
@@ -144,41 +144,58 @@ def _plan_take(plan: Plan, video: Video, take: Take, *, facts: ModelFacts, unit:
     return chunks, plan.add("audio_decode", unit, audio, (Parent("latent", sound_from),))
 
 
-def _plan_latents(plan: Plan, video: Video, take: Take, *, facts: ModelFacts, unit: str, text: str) -> tuple[str, str]:
+def _plan_latents(plan: Plan, video: Video, take: Take, *, facts: ModelFacts, unit: str) -> tuple[str, str]:
     """Keys of the stage-1 latents and of the final ones; a draft has only the first, twice."""
     grid = facts.video
+    width, height = grid.stage1_px(video.width), grid.stage1_px(video.height)
     generate = GenerateRecipe(
         model=facts.digest,
-        sampling=_sampling(video.stage1),
+        sampling=_sampling(video.stage1, grid.num_tokens(take.num_rendered, width, height)),
         video_seed=noise_seed(take.scene.seed, 0, "video"),
         audio_seed=noise_seed(take.scene.seed, 0, "audio"),
         num_frames=take.num_rendered,
         frame_rate=video.frame_rate,
-        width_px=grid.stage1_px(video.width),
-        height_px=grid.stage1_px(video.height),
+        width_px=width,
+        height_px=height,
         audio_start=0,
         num_audio_cells=facts.audio.num_cells(take.num_frames / video.frame_rate),
         dtype=DTYPE,
         label=video.id if facts.paints_label else None,
     )
     segment = f"{unit}/segment 0"
-    stage1 = plan.add("generate", segment, generate, (Parent("text", text),))
+    stage1 = plan.add("generate", segment, generate, _plan_text(plan, video, take, generate))
     if video.refine is None:
         return stage1, stage1
     upscale = UpscaleRecipe(model=facts.digest, ratio=grid.upscale, dtype=DTYPE)
     upscaled = plan.add("upscale", segment, upscale, (Parent("latent", stage1),))
-    final_size = {"width_px": video.width, "height_px": video.height}
-    refine = RefineRecipe(**(_fields(generate) | final_size | {"sampling": _sampling(video.refine)}))
-    parents = (Parent("text", text), Parent("video", upscaled), Parent("audio", stage1))
+    tokens = grid.num_tokens(take.num_rendered, video.width, video.height)
+    changes = {"width_px": video.width, "height_px": video.height, "sampling": _sampling(video.refine, tokens)}
+    refine = RefineRecipe(**(_fields(generate) | changes))
+    parents = (*_plan_text(plan, video, take, refine), Parent("video", upscaled), Parent("audio", stage1))
     return stage1, plan.add("refine", segment, refine, parents)
+
+
+def _plan_text(plan: Plan, video: Video, take: Take, recipe: SegmentRecipe) -> tuple[Parent, ...]:
+    """The encoded prompt, and the negative one where the stage's guidance is away from it."""
+    texts = [("text", video.id, take.scene.prompt)]
+    if recipe.sampling.guidance is not None and recipe.sampling.guidance.uses_negative:
+        texts.append(("negative", f"{video.id}/negative", take.scene.negative_prompt))
+    return tuple(
+        Parent(role, plan.add("text_encode", unit, TextEncodeRecipe(model=recipe.model, prompt=text, dtype=DTYPE)))
+        for role, unit, text in texts
+    )
 
 
 def _fields(recipe: GenerateRecipe) -> dict[str, Any]:
     return {field.name: getattr(recipe, field.name) for field in fields(recipe)}
 
 
-def _sampling(sampling: Sampling) -> SamplingRecipe:
-    return SamplingRecipe(sampler=sampling.sampler, sigmas=sampling.sigmas)
+def _sampling(sampling: Sampling, num_tokens: int) -> SamplingRecipe:
+    """``num_tokens``: video tokens of the segment at this stage's size, for schedules that depend on them."""
+    sigmas = sampling.sigmas
+    if isinstance(sigmas, ShiftedByTokens):
+        sigmas = shifted(sigmas.num_steps, num_tokens=num_tokens)
+    return SamplingRecipe(sampler=sampling.sampler, sigmas=sigmas, guidance=sampling.guidance)
 
 
 def _decoded_size(video: Video, facts: ModelFacts) -> tuple[int, int]:

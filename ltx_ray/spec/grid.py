@@ -56,6 +56,10 @@ class VideoGrid:
         below = max(1, (num_frames - 1) // step) * step + 1
         raise PlanError(f"{where}: {num_frames} is not {step}n+1; nearest are {below} and {below + step}")
 
+    def num_tokens(self, num_frames: int, width_px: int, height_px: int) -> int:
+        """Latent positions of a picture of this size and a valid frame count."""
+        return self.num_latents(num_frames) * (width_px // self.px_per_latent) * (height_px // self.px_per_latent)
+
     def stage1_px(self, size_px: int) -> int:
         """Stage-1 side of a final side."""
         return int(size_px / self.upscale)

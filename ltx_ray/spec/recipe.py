@@ -17,14 +17,6 @@ class TextEncodeRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SamplingRecipe:
-    """One descent of the noise schedule; shared by generate and refine."""
-
-    sampler: str
-    sigmas: tuple[float, ...]  #: descending, ends in 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class GuidanceScales:
     """How far one modality is pushed away from what an impaired model says. The defaults are neutral and free."""
 
@@ -53,6 +45,15 @@ class Guidance:
     @property
     def uses_isolated(self) -> bool:
         return self.video.modality != 1.0 or self.audio.modality != 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingRecipe:
+    """One descent of the noise schedule; shared by generate and refine."""
+
+    sampler: str
+    sigmas: tuple[float, ...]  #: descending, ends in 0.0
+    guidance: Guidance | None = None  #: None = the model is asked once a step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,17 @@ from ltx_ray.spec.recipe import GenerateRecipe
 from ltx_ray.stages.segment import sample_segment
 
 
-def generate(recipe: GenerateRecipe, text: Mapping[str, Tensor], model: Model, control: Control) -> dict[str, Tensor]:
-    """``video`` [1, C, F, H, W] at stage-1 size and ``audio`` [1, L, C], normalised, float32."""
-    return sample_segment(recipe, text, model, control, stage="generate")
+def generate(
+    recipe: GenerateRecipe,
+    text: Mapping[str, Tensor],
+    model: Model,
+    control: Control,
+    *,
+    negative: Mapping[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """``video`` [1, C, F, H, W] at stage-1 size and ``audio`` [1, L, C], normalised, float32.
+
+    Args:
+        negative: the encoded negative prompt, when the recipe's guidance is away from it.
+    """
+    return sample_segment(recipe, text, model, control, stage="generate", negative=negative)

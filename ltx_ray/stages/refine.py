@@ -17,6 +17,7 @@ def refine(
     model: Model,
     control: Control,
     *,
+    negative: Mapping[str, Tensor] | None = None,
     video_BCFHW: Tensor,
     audio_BLC: Tensor,
 ) -> dict[str, Tensor]:
@@ -26,4 +27,6 @@ def refine(
         video_BCFHW: the upscaled stage-1 latent.
         audio_BLC: stage 1's audio latent.
     """
-    return sample_segment(recipe, text, model, control, stage="refine", video_BCFHW=video_BCFHW, audio_BLC=audio_BLC)
+    return sample_segment(
+        recipe, text, model, control, stage="refine", negative=negative, video_BCFHW=video_BCFHW, audio_BLC=audio_BLC
+    )

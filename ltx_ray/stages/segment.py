@@ -40,10 +40,14 @@ def sample_segment(
     control: Control,
     *,
     stage: str,
+    negative: Mapping[str, Tensor] | None = None,
     video_BCFHW: Tensor | None = None,
     audio_BLC: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Descend the recipe's sigmas from noise, or from the given latents noised to the first sigma.
+
+    Args:
+        negative: what the negative prompt was encoded to; needed when the guidance is away from it.
 
     Returns:
         ``video`` [1, C, F, H, W] and ``audio`` [1, L, C].

@@ -107,6 +107,10 @@ class Parents:
         (key,) = self._keys(role)
         return tensors_io.load(self._store.read(key))
 
+    def optional(self, role: str) -> dict[str, Tensor] | None:
+        """``tensors``, or None when no parent has this role."""
+        return self.tensors(role) if self._keys(role) else None
+
     def files(self, role: str) -> list[Path]:
         """Local files of every parent with this role, in order."""
         return [self._stack.enter_context(self._store.local_path(key)) for key in self._keys(role)]
@@ -122,13 +126,15 @@ def _run(task: Task, parents: Parents, control: Control, *, scratch: Path) -> tu
         case TextEncodeRecipe():
             return _tensors(text_encode(recipe, open_model(recipe.model)))
         case GenerateRecipe():
-            return _tensors(generate(recipe, parents.tensors("text"), open_model(recipe.model), control))
+            model, text, negative = open_model(recipe.model), parents.tensors("text"), parents.optional("negative")
+            return _tensors(generate(recipe, text, model, control, negative=negative))
         case UpscaleRecipe():
             return _tensors(upscale(recipe, parents.tensors("latent")["video"], open_model(recipe.model)))
         case RefineRecipe():
             video, audio = parents.tensors("video")["video"], parents.tensors("audio")["audio"]
-            model, text = open_model(recipe.model), parents.tensors("text")
-            return _tensors(refine(recipe, text, model, control, video_BCFHW=video, audio_BLC=audio))
+            model, text, negative = open_model(recipe.model), parents.tensors("text"), parents.optional("negative")
+            refined = refine(recipe, text, model, control, negative=negative, video_BCFHW=video, audio_BLC=audio)
+            return _tensors(refined)
         case DecodeRecipe():
             frames = decode(recipe, parents.tensors("latent")["video"], open_model(recipe.model))
             chunk = scratch / "chunk"

@@ -9,6 +9,8 @@ import pytest
 from ltx_ray.errors import ManifestError
 from ltx_ray.manifest.schema import Sampling
 from ltx_ray.plan.graph import Plan, build_plan
+from ltx_ray.spec.recipe import Guidance, GuidanceScales
+from ltx_ray.spec.sigmas import ShiftedByTokens, shifted
 from tests.unit.plan.examples import MODELS, SCENE, VIDEO, manifest, video
 
 ALL = {"text_encode", "generate", "upscale", "refine", "decode", "audio_decode", "stitch"}
@@ -136,3 +138,23 @@ def test_a_longer_segment_is_planned_and_said():
 def test_a_scene_shorter_than_a_frame_is_refused():
     with pytest.raises(ManifestError, match="less than one frame"):
         plan_of(video("a", seconds=Fraction(1, 100)))
+
+
+def test_guidance_away_from_a_negative_prompt_encodes_it_once_for_all():
+    guided = Sampling(
+        sampler="euler", sigmas=(1.0, 0.5, 0.0), guidance=Guidance(video=GuidanceScales(cfg=3.0), stg_blocks=(28,))
+    )
+    tasks = plan_of(video("a", stage1=guided), video("b", stage1=guided, prompt="an owl")).tasks.values()
+    generates = [task for task in tasks if task.stage == "generate"]
+    assert [[parent.role for parent in task.parents] for task in generates] == [["text", "negative"]] * 2
+    assert generates[0].parents[1] == generates[1].parents[1]
+    assert [parent.role for task in tasks if task.stage == "refine" for parent in task.parents].count("negative") == 0
+
+
+def test_a_schedule_shifted_by_tokens_follows_the_size_of_its_stage():
+    by_tokens = Sampling(sampler="res_2s", sigmas=ShiftedByTokens(15))
+    recipes = {
+        task.stage: task.recipe for task in plan_of(video("a", stage1=by_tokens, refine=by_tokens)).tasks.values()
+    }
+    assert recipes["generate"].sampling.sigmas == shifted(15, num_tokens=16 * 6 * 4)
+    assert recipes["refine"].sampling.sigmas == shifted(15, num_tokens=16 * 12 * 8)

@@ -7,6 +7,7 @@ against those that the reference publishes or computes in float32.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from ltx_ray.errors import PlanError
 
@@ -18,6 +19,13 @@ STAGE_2_DISTILLED = (0.909375, 0.725, 0.421875, 0.0)
 
 #: The token count of a schedule that must not depend on the size of the video.
 CONSTANT_TOKENS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftedByTokens:
+    """A schedule that is known only when the size of the video is: ``shifted`` by its own token count."""
+
+    num_steps: int
 
 
 def shifted(

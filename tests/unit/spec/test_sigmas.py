@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from ltx_ray.errors import PlanError
-from ltx_ray.sampling.sigmas import DISTILLED, STAGE_2_DISTILLED, linear_quadratic, manual, shifted
+from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED, linear_quadratic, manual, shifted
 
 FORTY_HEAD, FORTY_TAIL = [1, 0.9964, 0.9927, 0.9889], [0.4884, 0.4207, 0.3378, 0.2339, 0.1, 0]
 THIRTY_HEAD, THIRTY_TAIL = [1, 0.995, 0.9896, 0.9839], [0.5531, 0.4802, 0.3875, 0.2661, 0.1, 0]
