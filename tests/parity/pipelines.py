@@ -17,10 +17,11 @@ from ltx_ray.models.ltx2.model import Ltx2Model, Parts
 from ltx_ray.models.ltx2.tiny import cached_tiny
 from ltx_ray.models.ltx2.tiny_configs import FLAVOURS, Flavour
 from ltx_ray.models.ltx2.tiny_facts import TINY
-from ltx_ray.sampling.noise import draw
-from ltx_ray.sampling.sigmas import DISTILLED, STAGE_2_DISTILLED
-from ltx_ray.sampling.state import VideoLayout, unpack_video
-from ltx_ray.spec.recipe import GenerateRecipe, RefineRecipe, SamplingRecipe
+from ltx_ray.sampling.denoise import denoise
+from ltx_ray.sampling.noise import draw, noised
+from ltx_ray.sampling.state import LatentState, VideoLayout, unpack_video
+from ltx_ray.spec.recipe import GenerateRecipe, Guidance, RefineRecipe, SamplingRecipe
+from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -74,7 +75,7 @@ def refine_recipe(sigmas: tuple[float, ...] = STAGE_2_DISTILLED) -> RefineRecipe
 def _fields(sigmas: tuple[float, ...], size_px: tuple[int, int]) -> dict[str, Any]:
     return {
         "model": "tiny",
-        "sampling": SamplingRecipe(sampler="euler", sigmas=sigmas),
+        "sampling": SamplingRecipe(sampler="euler", sigmas=sigmas, guidance=None),
         "video_seed": VIDEO_SEED,
         "audio_seed": AUDIO_SEED,
         "num_frames": NUM_FRAMES,
@@ -86,6 +87,29 @@ def _fields(sigmas: tuple[float, ...], size_px: tuple[int, int]) -> dict[str, An
         "dtype": "fp32",
         "label": None,
     }
+
+
+def descend(
+    model: Ltx2Model,
+    states: tuple[LatentState, LatentState],
+    *,
+    sigmas: tuple[float, ...],
+    text: Mapping[str, Tensor],
+    guidance: Guidance | None = None,
+    negative: Mapping[str, Tensor] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Normalised video latent [1, C, F, H, W] and audio latent of our loop from video and audio states."""
+    seeded = zip(states, (VIDEO_SEED, AUDIO_SEED), strict=True)
+    video, audio = denoise(
+        model.denoiser(),
+        *(noised(state, draw(seed, state.latent.shape), sigmas[0]) for state, seed in seeded),
+        sampling=SamplingRecipe(sampler="euler", sigmas=sigmas, guidance=guidance),
+        text=text,
+        control=SilentControl(),
+        guidance=guidance,
+        negative_text=negative,
+    )
+    return unpack_video(video.latent, video.video_layout), audio.latent
 
 
 @dataclass
@@ -124,7 +148,8 @@ class Reference:
                 return tensor
             return _unpacked(tensor, tuple(shape))
 
-        self.monkeypatch.setattr(f"{type(pipe).__module__}.randn_tensor", ours)
+        (module, *_) = [cls.__module__ for cls in type(pipe).__mro__ if cls.__module__.startswith("diffusers.")]
+        self.monkeypatch.setattr(f"{module}.randn_tensor", ours)
         settings = {
             "width": size_px[0],
             "height": size_px[1],

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from ltx_ray.sampling.sigmas import DISTILLED, STAGE_2_DISTILLED
 from ltx_ray.spec.recipe import AudioDecodeRecipe, DecodeRecipe, EncodeSettings, UpscaleRecipe
+from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED
 from ltx_ray.stages.audio_decode import audio_decode
 from ltx_ray.stages.decode import decode
 from ltx_ray.stages.generate import generate
