@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ltx_ray.models.ltx2.tiny_facts import TINY
 from ltx_ray.models.testcard.facts import TESTCARD
 from ltx_ray.spec.model import ModelFacts
 
-BUILT_IN: Mapping[str, ModelFacts] = {TESTCARD.name: TESTCARD}
+BUILT_IN: Mapping[str, ModelFacts] = {facts.name: facts for facts in (TESTCARD, *TINY.values())}

@@ -6,8 +6,8 @@ from functools import lru_cache
 
 from ltx_ray.errors import ModelError
 from ltx_ray.models.catalog import BUILT_IN
+from ltx_ray.models.ltx2.tiny_facts import TINY
 from ltx_ray.models.testcard.facts import TESTCARD
-from ltx_ray.models.testcard.model import TestCard
 from ltx_ray.spec.protocols import Model
 
 
@@ -19,6 +19,14 @@ def open_model(digest: str) -> Model:
         ModelError: no model here has it.
     """
     if digest == TESTCARD.digest:
+        from ltx_ray.models.testcard.model import TestCard
+
         return TestCard()
+    for flavour, facts in TINY.items():
+        if digest == facts.digest:
+            from ltx_ray.models.ltx2.model import Ltx2Model, Parts
+            from ltx_ray.models.ltx2.tiny import cached_tiny
+
+            return Ltx2Model(facts, Parts(cached_tiny(flavour)))
     here = ", ".join(f"{facts.name} ({facts.digest})" for facts in BUILT_IN.values())
     raise ModelError(f"model {digest}: not on this machine; there are {here}")

@@ -49,7 +49,7 @@ from ltx_ray.store.protocol import Store
 from ltx_ray.worker.stitch import stitch
 
 #: What decides bit-identity beside the recipe; written into every key file.
-SOFTWARE = ("ltx-ray", "torch", "av", "numpy", "pillow")
+SOFTWARE = ("ltx-ray", "torch", "diffusers", "transformers", "av", "numpy", "pillow")
 TRACEBACK_CHARS = 4000
 
 
