@@ -1,24 +1,19 @@
 """How fast the engine decides: 10,000 videos of 8 tasks on 1,000 workers, every answer a success.
 
-    python benchmarks/engine.py [--videos 10000] [--workers 1000] [--mixed]
+    python -m benchmarks.engine [--videos 10000] [--workers 1000] [--mixed]
 
-Prints a line and a JSON record. A transition is one change of a task's status: ready, running, done.
+A transition is one change of a task's status: ready, running, done.
 ``--mixed`` gives the workers six different sets of stages instead of one.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import resource
-import sys
 import time
 from collections import deque
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
+from benchmarks.record import keep
 from ltx_ray.engine.instructions import Dispatch
 from ltx_ray.engine.state import RunState
 from ltx_ray.spec.events import Done, TaskDone, WorkerJoined
@@ -56,7 +51,6 @@ def run(num_videos: int, num_workers: int, *, mixed: bool) -> dict[str, object]:
     num_transitions = sum(len(progress.changes) for progress in state.progress.values())
     assert state.finished and state.total("done") == len(tasks)
     return {
-        "theme": "engine",
         "tasks": len(tasks),
         "workers": num_workers,
         "mixed": mixed,
@@ -64,9 +58,8 @@ def run(num_videos: int, num_workers: int, *, mixed: bool) -> dict[str, object]:
         "run_s": round(run_s, 3),
         "transitions_per_s": round(num_transitions / run_s),
         "tasks_per_s": round(len(tasks) / run_s),
-        "max_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()} {platform.system()}",
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "target": ">= 10,000 transitions/s with 1,000 workers",
     }
 
 
@@ -76,12 +69,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1_000)
     parser.add_argument("--mixed", action="store_true")
     args = parser.parse_args()
-    record = run(args.videos, args.workers, mixed=args.mixed)
-    print(
-        f"{record['transitions_per_s']} transitions/s, {record['tasks_per_s']} tasks/s "
-        f"({record['tasks']} tasks, {record['workers']} workers, {record['run_s']} s)"
-    )
-    print(json.dumps(record))
+    keep("engine", run(args.videos, args.workers, mixed=args.mixed))
 
 
 if __name__ == "__main__":

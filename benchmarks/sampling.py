@@ -1,6 +1,6 @@
 """Overhead of the denoise loop over the bare calls of a model: 2,000 video tokens, 126 audio cells, 8 distilled steps.
 
-Run: python benchmarks/sampling.py
+    python -m benchmarks.sampling
 
 The loop runs with a model that answers at once, so what is left is the loop. The share is of one bare call of two
 transformer blocks of width 256, far cheaper than any real model: an upper bound. The best of many rounds counts, for
@@ -9,7 +9,6 @@ whatever else a machine does only ever adds.
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
 from fractions import Fraction
@@ -18,12 +17,13 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from benchmarks.record import keep
 from ltx_ray.sampling.conditioning import hold
 from ltx_ray.sampling.denoise import denoise
 from ltx_ray.sampling.noise import draw, noised
-from ltx_ray.spec.sigmas import DISTILLED
 from ltx_ray.sampling.state import AudioLayout, LatentState, VideoLayout, empty_state
 from ltx_ray.spec.recipe import Guidance, GuidanceScales, SamplingRecipe
+from ltx_ray.spec.sigmas import DISTILLED
 
 ROUNDS = 15
 CHANNELS = 128
@@ -83,10 +83,6 @@ def main() -> None:
     pinned = noised(hold(video, draw(2, (1, 800, CHANNELS))), draw(1, video.latent.shape), 1.0)
     sound = noised(audio, draw(3, audio.latent.shape), 1.0)
     bare = bare_call_ms(video.layout.num_tokens + audio.layout.num_tokens)
-    print(
-        f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}; bare call {bare:.1f} ms\n"
-    )
-    print("| descent | loop, ms a step | samples a step | share |\n|---|---|---|---|")
     rows: list[tuple[str, float, float]] = [
         ("euler, all free", loop_ms(free, sound), 1),
         ("euler, 800 tokens pinned", loop_ms(pinned, sound), 1),
@@ -95,8 +91,11 @@ def main() -> None:
         ("euler_ancestral, all free", loop_ms(free, sound, sampler="euler_ancestral"), 1),
         ("euler, cfg 3 and rescale, all free", loop_ms(free, sound, cfg=3.0), 2),
     ]
+    figures: dict[str, object] = {"bare_call_ms": round(bare, 2), "target": "euler, all free: share <= 2 %"}
     for name, spent_ms, num_samples in rows:
-        print(f"| {name} | {spent_ms:.2f} | {num_samples:g} | {100 * spent_ms / (num_samples * bare):.1f} % |")
+        share = 100 * spent_ms / (num_samples * bare)
+        figures[name] = {"loop_ms_a_step": round(spent_ms, 3), "samples": num_samples, "share_percent": round(share, 2)}
+    keep("sampling", figures)
 
 
 if __name__ == "__main__":
