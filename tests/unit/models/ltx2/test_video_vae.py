@@ -85,12 +85,13 @@ def test_what_a_stream_holds_between_frames_does_not_grow():
         tensors = [item for item in gc.get_objects() if type(item) is torch.Tensor]
         return sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}.values())
 
-    latent, held = video_latent(30), []
-    for idx, piece in enumerate(StreamingVideoDecoder(short_video_vae("2.0")).decode(latent, 0, 233)):
+    latent, held = video_latent(50), []
+    for idx, piece in enumerate(StreamingVideoDecoder(short_video_vae("2.0")).decode(latent, 0, 220)):
         del piece
-        if idx in (10, 26):  # 16 pieces apart, so that every layer is as far in its own
+        if idx in (10, 26):
             held.append(held_bytes())
-    assert held[0] == held[1]
+    # some layers have more of a piece left than others; 128 frames kept anywhere would be far more
+    assert held[1] < 1.02 * held[0]
 
 
 def test_gradients_are_neither_made_nor_turned_off_for_the_caller():
