@@ -1,8 +1,8 @@
 """Everything that can be known beforehand, said as a latent state, against the pipelines that have an argument for it.
 
-For a token that is held the pipelines take the noise level of the whole, upstream and we take the token's own. So parity
-is possible for strengths 0 and 1 only, where the difference is written over; and not when guidance is rescaled, for that
-measures the spread of all tokens before anything is written over pinned ones.
+For a token that is held the pipelines take the noise level of the whole, upstream and we take the token's own. Parity
+is possible for strengths 0 and 1 only, where the difference is written over; and not when guidance is rescaled, which
+measures the spread of all tokens before anything is written over the pinned ones.
 """
 
 from __future__ import annotations

@@ -1,0 +1,171 @@
+"""What planning must know of a checkpoint folder, from its configurations alone, and its identity, from its files.
+
+A folder is in diffusers' layout. No torch: a plan of ten thousand videos reads this and nothing more of a model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from fractions import Fraction
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import Any
+
+from ltx_ray.errors import ModelError
+from ltx_ray.models.ltx2.cache import cache_folder
+from ltx_ray.spec.grid import AudioGrid, VideoGrid
+from ltx_ray.spec.model import ModelFacts
+
+#: Folders that decide what comes out; others of a checkpoint (processor, prompt enhancer) are not read.
+PARTS = (
+    "transformer",
+    "connectors",
+    "vae",
+    "audio_vae",
+    "vocoder",
+    "latent_upsampler",
+    "text_encoder",
+    "tokenizer",
+)
+#: Latents a decode window owns at least, so that warming up the decoder's reach of 22 stays a small part of the work.
+WINDOW_LATENTS = 64
+MAX_FRAMES = 257
+
+
+def read_facts(folder: Path, *, name: str, digest: str | None = None) -> ModelFacts:
+    """Facts of the checkpoint in ``folder``.
+
+    Args:
+        name: what a manifest calls it.
+        digest: its identity when that is known already; None reads every file once, see ``digest_of``.
+
+    Raises:
+        ModelError: a folder or a configuration is missing, unreadable or not of LTX-2.
+    """
+    transformer = _config(folder, "transformer", "LTX2VideoTransformer3DModel")
+    frames, px, _ = transformer.get("vae_scale_factors", (8, 32, 32))
+    vocoder = _config(folder, "vocoder", "LTX2Vocoder", "LTX2VocoderWithBWE")
+    upscale = _upscale(_config(folder, "latent_upsampler", "LTX2LatentUpsamplerModel"))
+    video = VideoGrid(frames_per_latent=int(frames), px_per_latent=int(px), upscale=upscale)
+    return ModelFacts(
+        name=name,
+        family=_family(transformer),
+        digest=digest or digest_of(folder),
+        video=video,
+        audio=AudioGrid(
+            slot_s=Fraction(transformer.get("audio_hop_length", 160), transformer.get("audio_sampling_rate", 16000)),
+            slots_per_cell=int(transformer.get("audio_scale_factor", 4)),
+            sample_rate_hz=int(vocoder["output_sampling_rate"]),
+        ),
+        video_channels=int(transformer["in_channels"]),
+        audio_channels=int(transformer["audio_in_channels"]),
+        # Two latents a side in stage 1: reflecting convolutions need a neighbour.
+        min_size_px=2 * video.size_multiple_px,
+        max_frames=MAX_FRAMES,
+        max_seconds=int(transformer.get("pos_embed_max_pos", 20)),
+        window_latents=WINDOW_LATENTS,
+        paints_label=False,
+    )
+
+
+def digest_of(folder: Path, *, cache: Path | None = None) -> str:
+    """sha256 over the configurations, weights and tokenizer of every part; where the folder lies does not matter.
+
+    Digests of single files are kept in ``cache`` (a json file; None = in the user's cache folder) by path, size and
+    time of change, so a checkpoint of 60 GB is read once.
+
+    Raises:
+        ModelError: a part has no files.
+    """
+    known = _Known(cache or cache_folder() / "digests.json")
+    lines = []
+    for part in PARTS:
+        files = sorted(_files(folder / part))
+        if not files:
+            raise ModelError(f"{folder}/{part}: no weights and no configuration there; fetch the whole checkpoint")
+        lines += [f"{path.relative_to(folder).as_posix()} {known.digest(path)}" for path in files]
+    known.save()
+    return sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Configurations, and the weights that the index names; without an index, all safetensors."""
+    yield from folder.glob("*.json")
+    yield from folder.glob("*.model")
+    indexes = sorted(folder.glob("*.safetensors.index.json"))
+    if indexes:
+        yield from {folder / name for index in indexes for name in _read_json(index)["weight_map"].values()}
+    else:
+        yield from folder.glob("*.safetensors")
+
+
+class _Known:
+    """Digests of files by path, size and time of change. Losing it costs time, nothing else."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._is_new = path, False
+        try:
+            read = json.loads(path.read_text())
+        except (OSError, ValueError):
+            read = {}
+        self._entries: dict[str, list[Any]] = read if isinstance(read, dict) else {}
+
+    def digest(self, path: Path) -> str:
+        stat = path.stat()
+        mark = [stat.st_size, stat.st_mtime_ns]
+        entry = self._entries.get(str(path.resolve()))
+        if entry is not None and entry[:2] == mark:
+            return str(entry[2])
+        with path.open("rb") as file:
+            found = file_digest(file, "sha256").hexdigest()
+        self._entries[str(path.resolve())], self._is_new = [*mark, found], True
+        return found
+
+    def save(self) -> None:
+        if not self._is_new:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        handle, beside = tempfile.mkstemp(prefix=f".{self._path.name}-", dir=self._path.parent)
+        with os.fdopen(handle, "w") as file:
+            json.dump(self._entries, file)
+        Path(beside).replace(self._path)
+
+
+def _config(folder: Path, part: str, *classes: str) -> dict[str, Any]:
+    path = folder / part / "config.json"
+    config = _read_json(path)
+    if config.get("_class_name") not in classes:
+        raise ModelError(f"{path}: describes {config.get('_class_name')}, not {' or '.join(classes)}")
+    return config
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        read = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ModelError(f"{path}: missing; fetch the whole checkpoint in diffusers layout") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: unreadable: {error}") from None
+    if not isinstance(read, dict):
+        raise ModelError(f"{path}: not an object; fetch it again")
+    return read
+
+
+def _family(transformer: dict[str, Any]) -> str:
+    if transformer.get("use_keyframes_abs_pos_embedding"):
+        return "ltx-2.5"
+    return "ltx-2.3" if transformer.get("cross_attn_mod") else "ltx-2"
+
+
+def _upscale(upsampler: dict[str, Any]) -> Fraction:
+    """How many times larger a side becomes: 2, or what the rational resampler is made for."""
+    if not upsampler.get("spatial_upsample", True):
+        raise ModelError("latent_upsampler: it lengthens and does not enlarge; put the spatial upsampler there")
+    return (
+        Fraction(upsampler.get("rational_spatial_scale", 2.0))
+        if upsampler.get("use_rational_resampler", True)
+        else Fraction(2)
+    )

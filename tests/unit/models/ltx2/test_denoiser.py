@@ -1,0 +1,163 @@
+"""How a latent state is told to the transformer."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+import torch
+
+from ltx_ray.errors import ModelError
+from ltx_ray.models.ltx2.model import Ltx2Model, Parts
+from ltx_ray.models.ltx2.tiny import cached_tiny
+from ltx_ray.models.ltx2.tiny_facts import TINY
+from ltx_ray.sampling.conditioning import add_keyframe, freeze, hold
+from ltx_ray.sampling.noise import draw
+from ltx_ray.sampling.state import AudioLayout, VideoLayout, empty_state
+from ltx_ray.spec.protocols import ImpairableDenoiser
+
+VIDEO, AUDIO = VideoLayout(2, 2, 3, Fraction(24)), AudioLayout(25, 9, Fraction(1))
+TEXT = {"video_text": draw(1, (1, 16, 64)), "audio_text": draw(2, (1, 16, 32))}
+TEXT_2_0 = {"video_text": draw(1, (1, 16, 32)), "audio_text": draw(2, (1, 16, 32))}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    return {flavour: Ltx2Model(facts, Parts(cached_tiny(flavour, folder))) for flavour, facts in TINY.items()}
+
+
+@pytest.fixture
+def model(models):
+    return models["2.5"]
+
+
+@pytest.fixture
+def video():
+    return empty_state(VIDEO, 128).with_latent(draw(3, (1, VIDEO.num_tokens, 128)))
+
+
+@pytest.fixture
+def audio():
+    return empty_state(AUDIO, 32).with_latent(draw(4, (1, AUDIO.num_tokens, 32)))
+
+
+@pytest.fixture
+def told(models):
+    """What the transformers were called with, last call last."""
+    calls = []
+    handles = [
+        model.parts.transformer.register_forward_pre_hook(
+            lambda _module, _args, kwargs: calls.append(kwargs), with_kwargs=True
+        )
+        for model in models.values()
+    ]
+    yield calls
+    for handle in handles:
+        handle.remove()
+
+
+def test_the_denoiser_can_be_impaired(model):
+    assert isinstance(model.denoiser(), ImpairableDenoiser)
+
+
+def test_a_free_state_has_one_noise_level_for_all_tokens(model, video, audio, told):
+    model.denoiser().velocity(video, audio, 0.5, TEXT)
+    for name in ("timestep", "audio_timestep", "sigma", "audio_sigma"):
+        assert told[0][name].tolist() == [500.0], name
+
+
+def test_tokens_that_are_held_have_their_own_noise_level(model, video, audio, told):
+    pinned, half = hold(video, draw(5, (1, 6, 128))), hold(audio, draw(6, (1, 3, 32)), strength=0.5)
+    model.denoiser().velocity(pinned, half, 0.5, TEXT)
+    assert told[0]["timestep"].tolist() == [[0.0] * 6 + [500.0] * 6]
+    assert told[0]["audio_timestep"].tolist() == [[250.0] * 3 + [500.0] * 6]
+    assert told[0]["sigma"].tolist() == told[0]["audio_sigma"].tolist() == [500.0]
+
+
+def test_a_modality_that_is_given_whole_is_without_noise_as_a_whole(model, video, audio, told):
+    model.denoiser().velocity(video, freeze(audio, audio.latent), 0.5, TEXT)
+    assert told[0]["audio_timestep"].tolist() == told[0]["audio_sigma"].tolist() == [0.0]
+    assert told[0]["timestep"].tolist() == told[0]["sigma"].tolist() == [500.0]
+
+
+def test_audio_is_told_where_it_stands_in_its_segment(model, video, audio, told):
+    model.denoiser().velocity(video, audio, 0.5, TEXT)
+    coords = told[0]["audio_coords"]
+    assert coords.shape == (1, 1, 9, 2)
+    # Cell 25 of the take covers [970, 1010) ms, and the segment begins at 1 s.
+    torch.testing.assert_close(coords[0, 0, 0], torch.tensor([-0.03, 0.01]))
+
+
+def test_a_guide_brings_its_own_position_and_is_not_marked_as_the_first_frame(model, video, audio, told):
+    guided = add_keyframe(video, draw(7, (1, 128, 1, 2, 3)), 6, grid=model.facts.video)
+    model.denoiser().velocity(guided, audio, 0.5, TEXT)
+    assert told[0]["video_coords"].shape == (1, 3, 18, 2)
+    torch.testing.assert_close(told[0]["video_coords"][0, 0, -1], torch.tensor([6 / 24, 7 / 24]))
+    assert told[0]["video_keyframes_mask"][0, :, 0].tolist() == [1.0] * 6 + [0.0] * 12
+
+
+@pytest.mark.parametrize("flavour", ["2.0", "2.3"])
+def test_only_2_5_marks_the_first_frame(models, video, audio, told, flavour):
+    text = TEXT_2_0 if flavour == "2.0" else TEXT
+    models[flavour].denoiser().velocity(video, audio, 0.5, text)
+    assert told[0]["video_keyframes_mask"] is None
+    assert told[0]["use_cross_timestep"] is (flavour != "2.0")
+
+
+def test_the_mark_changes_what_2_5_says(model, video, audio):
+    marked, _ = model.denoiser().velocity(video, audio, 0.5, TEXT)
+    embedding = model.parts.transformer.keyframes_abs_pos_embedding
+    before = embedding.detach().clone()
+    with torch.no_grad():
+        embedding.zero_()
+        plain, _ = model.denoiser().velocity(video, audio, 0.5, TEXT)
+        embedding.copy_(before)
+    assert not torch.allclose(marked, plain, atol=1e-4)
+
+
+def test_a_negative_and_a_plain_prompt_go_in_as_a_batch_of_2(model, video, audio):
+    both = {name: torch.cat([draw(8, tensor.shape), tensor]) for name, tensor in TEXT.items()}
+    twice = [
+        type(state)(*(torch.cat([t, t]) for t in (state.latent, state.clean, state.denoise_mask)), state.layout)
+        for state in (video, audio)
+    ]
+    batch = model.denoiser().velocity(*twice, 0.5, both)
+    alone = model.denoiser().velocity(video, audio, 0.5, TEXT)
+    for together, single in zip(batch, alone, strict=True):
+        torch.testing.assert_close(together[1:], single, rtol=0, atol=1e-5)
+        assert not torch.allclose(together[:1], single, atol=1e-4)
+
+
+def test_isolated_modalities_do_not_see_each_other(model, video, audio):
+    other = audio.with_latent(draw(9, audio.latent.shape))
+    ask = model.denoiser().impaired_velocity
+    alone, _ = ask(video, audio, 0.5, TEXT, isolate=True)
+    assert torch.equal(alone, ask(video, other, 0.5, TEXT, isolate=True)[0])
+    assert not torch.equal(alone, model.denoiser().velocity(video, audio, 0.5, TEXT)[0])
+
+
+@pytest.mark.parametrize("flavour", ["2.0", "2.3", "2.5"])
+def test_self_attention_can_be_skipped_in_every_flavour(models, video, audio, flavour):
+    """LTX-2.0 too, whose configuration would make such a pass equal to a plain one and cost as much."""
+    text, denoiser = TEXT_2_0 if flavour == "2.0" else TEXT, models[flavour].denoiser()
+    plain, _ = denoiser.velocity(video, audio, 0.5, text)
+    perturbed, _ = denoiser.impaired_velocity(video, audio, 0.5, text, skip_self_attention=(1,))
+    assert not torch.allclose(plain, perturbed, atol=1e-4)
+
+
+@pytest.mark.parametrize("block_idx", [-1, 3, 28])
+def test_a_block_that_is_not_there_is_refused(model, video, audio, block_idx):
+    with pytest.raises(ModelError, match=f"stg_blocks: {block_idx} is not a block; this model has 0 to 2"):
+        model.denoiser().impaired_velocity(video, audio, 0.5, TEXT, skip_self_attention=(block_idx,))
+
+
+def test_velocities_are_float32_whatever_the_transformer_computes_in(model, video, audio, told):
+    parts = model.parts
+    low = Ltx2Model(model.facts, Parts(parts._folder, dtype=torch.bfloat16))
+    velocities = low.denoiser().velocity(video, audio, 0.5, TEXT)
+    exact = model.denoiser().velocity(video, audio, 0.5, TEXT)
+    for velocity, wanted in zip(velocities, exact, strict=True):
+        assert velocity.dtype == torch.float32
+        torch.testing.assert_close(velocity, wanted, rtol=0, atol=0.1)
+        assert not torch.equal(velocity, wanted)
