@@ -14,10 +14,10 @@ from ltx_ray.sampling.guidance import guided
 from ltx_ray.sampling.noise import draw, noised
 from ltx_ray.sampling.positions import audio_positions, keyframe_positions, video_positions
 from ltx_ray.sampling.samplers import Step, euler, euler_ancestral
-from ltx_ray.sampling.sigmas import DISTILLED, STAGE_2_DISTILLED, shifted
 from ltx_ray.sampling.state import AudioLayout, Tokens, VideoLayout, empty_state
 from ltx_ray.spec.grid import AudioGrid, VideoGrid
 from ltx_ray.spec.recipe import GuidanceScales
+from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED, shifted
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
