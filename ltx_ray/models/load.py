@@ -24,9 +24,12 @@ def open_model(digest: str) -> Model:
         return TestCard()
     for flavour, facts in TINY.items():
         if digest == facts.digest:
+            import torch
+
             from ltx_ray.models.ltx2.model import Ltx2Model, Parts
             from ltx_ray.models.ltx2.tiny import cached_tiny
 
-            return Ltx2Model(facts, Parts(cached_tiny(flavour)))
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            return Ltx2Model(facts, Parts(cached_tiny(flavour), device=device))
     here = ", ".join(f"{facts.name} ({facts.digest})" for facts in BUILT_IN.values())
     raise ModelError(f"model {digest}: not on this machine; there are {here}")
