@@ -80,16 +80,27 @@ def audio_vae(dtype: torch.dtype = torch.float64, **changes: Any) -> Autoencoder
     return vae.to(dtype).eval()
 
 
+#: Few samples a mel frame, and blocks that do not look far: fast, and unlike the published ones in every number.
+SHORT_BLOCKS = {"resnet_kernel_sizes": [3], "resnet_dilations": [[1, 3]]}
+SHORT_PLAIN = {"upsample_kernel_sizes": [8, 4], "upsample_factors": [4, 2], **SHORT_BLOCKS}
+SHORT_EXTENSION = {"upsample_kernel_sizes": [8, 5], "upsample_factors": [4, 3], **SHORT_BLOCKS}
+SHORT_STFT = {"filter_length": 16, "hop_length": 4, "window_length": 16}
+#: Samples a mel frame.
+HOP = {"plain": 240, "extending": 480, "short plain": 8, "short extending": 24}
+
+
 @cache
-def vocoder(kind: str, dtype: torch.dtype = torch.float64, *, short: bool = True) -> LTX2Vocoder | LTX2VocoderWithBWE:
-    """``plain`` as in 2.0 or ``extending`` as in 2.3 and 2.5; ``short`` ones look less far."""
+def vocoder(kind: str, dtype: torch.dtype = torch.float64) -> LTX2Vocoder | LTX2VocoderWithBWE:
+    """``plain`` as in 2.0 or ``extending`` as in 2.3 and 2.5, with few channels; or ``short`` ones of both kinds."""
     torch.manual_seed(7)
-    blocks = {"resnet_kernel_sizes": [3], "resnet_dilations": [[1, 3]]} if short else {}
-    if kind == "plain":
-        return LTX2Vocoder(in_channels=2 * MEL_BINS, hidden_channels=64, **blocks).to(dtype).eval()
-    extension = {f"bwe_{name}": value for name, value in blocks.items()}
-    widths = {"in_channels": 2 * MEL_BINS, "bwe_in_channels": 2 * MEL_BINS, "num_mel_channels": MEL_BINS}
-    made = LTX2VocoderWithBWE(hidden_channels=64, bwe_hidden_channels=32, **widths, **blocks, **extension)
+    is_short = kind.startswith("short")
+    config: dict[str, Any] = {"in_channels": 2 * MEL_BINS, "hidden_channels": 64, **(SHORT_PLAIN if is_short else {})}
+    if kind.endswith("plain"):
+        return LTX2Vocoder(**config).to(dtype).eval()
+    extension = SHORT_EXTENSION if is_short else {}
+    config |= {f"bwe_{name}": value for name, value in extension.items()} | (SHORT_STFT if is_short else {})
+    config |= {"bwe_in_channels": 2 * MEL_BINS, "bwe_hidden_channels": 32, "num_mel_channels": MEL_BINS}
+    made = LTX2VocoderWithBWE(**config)
     made.mel_stft.stft_fn.forward_basis.normal_(0, 0.05)
     made.mel_stft.mel_basis.uniform_(0, 1)
     return made.to(dtype).eval()
