@@ -44,7 +44,7 @@ def open_observer(*, as_json: bool, is_terminal: bool) -> Iterator[Observer]:
 
 
 class Pace:
-    """Tasks a minute and time left, from what was done since the first worker came."""
+    """Tasks a minute and time left, from what was done since the first task ran; asked every turn."""
 
     def __init__(self) -> None:
         self._since: float | None = None
@@ -115,11 +115,11 @@ class PlainLines:
                 typer.echo(f"worker {fields['worker']} lost: {fields['cause']}", err=True)
 
     def turn(self, state: RunState) -> None:
-        now = time.monotonic()
+        now, pace = time.monotonic(), self._pace.of(state)
         if now - self._last < LINE_EVERY_S:
             return
         self._last = now
-        typer.echo(_line(state, *self._pace.of(state)), err=True)
+        typer.echo(_line(state, *pace), err=True)
 
 
 class LiveTable:
