@@ -19,7 +19,7 @@ from ltx_ray.models.ltx2.tiny_configs import FLAVOURS, Flavour
 from ltx_ray.models.ltx2.tiny_facts import TINY
 from ltx_ray.sampling.denoise import denoise
 from ltx_ray.sampling.noise import draw, noised
-from ltx_ray.sampling.state import LatentState, VideoLayout, unpack_video
+from ltx_ray.sampling.state import AudioLayout, LatentState, VideoLayout, empty_state, unpack_video
 from ltx_ray.spec.recipe import GenerateRecipe, Guidance, RefineRecipe, SamplingRecipe
 from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED
 
@@ -87,6 +87,11 @@ def _fields(sigmas: tuple[float, ...], size_px: tuple[int, int]) -> dict[str, An
         "dtype": "fp32",
         "label": None,
     }
+
+
+def empty_states(model: Ltx2Model, layout: VideoLayout) -> tuple[LatentState, LatentState]:
+    video = empty_state(layout, model.facts.video_channels)
+    return video, empty_state(AudioLayout(0, NUM_CELLS, Fraction(0)), model.facts.audio_channels)
 
 
 def descend(
@@ -225,8 +230,9 @@ def noise(layout: VideoLayout, model: Ltx2Model) -> list[Tensor]:
 
 
 def _unpacked(tokens_BTC: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A view, so that packing gives back our tokens with our strides: in 16 bits they decide how a layer rounds."""
     if len(shape) == 5:
-        return unpack_video(tokens_BTC, VideoLayout(*shape[2:], RATE))
+        return tokens_BTC.unflatten(1, shape[2:]).permute(0, 4, 1, 2, 3)
     return tokens_BTC.unflatten(2, (-1, shape[3])).transpose(1, 2)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ltx_ray.errors import ModelError
 from ltx_ray.sampling.positions import state_positions
-from ltx_ray.sampling.state import LatentState
+from ltx_ray.sampling.state import AudioLayout, LatentState, VideoLayout
 from ltx_ray.spec.grid import AudioGrid, VideoGrid
 
 
@@ -23,6 +23,14 @@ class Levels(NamedTuple):
 
     timestep: Tensor  #: [B] when every token has the same, else [B, T]
     sigma: Tensor  #: [B], of the modality as a whole
+
+
+class Placed(NamedTuple):
+    """Positions [1, axes, T, 2] on the transformer's device, and what they were made of."""
+
+    layout: VideoLayout | AudioLayout
+    appended: Tensor | None
+    positions: Tensor
 
 
 class Ltx2Denoiser:
@@ -37,6 +45,9 @@ class Ltx2Denoiser:
         self._uses_cross_timestep = bool(config.cross_attn_mod)
         self._marks_first_frame = bool(config.use_keyframes_abs_pos_embedding)
         self._num_blocks = int(config.num_layers)
+        self._placed: dict[VideoGrid | AudioGrid, Placed] = {}
+        # Asked once: finding them walks all parameters. Make a new denoiser after moving the transformer.
+        self._device, self._dtype = transformer.device, transformer.dtype
 
     def velocity(
         self, video: LatentState, audio: LatentState, sigma: float, text: Mapping[str, Tensor]
@@ -76,12 +87,13 @@ class Ltx2Denoiser:
         isolate: bool = False,
         skip_self_attention: list[int] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        to = {"device": self._transformer.device, "dtype": self._transformer.dtype}
+        to = {"device": self._device, "dtype": self._dtype}
         video_levels, audio_levels = self._levels(video, sigma), self._levels(audio, sigma)
         layout = video.video_layout
         velocities = self._transformer(
-            hidden_states=video.latent.to(**to),
-            audio_hidden_states=audio.latent.to(**to),
+            # Strides can change which kernel a layer takes, and so its last bits.
+            hidden_states=video.latent.to(**to).contiguous(),
+            audio_hidden_states=audio.latent.to(**to).contiguous(),
             encoder_hidden_states=text["video_text"].to(**to),
             audio_encoder_hidden_states=text["audio_text"].to(**to),
             timestep=video_levels.timestep,
@@ -110,7 +122,7 @@ class Ltx2Denoiser:
         A modality that is given whole is at level 0 as a whole, with everything that depends on it.
         Source: modality_from_latent_state, Lightricks/LTX-2@400fd31 ltx_pipelines/utils/helpers.py.
         """
-        mask_BT = state.denoise_mask[..., 0].to(self._transformer.device)
+        mask_BT = state.denoise_mask[..., 0].to(self._device)
         whole = torch.full(mask_BT.shape[:1], sigma, dtype=torch.float32, device=mask_BT.device) * self._scale
         least, most = mask_BT.aminmax()
         if most == 0.0:
@@ -121,8 +133,12 @@ class Ltx2Denoiser:
 
     def _positions(self, state: LatentState, grid: VideoGrid | AudioGrid) -> Tensor:
         """[B, axes, T, 2]; given, because the transformer's own begin at 0 in every segment and know no guides."""
-        positions = state_positions(state, grid).to(self._transformer.device)
-        return positions.expand(len(state.latent), -1, -1, -1)
+        known = self._placed.get(grid)
+        # The same in every step of a descent, and slower to make than a step's arithmetic.
+        if known is None or known.layout != state.layout or known.appended is not state.appended_positions:
+            positions = state_positions(state, grid).to(self._device)
+            known = self._placed[grid] = Placed(state.layout, state.appended_positions, positions)
+        return known.positions.expand(len(state.latent), -1, -1, -1)
 
     def _first_frame(self, state: LatentState) -> Tensor | None:
         """[B, T, 1], 1 on the tokens of the first latent: it holds a single frame, and LTX-2.5 marks such.
@@ -132,6 +148,6 @@ class Ltx2Denoiser:
         """
         if not self._marks_first_frame:
             return None
-        mask = torch.zeros_like(state.denoise_mask, device=self._transformer.device)
+        mask = torch.zeros_like(state.denoise_mask, device=self._device)
         mask[:, : state.video_layout.height * state.video_layout.width] = 1.0
         return mask

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -95,6 +96,18 @@ def test_a_guide_brings_its_own_position_and_is_not_marked_as_the_first_frame(mo
     assert told[0]["video_coords"].shape == (1, 3, 18, 2)
     torch.testing.assert_close(told[0]["video_coords"][0, 0, -1], torch.tensor([6 / 24, 7 / 24]))
     assert told[0]["video_keyframes_mask"][0, :, 0].tolist() == [1.0] * 6 + [0.0] * 12
+
+
+def test_every_segment_is_told_its_own_positions_by_one_denoiser(model, video, audio, told):
+    denoiser, later = model.denoiser(), replace(audio, layout=AUDIO._replace(origin_s=Fraction(2)))
+    guided = add_keyframe(video, draw(7, (1, 128, 1, 2, 3)), 6, grid=model.facts.video)
+    other = add_keyframe(video, draw(7, (1, 128, 1, 2, 3)), 9, grid=model.facts.video)
+    for states in ((video, audio), (video, later), (guided, later), (other, later), (video, audio)):
+        denoiser.velocity(*states, 0.5, TEXT)
+    firsts = [float(call["audio_coords"][0, 0, 0, 1]) for call in told]
+    assert firsts == pytest.approx([0.01, -0.99, -0.99, -0.99, 0.01])
+    lasts = [float(call["video_coords"][0, 0, -1, 0]) for call in told]
+    assert lasts == pytest.approx([1 / 24, 1 / 24, 6 / 24, 9 / 24, 1 / 24])
 
 
 @pytest.mark.parametrize("flavour", ["2.0", "2.3"])
