@@ -236,4 +236,4 @@ def _unpacked(tokens_BTC: Tensor, shape: tuple[int, ...]) -> Tensor:
     return tokens_BTC.unflatten(2, (-1, shape[3])).transpose(1, 2)
 
 
-__all__ = ["FLAVOURS", "LTX2ConditionPipeline", "LTX2InContextPipeline", "LTX2Pipeline", "Reference"]
+__all__ = ["FLAVOURS", "LTX2ConditionPipeline", "LTX2InContextPipeline", "LTX2LatentUpsamplePipeline", "LTX2Pipeline"]

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from ltx_ray.models.ltx2.model import LTX2LatentUpsamplerModel
+from ltx_ray.models.ltx2.upscaler import Ltx2Upscaler
 from ltx_ray.spec.recipe import AudioDecodeRecipe, DecodeRecipe, EncodeSettings, UpscaleRecipe
 from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED
 from ltx_ray.stages.audio_decode import audio_decode
@@ -25,6 +27,7 @@ from tests.parity.pipelines import (
     RATE,
     STAGE1_LAYOUT,
     STAGE1_PX,
+    LTX2LatentUpsamplePipeline,
     LTX2Pipeline,
     Reference,
     SilentControl,
@@ -101,6 +104,16 @@ def test_upscaling_is_the_upsampling_pipeline_bit_for_bit(run, model):
     vae = model.parts.vae
     theirs = LTX2Pipeline._normalize_latents(run.theirs["upscaled"], vae.latents_mean, vae.latents_std)
     assert torch.equal(run.ours["upscaled"]["video"], theirs)
+
+
+@pytest.mark.parametrize("name", ["latent_upsampler_x1.5", "temporal_upsampler"])
+def test_the_other_upsamplers_are_the_upsampling_pipeline_bit_for_bit(run, model, checkpoints, name):
+    vae, folder = model.parts.vae, checkpoints / model.facts.digest
+    network = LTX2LatentUpsamplerModel.from_pretrained(folder / name).eval()
+    pipe = LTX2LatentUpsamplePipeline(vae=vae, latent_upsampler=network)
+    (theirs,) = pipe(latents=run.theirs["stage1"][0], output_type="latent", return_dict=False)
+    ours = Ltx2Upscaler(network, vae.latents_mean, vae.latents_std).upscale(run.ours["stage1"]["video"])
+    assert torch.equal(ours, LTX2Pipeline._normalize_latents(theirs, vae.latents_mean, vae.latents_std))
 
 
 def test_stage_2_is_the_pipeline_bit_for_bit(run, reference):

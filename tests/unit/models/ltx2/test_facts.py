@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from fractions import Fraction
 
 import pytest
@@ -165,3 +167,9 @@ def test_a_part_without_files_is_named(folder, cache):
     shutil.rmtree(folder / "tokenizer")
     with pytest.raises(ModelError, match="tokenizer: no weights and no configuration there"):
         digest_of(folder, cache=cache)
+
+
+def test_facts_load_neither_torch_nor_diffusers():
+    code = "import sys, ltx_ray.models.ltx2.facts, ltx_ray.models.ltx2.tiny_facts; print('torch' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout == "False\n"
