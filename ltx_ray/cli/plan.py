@@ -1,4 +1,5 @@
-"""``ltx-ray plan``: what a render would make, and why. Loads neither torch nor ray, and writes nothing."""
+"""``ltx-ray plan``: what a render would make, and why; or what the presets are. Loads neither torch nor ray, and writes
+nothing."""
 
 from __future__ import annotations
 
@@ -8,21 +9,32 @@ from typing import Annotated
 
 import typer
 
-from ltx_ray.cli.options import JsonOption, ManifestArgument, OverridesArgument, RunOption, StoreOption
+from ltx_ray.cli.options import JsonOption, OverridesArgument, RunOption, StoreOption
+from ltx_ray.errors import PlanError
 
 #: Task rows printed unless --all is given.
 ROWS = 40
 
 
 def plan(
-    manifest: ManifestArgument,
+    manifest: Annotated[
+        str | None, typer.Argument(metavar="MANIFEST", help="As for render; with --presets a family, or nothing.")
+    ] = None,
     overrides: OverridesArgument = None,
     run: RunOption = None,
     store: StoreOption = None,
     show_all: Annotated[bool, typer.Option("--all", help="Every task, also of a large plan.")] = False,
+    presets: Annotated[
+        bool, typer.Option("--presets", help="Print what every preset means: `plan --presets [FAMILY]`.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say what would be made and why, without making it."""
+    if presets:
+        _print_presets(manifest, overrides or [], as_json=as_json)
+        return
+    if manifest is None:
+        raise PlanError("MANIFEST: missing; name a manifest, or give --presets")
     from ltx_ray import api
     from ltx_ray.spec.task import STAGES
 
@@ -55,3 +67,31 @@ def plan(
     videos = f"{len(dry.plan.videos)} video{'s' if len(dry.plan.videos) != 1 else ''}"
     seconds = float(sum(video.num_frames / video.frame_rate for video in dry.plan.videos))
     typer.echo(f"{videos}, {seconds:.1f} s in all: {len(dry.needed)} of {num_rows} tasks to make")
+
+
+def _print_presets(family: str | None, overrides: list[str], *, as_json: bool) -> None:
+    """Every preset of ``family``; None = of all."""
+    from ltx_ray.manifest.preset_table import check_family, preset_table, preset_values
+    from ltx_ray.manifest.presets import NEGATIVE_PROMPT, PRESETS
+
+    if overrides:
+        raise PlanError(f"--presets: {overrides[0]!r} changes no preset; give at most one family")
+    if family is not None:
+        check_family(family)
+    for name in PRESETS if family is None else [family]:
+        if as_json:
+            for preset in PRESETS[name]:
+                row = {"type": "preset", "family": name, "preset": preset, "values": preset_values(name, preset)}
+                typer.echo(json.dumps(row))
+            continue
+        rows = preset_table(name)
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        typer.echo(name)
+        for cells in rows:
+            typer.echo("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+        typer.echo("")
+    if not as_json:
+        typer.echo(
+            "-: the built-in value. published.*: what is published for LoRAs and images; this version applies neither"
+        )
+        typer.echo(f"negative_prompt of every LTX-2 preset, where guidance is away from it: {NEGATIVE_PROMPT}")

@@ -5,36 +5,22 @@ A value that was refused before (``BAD``) keeps every rule that needs it silent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 from ltx_ray.manifest import paths
 from ltx_ray.manifest.fields import Wrong
+from ltx_ray.manifest.merged import Merged
 from ltx_ray.manifest.model_rules import num_frames_problem, seconds_problem, segment_problems, size_problem
 from ltx_ray.manifest.problems import BAD
+from ltx_ray.manifest.sampling import read_refine, read_stage1
 from ltx_ray.manifest.schema import Output, Sampling, Scene, Segment, Video
-from ltx_ray.spec.model import ModelFacts
 
 #: Containers that can hold a codec, where not all can.
 CONTAINERS_OF = {"ffv1": ("mkv",)}
 
-Report = Callable[[str, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """What one video is to be, by dotted key; ``report(key, what)`` notes a problem."""
-
-    id: str
-    index: int  #: position among all videos, from 1
-    seed: int  #: when none is given
-    facts: ModelFacts
-    preset: str
-    values: dict[str, Any]
-    report: Report
-    is_set: Callable[[str], bool]  #: whether the manifest itself, not a preset, gives a key
+UNUSED_NEGATIVE = "changes nothing, because no guidance is away from it; stage1.guidance.video.cfg above 1 is"
 
 
 def build(merged: Merged) -> Video:
@@ -43,7 +29,7 @@ def build(merged: Merged) -> Video:
     for key in ("width", "height"):
         if values[key] is not BAD and (what := size_problem(facts, values[key])):
             report(key, what)
-    refine = _refine(merged)
+    stage1, refine = read_stage1(merged), read_refine(merged)
     return Video(
         id=merged.id,
         model=facts.name,
@@ -51,9 +37,9 @@ def build(merged: Merged) -> Video:
         width=values["width"],
         height=values["height"],
         frame_rate=values["frame_rate"],
-        scenes=_scenes(merged),
+        scenes=_scenes(merged, uses_negative=_uses_negative(stage1) or _uses_negative(refine)),
         segment=_segment(merged),
-        stage1=_sampling(values["stage1.sampler"], values["stage1.sigmas"]),
+        stage1=stage1,
         refine=refine,
         audio_from=_audio_from(merged, is_draft=refine is None),
         decode_window=values["decode.window"],
@@ -61,20 +47,8 @@ def build(merged: Merged) -> Video:
     )
 
 
-@lru_cache(maxsize=256)
-def _sampling(sampler: str, sigmas: tuple[float, ...]) -> Sampling:
-    return Sampling(sampler=sampler, sigmas=sigmas)
-
-
-def _refine(merged: Merged) -> Sampling | None:
-    values = merged.values
-    if "refine" in values and values["refine"] is None:
-        return None
-    if "refine.sigmas" not in values:
-        if "refine" not in values:
-            merged.report("refine.sigmas", "is missing; a draft has no noise levels, so write [0.725, 0.421875, 0.0]")
-        return None
-    return _sampling(values.get("refine.sampler", "euler"), values["refine.sigmas"])
+def _uses_negative(sampling: Sampling | None) -> bool:
+    return sampling is not None and sampling.guidance is not None and sampling.guidance.uses_negative
 
 
 def _audio_from(merged: Merged, *, is_draft: bool) -> str:
@@ -86,31 +60,34 @@ def _audio_from(merged: Merged, *, is_draft: bool) -> str:
     return "stage1"
 
 
-def _scenes(merged: Merged) -> tuple[Scene, ...]:
-    values, seed = merged.values, merged.values.get("seed", merged.seed)
+def _scenes(merged: Merged, *, uses_negative: bool) -> tuple[Scene, ...]:
+    values = merged.values
     if values.get("scenes") is BAD:
         return ()
+    if not uses_negative and merged.is_set("negative_prompt"):
+        merged.note("negative_prompt", UNUSED_NEGATIVE)
     if "scenes" not in values:
-        return (_scene(merged, values, "", seed=seed, cut=False),)
+        return (_scene(merged, values, "", uses_negative=uses_negative),)
     parts: Sequence[Any] = values["scenes"]
     scenes = []
     for scene_idx, part in enumerate(parts):
         if part is BAD:
             continue
-        own = {**_inherited(values, part), **part}
-        cut = bool(own.get("cut", False))
-        scenes.append(_scene(merged, own, f"scenes[{scene_idx}].", seed=own.get("seed", seed), cut=cut))
+        prefix = f"scenes[{scene_idx}]."
+        if not uses_negative and "negative_prompt" in part:
+            merged.note(f"{prefix}negative_prompt", UNUSED_NEGATIVE)
+        scenes.append(_scene(merged, {**_inherited(values, part), **part}, prefix, uses_negative=uses_negative))
     return tuple(scenes)
 
 
 def _inherited(values: dict[str, Any], scene: dict[str, Any]) -> dict[str, Any]:
-    """What a scene that does not say takes from its video: prompt and length."""
+    """What a scene that does not say takes from its video: prompts, seed and length."""
     has_length = "seconds" in scene or "num_frames" in scene
-    keys = ("prompt",) if has_length else ("prompt", "seconds", "num_frames")
+    keys = ("prompt", "negative_prompt", "seed", *(() if has_length else ("seconds", "num_frames")))
     return {key: values[key] for key in keys if key in values}
 
 
-def _scene(merged: Merged, values: dict[str, Any], prefix: str, *, seed: int, cut: bool) -> Scene:
+def _scene(merged: Merged, values: dict[str, Any], prefix: str, *, uses_negative: bool) -> Scene:
     prompt, rate = values.get("prompt"), merged.values["frame_rate"]
     if prompt is None:
         remedy = "say what this scene shows" if prefix else "a video needs a prompt, or scenes that each have one"
@@ -123,7 +100,14 @@ def _scene(merged: Merged, values: dict[str, Any], prefix: str, *, seed: int, cu
         what = seconds_problem(seconds, rate)
     if what:
         merged.report(f"{prefix}{'seconds' if num_frames is None else 'num_frames'}", what)
-    return Scene(prompt=prompt or "", seconds=seconds, num_frames=num_frames, seed=seed, cut=cut)
+    return Scene(
+        prompt=prompt or "",
+        seconds=seconds,
+        num_frames=num_frames,
+        seed=values.get("seed", merged.seed),
+        cut=bool(values.get("cut", False)),
+        negative_prompt=values.get("negative_prompt", "") if uses_negative else "",
+    )
 
 
 def _segment(merged: Merged) -> Segment:

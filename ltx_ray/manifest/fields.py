@@ -19,6 +19,7 @@ Rule = Callable[[object], Any]
 MAX_ID_CHARS = 120
 MAX_PROMPT_CHARS = 10_000
 MAX_STEPS = 1000
+MAX_BLOCKS = 1000
 
 _CROP = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 
@@ -41,6 +42,20 @@ def whole(least: int, most: int, what: str = "a whole number") -> Rule:
             raise Wrong(f"{value} is not {what}; nearest are {math.floor(value)} and {math.ceil(value)}")
         check_number(value, what)
         raise Wrong(f"{shown(value)} is not {what}")
+
+    return rule
+
+
+def number(least: float, most: float, what: str) -> Rule:
+    """A rule for numbers in [least, most], integers as floats."""
+
+    def rule(value: object) -> float:
+        check_number(value, what)
+        assert isinstance(value, int | float)
+        if least <= value <= most:
+            return value + 0.0  # 3, 3.0 and -0.0, 0.0 are one value
+        nearest_is = least if value < least else most
+        raise Wrong(f"{shown(value)} is not {what} between {least:g} and {most:g}; nearest is {nearest_is:g}")
 
     return rule
 
@@ -106,6 +121,11 @@ def prompt(value: object) -> str:
     return value
 
 
+def negative_prompt(value: object) -> str:
+    """Any text, kept exactly as written; empty is a negative prompt too."""
+    return prompt(value) if value != "" else ""
+
+
 def video_id(value: object) -> str:
     """A name that can be part of a file name: 1 to 120 characters, no slash, no leading dot."""
     if not isinstance(value, str):
@@ -148,6 +168,19 @@ def sigmas(value: object) -> tuple[float, ...]:
     if value[0] > 1 or value[-1] != 0:
         raise Wrong(f"{shown(value)} does not go from at most 1.0 to 0.0; noise levels end in 0.0")
     return tuple(level + 0.0 for level in value)  # 0, -0.0 and 0.0 are one value
+
+
+_block = whole(0, MAX_BLOCKS - 1, "a block")
+
+
+def blocks(value: object) -> tuple[int, ...]:
+    """Blocks of a transformer, counted from 0, each once; their order means nothing."""
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_BLOCKS:
+        raise Wrong(f"{shown(value)} is not a list of blocks such as [28]")
+    read = tuple(sorted(map(_block, value)))
+    if len(set(read)) != len(read):
+        raise Wrong(f"{shown(value)} names a block twice; name each once")
+    return read
 
 
 def check_unicode(value: str) -> None:

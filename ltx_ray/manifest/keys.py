@@ -13,10 +13,10 @@ from ltx_ray.manifest import fields
 from ltx_ray.manifest.fields import Rule, Wrong
 from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, shown
 from ltx_ray.manifest.rates import MAX_RATE, MAX_SECONDS, broadcast_meaning, frame_rate, seconds
+from ltx_ray.manifest.sampling_keys import DESCENTS, sampling_groups, sampling_rules
 from ltx_ray.spec.seeds import MAX_SEED
 
 CODECS = ("h264", "h265", "ffv1")
-SAMPLERS = ("euler", "euler_ancestral", "dpmpp_2m", "res_2s")
 ENCODER_PRESETS = (
     "ultrafast",
     "superfast",
@@ -35,11 +35,11 @@ MAX_FRAMES = MAX_SECONDS * MAX_RATE
 _num_frames = fields.whole(1, MAX_FRAMES)
 _size = fields.whole(1, MAX_SIZE_PX, "a whole number of pixels")
 _seed = fields.whole(0, MAX_SEED)
-_sampler = fields.one_of("a sampler", SAMPLERS)
 
 VIDEO_RULES: dict[str, Rule] = {
     "id": fields.video_id,
     "prompt": fields.prompt,
+    "negative_prompt": fields.negative_prompt,
     "seconds": seconds,
     "num_frames": _num_frames,
     "model": fields.text("a model"),
@@ -51,10 +51,8 @@ VIDEO_RULES: dict[str, Rule] = {
     "segment.frames": fields.or_null(_num_frames),
     "segment.connector": _num_frames,
     "segment.overshoot": fields.whole(0, MAX_FRAMES),
-    "stage1.sampler": _sampler,
-    "stage1.sigmas": fields.sigmas,
-    "refine.sampler": _sampler,
-    "refine.sigmas": fields.sigmas,
+    **sampling_rules("stage1"),
+    **sampling_rules("refine"),
     "audio_from": fields.one_of("a source of sound", ("stage1", "stage2")),
     "decode.window": fields.or_null(fields.whole(2, MAX_FRAMES)),
     "output.path": fields.text("a path"),
@@ -67,15 +65,24 @@ VIDEO_RULES: dict[str, Rule] = {
 }
 SCENE_RULES: dict[str, Rule] = {
     "prompt": fields.prompt,
+    "negative_prompt": fields.negative_prompt,
     "seconds": seconds,
     "num_frames": _num_frames,
     "cut": fields.true_or_false,
     "seed": _seed,
 }
-GROUPS = ("segment", "stage1", "refine", "decode", "output")
+GROUPS = ("segment", *sampling_groups("stage1"), *sampling_groups("refine"), "decode", "output")
+#: Groups that can be null (or false), and what that means; any key of one takes back a null of a weaker place.
+NULL_GROUPS = {"refine": "a draft", **{f"{descent}.guidance": "none" for descent in DESCENTS}}
+
+#: Two ways to say the same, which do not go together in one place.
+SAME_TWICE = (
+    ("seconds", "num_frames"),
+    *((f"{descent}.sigmas", f"{descent}.{name}") for descent in DESCENTS for name in ("schedule", "steps")),
+)
 
 #: Keys whose value is taken as written, ``$`` and all.
-LITERAL_KEYS = frozenset({"id", "prompt"})
+LITERAL_KEYS = frozenset({"id", "prompt", "negative_prompt"})
 
 #: ``scenes.0.prompt`` or ``scenes[0].prompt``: one key of one scene, for tables and the command line.
 SCENE_KEY = re.compile(r"scenes[.\[]([0-9]{1,4})\]?\.([a-z0-9_]+)")
@@ -94,7 +101,8 @@ class Keys(NamedTuple):
         return (*dict.fromkeys(key.split(".")[0] for key in self.rules), *(["scenes"] if self.has_scenes else []))
 
     def in_group(self, group: str) -> tuple[str, ...]:
-        return tuple(key for key in self.rules if key.startswith(f"{group}."))
+        """The keys of a group, without its name."""
+        return tuple(key.removeprefix(f"{group}.") for key in self.rules if key.startswith(f"{group}."))
 
 
 VIDEO_KEYS = Keys(VIDEO_RULES, GROUPS, has_scenes=True)
@@ -123,18 +131,26 @@ def read_layer(raw: Mapping[str, object], layer: Layer, problems: Problems, keys
                 problems.add(layer, key, str(wrong))
             if key == "frame_rate" and (meaning := broadcast_meaning(value)):
                 problems.note(layer, key, meaning)
-    if "seconds" in values and "num_frames" in values:
-        problems.add(layer, "num_frames", "is given beside seconds; keep one of them")
-    if values.get("refine", BAD) is None and ("refine.sampler" in values or "refine.sigmas" in values):
-        problems.add(layer, "refine", "is null beside keys of refine; keep one of them")
+    _check_together(layer, problems)
     return layer
+
+
+def _check_together(layer: Layer, problems: Problems) -> None:
+    """Note keys of one place that contradict each other."""
+    values = layer.values
+    for first, second in SAME_TWICE:
+        if first in values and second in values:
+            problems.add(layer, second, f"is given beside {first.rpartition('.')[2]}; keep one of them")
+    for group in NULL_GROUPS:
+        if values.get(group, BAD) is None and any(key.startswith(f"{group}.") for key in values):
+            problems.add(layer, group, f"is null beside keys of {group}; keep one of them")
 
 
 def _read_other(key: str, value: object, layer: Layer, problems: Problems, keys: Keys) -> None:
     """A key without a rule of its own: a group, scenes, one key of one scene, or a mistake."""
     scene_key = SCENE_KEY.fullmatch(key) if keys.has_scenes else None
-    if key == "refine" and "refine" in keys.groups and (value is None or value is False):
-        layer.values["refine"] = None
+    if key in NULL_GROUPS and key in keys.groups and (value is None or value is False):
+        layer.values[key] = None
     elif key in keys.groups:
         _read_group(key, value, layer, problems, keys)
     elif key == "scenes" and keys.has_scenes:
@@ -154,18 +170,22 @@ def _read_other(key: str, value: object, layer: Layer, problems: Problems, keys:
 def _nearest_key(key: str, keys: Keys) -> str:
     """``crf`` is most likely ``output.crf``; else the likeliest of the same group."""
     group, _, name = key.rpartition(".")
-    if inner := [rule.partition(".")[2] for rule in keys.in_group(group)]:
-        return nearest(name, inner)
-    moved = [rule for rule in keys.rules if rule.endswith(f".{name}")]
-    return nearest(name, moved[:1] or keys.names)
+    inner = keys.in_group(group)
+    moved = [rule for rule in inner or keys.rules if rule.endswith(f".{name}")]
+    return nearest(name, moved[:1] or _first_parts(inner) or keys.names)
+
+
+def _first_parts(inner: tuple[str, ...]) -> tuple[str, ...]:
+    """``guidance.video.cfg`` and ``guidance.stg_blocks`` stand under one name, ``guidance``."""
+    return tuple(dict.fromkeys(key.split(".")[0] for key in inner))
 
 
 def _read_group(group: str, value: object, layer: Layer, problems: Problems, keys: Keys) -> None:
     if not isinstance(value, dict):
         layer.values[group] = BAD
-        inner = ", ".join(key.split(".")[1] for key in keys.in_group(group))
-        draft = ", or null for a draft" if group == "refine" else ""
-        problems.add(layer, group, f"{shown(value)} is not a mapping with the keys {inner}{draft}")
+        inner = ", ".join(_first_parts(keys.in_group(group)))
+        or_null = f", or null for {NULL_GROUPS[group]}" if group in NULL_GROUPS else ""
+        problems.add(layer, group, f"{shown(value)} is not a mapping with the keys {inner}{or_null}")
         return
     read_layer({f"{group}.{key}": inner for key, inner in value.items()}, layer, problems, keys)
 

@@ -1,7 +1,8 @@
 """How one place's values win over another's.
 
-A later place wins key by key. ``seconds`` and ``num_frames`` replace each other; any key of ``refine`` takes back an
-earlier ``refine: null``; a list of scenes replaces earlier scenes whole, and single keys of scenes are put into it.
+A later place wins key by key. ``seconds`` and ``num_frames`` replace each other, ``sigmas`` and ``schedule`` or
+``steps`` too; any key of ``refine`` or of a ``guidance`` takes back an earlier null; a list of scenes replaces earlier
+scenes whole, and single keys of scenes are put into it.
 """
 
 from __future__ import annotations
@@ -9,18 +10,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ltx_ray.manifest.keys import SCENE_KEY
+from ltx_ray.manifest.keys import NULL_GROUPS, SCENE_KEY, VIDEO_RULES
 from ltx_ray.manifest.problems import BAD, Layer, Problems
+from ltx_ray.manifest.sampling_keys import DESCENTS, FIXED_SCHEDULES
+
+
+def _taken_back(key: str) -> tuple[str, ...]:
+    """What a weaker place said that does not stand beside ``key``.
+
+    Sigmas beat a schedule by standing beside it, so that a later ``steps`` finds the schedule of the preset again.
+    """
+    other_length = {"seconds": ("num_frames",), "num_frames": ("seconds",)}.get(key, ())
+    group, _, name = key.partition(".")
+    sigmas = (f"{group}.sigmas",) if name in ("steps", "schedule") else ()
+    return (*other_length, *sigmas, *(group for group in NULL_GROUPS if key.startswith(f"{group}.")))
+
+
+_TAKEN_BACK = {key: others for key in (*VIDEO_RULES, *NULL_GROUPS) if (others := _taken_back(key))}
 
 
 def lay_over(values: dict[str, Any], above: Mapping[str, Any]) -> None:
     """Let ``above`` win over ``values``, and over the keys that say the same in another way."""
-    if "seconds" in above:
-        values.pop("num_frames", None)
-    elif "num_frames" in above:
-        values.pop("seconds", None)
-    if "refine.sampler" in above or "refine.sigmas" in above:
-        values.pop("refine", None)
+    for key in above:
+        for other in _TAKEN_BACK.get(key, ()):
+            values.pop(other, None)
+    for descent in DESCENTS:
+        if above.get(f"{descent}.schedule") in FIXED_SCHEDULES:
+            values.pop(f"{descent}.steps", None)
     if "scenes" in above:
         for key in [key for key in values if key.startswith("scenes.")]:
             del values[key]

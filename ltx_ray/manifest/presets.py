@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+Preset = Mapping[str, Any]
+
 #: Every key a video needs and no preset decides; ``seconds`` is 5 because that is one model call at any usual rate.
-BUILT_IN: Mapping[str, Any] = {
+BUILT_IN: Preset = {
     "model": "testcard",
     "width": 768,
     "height": 512,
@@ -30,13 +32,95 @@ BUILT_IN: Mapping[str, Any] = {
     "output.provenance": True,
 }
 
-_TESTCARD_STAGE1: Mapping[str, Any] = {"stage1.sampler": "euler", "stage1.sigmas": (1.0, 0.725, 0.421875, 0.0)}
-_TESTCARD_REFINE: Mapping[str, Any] = {"refine.sampler": "euler", "refine.sigmas": (0.725, 0.421875, 0.0)}
+#: The prompt that guidance is away from when none is written.
+#: Source: DEFAULT_NEGATIVE_PROMPT, Lightricks/LTX-2@ae855f8 ltx_pipelines/utils/constants.py, as in diffusers 0.42.1.
+NEGATIVE_PROMPT = (
+    "blurry, out of focus, overexposed, underexposed, low contrast, washed out colors, excessive noise, grainy "
+    "texture, poor lighting, flickering, motion blur, distorted proportions, unnatural skin tones, deformed facial "
+    "features, asymmetrical face, missing facial features, extra limbs, disfigured hands, wrong hand count, artifacts "
+    "around text, inconsistent perspective, camera shake, incorrect depth of field, background too sharp, background "
+    "clutter, distracting reflections, harsh shadows, inconsistent lighting direction, color banding, cartoonish "
+    "rendering, 3D CGI look, unrealistic materials, uncanny valley effect, incorrect ethnicity, wrong gender, "
+    "exaggerated expressions, wrong gaze direction, mismatched lip sync, silent or muted audio, distorted voice, "
+    "robotic voice, echo, background noise, off-sync audio, incorrect dialogue, added dialogue, repetitive speech, "
+    "jittery movement, awkward pauses, incorrect timing, unnatural transitions, inconsistent framing, tilted camera, "
+    "flat lighting, inconsistent tone, cinematic oversaturation, stylized filters, or AI artifacts."
+)
 
-PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+#: Keys of a preset that no manifest has: what is published beside it and this version does not apply.
+PUBLISHED = ("published.lora_stage1", "published.lora_refine", "published.image_crf")
+
+
+def _descent(name: str, sampler: str, schedule: str, steps: int) -> Preset:
+    return {f"{name}.sampler": sampler, f"{name}.schedule": schedule, f"{name}.steps": steps}
+
+
+def _guidance(modality: str, *, cfg: float, stg: float, rescale: float) -> Preset:
+    scales = {"cfg": cfg, "stg": stg, "modality": 3.0, "rescale": rescale}
+    return {f"stage1.guidance.{modality}.{name}": scale for name, scale in scales.items()}
+
+
+def _published(image_crf: int, *, stage1: float | None = None, refine: float | None = None) -> Preset:
+    """Strengths of the distilled LoRA, None = without it, and the quality conditioning images are coded in first."""
+    return dict(zip(PUBLISHED, (stage1, refine, image_crf), strict=True))
+
+
+def _ltx(*, distilled_sampler: str, dev_steps: int, stg_block: int, image_crf: int) -> Mapping[str, Preset]:
+    """The presets of one LTX-2 family.
+
+    Source: ltx_pipelines/utils/constants.py and args.py, distilled.py, ti2vid_two_stages.py and its _hq of
+    Lightricks/LTX-2@400fd31. portrait-1080p is what users publish for 5 s on an A100: DPM++ 2M, 8 + 2 steps.
+    """
+    every = {"negative_prompt": NEGATIVE_PROMPT}
+    stage1 = _descent("stage1", distilled_sampler, "distilled", 8)
+    refine = _descent("refine", "euler", "stage2-distilled", 3)
+    return {
+        "distilled": {**every, **stage1, **refine, "audio_from": "stage2", **_published(image_crf)},
+        "dev": {
+            **every,
+            **_descent("stage1", "euler", "shifted", dev_steps),
+            **_guidance("video", cfg=3.0, stg=1.0, rescale=0.7),
+            **_guidance("audio", cfg=7.0, stg=1.0, rescale=0.7),
+            "stage1.guidance.stg_blocks": (stg_block,),
+            **refine,
+            "audio_from": "stage1",
+            **_published(image_crf, refine=1.0),
+        },
+        "hq": {
+            **every,
+            **_descent("stage1", "res_2s", "shifted-by-tokens", 15),
+            **_guidance("video", cfg=3.0, stg=0.0, rescale=0.45),
+            **_guidance("audio", cfg=7.0, stg=0.0, rescale=1.0),
+            **_descent("refine", "res_2s", "stage2-distilled", 3),
+            "audio_from": "stage2",
+            **_published(image_crf, stage1=0.25, refine=0.5),
+        },
+        "portrait-1080p": {
+            **every,
+            "width": 1088,
+            "height": 1920,
+            "frame_rate": Fraction(30),
+            **_descent("stage1", "dpmpp_2m", "distilled", 8),
+            "refine.sampler": "dpmpp_2m",
+            "refine.sigmas": (0.909375, 0.421875, 0.0),
+            "audio_from": "stage2",
+            "output.crop": (1080, 1920),
+            **_published(image_crf),
+        },
+        "draft": {**every, **stage1, "refine": None, "audio_from": "stage1", **_published(image_crf)},
+    }
+
+
+_TESTCARD_STAGE1: Preset = {"stage1.sampler": "euler", "stage1.sigmas": (1.0, 0.725, 0.421875, 0.0)}
+_TESTCARD_REFINE: Preset = {"refine.sampler": "euler", "refine.sigmas": (0.725, 0.421875, 0.0)}
+
+PRESETS: Mapping[str, Mapping[str, Preset]] = {
     "testcard": {
         "distilled": {**_TESTCARD_STAGE1, **_TESTCARD_REFINE, "audio_from": "stage2"},
         "dev": {**_TESTCARD_STAGE1, **_TESTCARD_REFINE, "audio_from": "stage1"},
         "draft": {**_TESTCARD_STAGE1, "refine": None, "audio_from": "stage1"},
     },
+    "ltx-2": _ltx(distilled_sampler="euler", dev_steps=40, stg_block=29, image_crf=33),
+    "ltx-2.3": _ltx(distilled_sampler="euler", dev_steps=30, stg_block=28, image_crf=33),
+    "ltx-2.5": _ltx(distilled_sampler="euler_ancestral", dev_steps=30, stg_block=28, image_crf=18),
 }

@@ -12,10 +12,11 @@ from typing import Any
 
 from ltx_ray.errors import ManifestError
 from ltx_ray.manifest import paths
-from ltx_ray.manifest.build import Merged, build
+from ltx_ray.manifest.build import build
 from ltx_ray.manifest.fields import MAX_ID_CHARS
 from ltx_ray.manifest.keys import read_layer
 from ltx_ray.manifest.merge import has_scenes, lay_over, origin, put_scenes_together, strongest
+from ltx_ray.manifest.merged import Merged, Tell
 from ltx_ray.manifest.overrides import Overrides
 from ltx_ray.manifest.presets import BUILT_IN, PRESETS
 from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, shown
@@ -79,7 +80,7 @@ class Resolver:
         above += self._shared.overrides.layers(entry_id, video_id)
         stack = [*self._shared.layers, *above]
         facts = self._facts(stack, entry)
-        report = self._reporter(stack, entry)
+        report = self._teller(self._problems.add, stack, entry)
         if facts is None:  # a stand-in, so that the rest of the video is looked at
             facts, report = next(iter(self._shared.models.values())), _only(("prompt", "path"), report)
         preset = self._preset(stack, entry, facts)
@@ -97,6 +98,7 @@ class Resolver:
             preset=preset,
             values=values,
             report=report,
+            note=self._teller(self._problems.note, stack, entry),
             is_set=lambda key: strongest(stack, key) is not None,
         )
         video = build(merged)
@@ -104,8 +106,8 @@ class Resolver:
             self._check_file(video, origin(stack, "output.path") or entry, entry)
         return video
 
-    def _reporter(self, stack: Sequence[Layer], entry: Layer) -> Callable[[str, str], None]:
-        return lambda key, what: self._problems.add(origin(stack, key) or entry, key, what)
+    def _teller(self, tell: Callable[[Layer, str, str], None], stack: Sequence[Layer], entry: Layer) -> Tell:
+        return lambda key, what: tell(origin(stack, key) or entry, key, what)
 
     def _facts(self, stack: Sequence[Layer], entry: Layer) -> ModelFacts | None:
         """What is known of the video's model; None when it is unknown, which is noted."""
@@ -165,6 +167,6 @@ class Resolver:
             self._problems.add(template, "output.path", what)
 
 
-def _only(endings: tuple[str, ...], report: Callable[[str, str], None]) -> Callable[[str, str], None]:
+def _only(endings: tuple[str, ...], report: Tell) -> Tell:
     """``report`` for the keys that mean the same for every model."""
     return lambda key, what: report(key, what) if key.endswith(endings) else None

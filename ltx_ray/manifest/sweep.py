@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ltx_ray.manifest.keys import DEFAULT_KEYS, GROUPS, read_layer
+from ltx_ray.manifest.keys import DEFAULT_KEYS, GROUPS, SAME_TWICE, read_layer
 from ltx_ray.manifest.problems import BAD, Layer, Problems, shown
 
 MAX_COMBINATIONS = 10_000
@@ -36,8 +36,9 @@ def read_sweep(raw: object, layer: Layer, problems: Problems) -> tuple[Combinati
         problems.add(layer, "", f"{shown(raw)} is not a mapping from keys to lists of values")
         return NO_SWEEP
     flat = _dotted(raw)
-    if "seconds" in flat and "num_frames" in flat:
-        problems.add(layer, "num_frames", "is swept beside seconds; keep one of them")
+    for first, second in SAME_TWICE:
+        if first in flat and second in flat:
+            problems.add(layer, second, f"is swept beside {first.rpartition('.')[2]}; keep one of them")
     axes = [_axis(key, values, layer, problems) for key, values in flat.items()]
     if math.prod(map(len, axes)) > MAX_COMBINATIONS:
         what = f"makes {math.prod(map(len, axes)):,} combinations; at most {MAX_COMBINATIONS:,}"
@@ -49,8 +50,10 @@ def read_sweep(raw: object, layer: Layer, problems: Problems) -> tuple[Combinati
 def _dotted(raw: Mapping[str, object]) -> dict[str, object]:
     flat: dict[str, object] = {}
     for key, value in raw.items():
-        inner = value if key in GROUPS and isinstance(value, dict) else None
-        flat |= {key: value} if inner is None else {f"{key}.{name}": values for name, values in inner.items()}
+        if key in GROUPS and isinstance(value, dict):
+            flat |= _dotted({f"{key}.{name}": inner for name, inner in value.items()})
+        else:
+            flat[key] = value
     return flat
 
 

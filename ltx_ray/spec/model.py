@@ -23,3 +23,4 @@ class ModelFacts:
     max_seconds: int  #: more in one call is refused
     window_latents: int  #: default decode window
     paints_label: bool  #: the picture shows the video id, so the id decides its bytes
+    num_blocks: int | None = None  #: of the transformer; None = not known, 0 = there is nothing for guidance to act on

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ltx_ray.models.ltx2.tiny_configs import AUDIO_CHANNELS, FLAVOURS, VIDEO_CHANNELS, Flavour
+from ltx_ray.models.ltx2.tiny_configs import AUDIO_CHANNELS, FLAVOURS, VIDEO_CHANNELS, Flavour, transformer
 from ltx_ray.spec.grid import AudioGrid, VideoGrid
 from ltx_ray.spec.model import ModelFacts
 
@@ -28,6 +28,7 @@ def _facts(flavour: Flavour) -> ModelFacts:
         max_seconds=20,
         window_latents=64,
         paints_label=False,
+        num_blocks=transformer(flavour)["num_layers"],
     )
 
 

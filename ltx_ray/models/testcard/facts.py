@@ -29,4 +29,5 @@ TESTCARD = ModelFacts(
     max_seconds=20,
     window_latents=8,
     paints_label=True,
+    num_blocks=0,
 )

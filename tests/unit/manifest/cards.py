@@ -23,3 +23,14 @@ CARD = ModelFacts(
 #: A second model of the family, with another grid.
 WIDE = replace(CARD, name="widecard", video=replace(CARD.video, upscale=Fraction(3, 2)))
 MODELS = {"testcard": CARD, "widecard": WIDE}
+
+#: A model of each LTX-2 family by its name, and one with few blocks.
+LTX_MODELS = {
+    name: replace(CARD, name=name, family=family, digest=name, num_blocks=num_blocks, paints_label=False)
+    for name, family, num_blocks in (
+        ("full-2", "ltx-2", 48),
+        ("full-2.3", "ltx-2.3", 48),
+        ("full-2.5", "ltx-2.5", None),
+        ("tiny-2.3", "ltx-2.3", 3),
+    )
+}

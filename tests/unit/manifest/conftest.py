@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from ltx_ray.errors import ManifestError
 from ltx_ray.manifest.load import load_manifest
 from ltx_ray.manifest.schema import Manifest
+from ltx_ray.spec.model import ModelFacts
 from tests.unit.manifest.cards import MODELS
 
 Load = Callable[..., Manifest]
@@ -20,10 +21,15 @@ Sentences = Callable[..., list[str]]
 def load(tmp_path: Path) -> Load:
     """Load text (or bytes) as a file called ``name``."""
 
-    def load(content: str | bytes, *overrides: str, name: str = "demo.yaml") -> Manifest:
+    def load(
+        content: str | bytes,
+        *overrides: str,
+        name: str = "demo.yaml",
+        models: Mapping[str, ModelFacts] = MODELS,
+    ) -> Manifest:
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return load_manifest(str(path), overrides, models=MODELS)
+        return load_manifest(str(path), overrides, models=models)
 
     return load
 

@@ -32,10 +32,25 @@ import pytest
         ("preset: draft, audio_from: stage2", ["audio_from: stage2 does not run in a draft; take stage1"]),
         (
             "preset: draft, refine: {sampler: euler}",
-            ["refine.sigmas: is missing; a draft has no noise levels, so write [0.725, 0.421875, 0.0]"],
+            ["refine.schedule: is missing, and there are no sigmas; write stage2-distilled"],
         ),
-        ("refine: 0.5", ["refine: 0.5 is not a mapping with the keys sampler, sigmas, or null for a draft"]),
-        ("refine: {strength: 0.5}", ["refine.strength: is not a key here; it can be sampler, sigmas"]),
+        (
+            "refine: 0.5",
+            [
+                "refine: 0.5 is not a mapping with the keys sampler, schedule, steps, sigmas, guidance, "
+                "or null for a draft"
+            ],
+        ),
+        (
+            "refine: {strength: 0.5}",
+            ["refine.strength: is not a key here; it can be sampler, schedule, steps, sigmas, guidance"],
+        ),
+        (
+            "stage1: {guidance: {video: 3}}",
+            ["stage1.guidance.video: 3 is not a mapping with the keys cfg, stg, modality, rescale"],
+        ),
+        ("stage1: {cfg: 3}", ["stage1.cfg: is not a key here; it can be guidance.video.cfg"]),
+        ("stg_blocks: [3]", ["stg_blocks: is not a key here; it can be stage1.guidance.stg_blocks"]),
         (
             "output: {crop: 770x512}",
             ["output.crop: 770x512 is larger than the frame, 768x512; a crop fits inside it"],

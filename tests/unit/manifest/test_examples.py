@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from ltx_ray.manifest.keys import CODECS, SAMPLERS, SCENE_RULES, VIDEO_RULES
+from ltx_ray.manifest.keys import CODECS, SCENE_RULES, VIDEO_RULES
 from ltx_ray.manifest.load import SECTIONS, load_manifest
 from ltx_ray.manifest.presets import PRESETS
-from tests.unit.manifest.cards import MODELS
+from ltx_ray.manifest.sampling_keys import SAMPLERS, SCHEDULES
+from tests.unit.manifest.cards import LTX_MODELS, MODELS
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/manifest.md").read_text()
@@ -15,7 +16,7 @@ PAGE = (ROOT / "docs/manifest.md").read_text()
 
 @pytest.mark.parametrize("path", sorted((ROOT / "manifests").iterdir()), ids=lambda path: path.name)
 def test_every_example_is_a_good_manifest(path):
-    assert load_manifest(str(path), [], models=MODELS).videos
+    assert load_manifest(str(path), [], models=MODELS | LTX_MODELS).videos
 
 
 def test_the_demo_shows_the_range_and_stays_short():
@@ -28,10 +29,14 @@ def test_the_demo_shows_the_range_and_stays_short():
 
 
 @pytest.mark.parametrize(
-    "word", sorted({*SECTIONS, *VIDEO_RULES, *SCENE_RULES, *CODECS, *SAMPLERS, *PRESETS["testcard"]})
+    "word",
+    sorted(
+        {*SECTIONS, *VIDEO_RULES, *SCENE_RULES, *CODECS, *SAMPLERS, *SCHEDULES, *PRESETS["testcard"], *PRESETS["ltx-2"]}
+    ),
 )
 def test_the_page_names_every_key_and_every_choice(word):
-    assert f"`{word}`" in PAGE
+    said_once = word.replace("refine.guidance.", "stage1.guidance.").replace("guidance.audio.", "guidance.video.")
+    assert f"`{said_once}`" in PAGE
 
 
 def test_the_example_of_the_page_is_a_good_manifest(load):

@@ -78,8 +78,8 @@ def test_num_frames_replaces_seconds_of_the_file(load):
         ),
         (
             "a\nb=3",
-            "a\\nb: is not a key here; it can be prompt, seconds, num_frames, model, preset, width, height, "
-            "frame_rate, seed, segment, stage1, refine, audio_from, decode, output, scenes",
+            "a\\nb: is not a key here; it can be prompt, negative_prompt, seconds, num_frames, model, preset, width, "
+            "height, frame_rate, seed, segment, stage1, refine, audio_from, decode, output, scenes",
         ),
     ],
 )

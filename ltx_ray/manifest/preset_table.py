@@ -1,0 +1,60 @@
+"""The presets as a person reads them: a table for each family, in the words a manifest uses."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from ltx_ray.errors import PlanError
+from ltx_ray.manifest.presets import PRESETS
+from ltx_ray.manifest.problems import nearest, shown
+
+#: Stands where a preset leaves a key to the built-in value.
+NOTHING = "-"
+
+
+def check_family(family: str) -> None:
+    """Raises PlanError, naming the nearest, when there is no such family."""
+    if family not in PRESETS:
+        raise PlanError(f"--presets: {shown(family)} is not a family of models; {nearest(family, PRESETS)}")
+
+
+def preset_table(family: str) -> list[tuple[str, ...]]:
+    """Rows of cells: ``key`` and the presets' names first, then a row for each key that any of them decides.
+
+    Long text, the negative prompt, has no row.
+    """
+    presets = PRESETS[family]
+    keys = dict.fromkeys(key for preset in presets.values() for key in preset if key != "negative_prompt")
+    rows = [
+        (key, *(_written(key, preset[key]) if key in preset else NOTHING for preset in presets.values()))
+        for key in sorted(keys, key=_position)
+    ]
+    return [("key", *presets), *rows]
+
+
+def preset_values(family: str, preset: str) -> dict[str, Any]:
+    """The values of one preset as JSON has them; a size is ``1080x1920``."""
+    return {key: _plain(key, value) for key, value in PRESETS[family][preset].items()}
+
+
+def _position(key: str) -> int:
+    """Sizes first, then stage 1, refine, what is left, and last what is published; the order of presets within."""
+    groups = ("stage1", "refine", "audio_from", "output", "published")
+    group = key.split(".", maxsplit=1)[0]
+    return groups.index(group) + 1 if group in groups else 0
+
+
+def _written(key: str, value: Any) -> str:
+    plain = _plain(key, value)
+    if plain is None:
+        return "none" if key.startswith("published.") else "null"
+    return f"{plain:g}" if isinstance(plain, float) else str(plain)
+
+
+def _plain(key: str, value: Any) -> Any:
+    if key == "output.crop":
+        return f"{value[0]}x{value[1]}"
+    if isinstance(value, tuple):
+        return list(value)
+    return int(value) if isinstance(value, Fraction) and value.denominator == 1 else value
