@@ -29,6 +29,7 @@ bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.command
 	$(BIN)/python -m benchmarks.engine
 	$(BIN)/python -m benchmarks.sampling
+	$(BIN)/python -m benchmarks.step_memory
 
 clean:
 	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache
