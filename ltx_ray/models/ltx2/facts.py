@@ -68,6 +68,7 @@ def read_facts(folder: Path, *, name: str, digest: str | None = None) -> ModelFa
         max_seconds=int(transformer.get("pos_embed_max_pos", 20)),
         window_latents=WINDOW_LATENTS,
         paints_label=False,
+        num_blocks=int(transformer["num_layers"]),
     )
 
 

@@ -24,6 +24,7 @@ CONFIGS = {
         "audio_scale_factor": 4,
         "cross_attn_mod": True,
         "pos_embed_max_pos": 20,
+        "num_layers": 48,
         "vae_scale_factors": [8, 32, 32],
     },
     "vocoder": {"_class_name": "LTX2VocoderWithBWE", "output_sampling_rate": 48000},
@@ -63,7 +64,7 @@ def facts(folder):
 def test_grids_and_rates_come_from_the_configurations(folder):
     change(folder, "transformer", vae_scale_factors=[4, 16, 16], audio_scale_factor=2, pos_embed_max_pos=30)
     found = facts(folder)
-    assert (found.name, found.digest, found.max_seconds) == ("mine", "d", 30)
+    assert (found.name, found.digest, found.max_seconds, found.num_blocks) == ("mine", "d", 30, 48)
     assert (found.video.frames_per_latent, found.video.px_per_latent, found.video.upscale) == (4, 16, Fraction(2))
     assert (found.audio.slot_s, found.audio.slots_per_cell, found.audio.sample_rate_hz) == (Fraction(1, 100), 2, 48000)
 
