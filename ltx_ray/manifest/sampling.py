@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from ltx_ray.manifest.merged import Merged
 from ltx_ray.manifest.problems import BAD
-from ltx_ray.manifest.sampling_keys import DESCENTS, FIXED_SCHEDULES, LEAST_STEPS, NEUTRAL, scale_keys
+from ltx_ray.manifest.sampling_keys import DESCENTS, FIXED_SCHEDULES, LEAST_STEPS, MODALITIES, NEUTRAL, scale_keys
 from ltx_ray.manifest.schema import Sampling
 from ltx_ray.spec.recipe import Guidance, GuidanceScales
 from ltx_ray.spec.sigmas import STAGE_2_DISTILLED, ShiftedByTokens, linear_quadratic, shifted
@@ -65,15 +65,16 @@ def _sigmas(merged: Merged, descent: str) -> Sigmas:
 @lru_cache(maxsize=256)
 def _schedule_problem(schedule: str | None, steps: int | None) -> tuple[str, str] | None:
     """The key and what is wrong with it."""
+    if schedule is None and steps is None:
+        return "schedule", "is missing, and there are no sigmas; write stage2-distilled"
     if schedule is None:
-        usual = "stage2-distilled" if steps is None else "shifted"
-        return "schedule", f"is missing, and there are no sigmas; write {usual}"
+        return "steps", f"{steps} steps of no schedule; write schedule beside them, such as shifted"
     if schedule in FIXED_SCHEDULES:
         fixed = len(FIXED_SCHEDULES[schedule]) - 1
         if steps not in (None, fixed):
             return "steps", f"{steps} steps do not go with the schedule {schedule}, which has {fixed}; shifted has any"
     elif steps is None:
-        return "steps", f"is missing; the schedule {schedule} has any number of steps, such as 30"
+        return "schedule", f"{schedule} needs a number of steps; write steps beside it, such as 30"
     elif steps < LEAST_STEPS[schedule]:
         return "steps", f"{steps} is too few for the schedule {schedule}; at least {LEAST_STEPS[schedule]}"
     return None
@@ -118,12 +119,13 @@ def _scales(cfg: float, stg: float, modality: float, rescale: float) -> Guidance
 
 def _stg_blocks(merged: Merged, group: str) -> tuple[int, ...]:
     """The blocks that stg runs without self-attention. Where a preset's are too many for a small model, its last."""
-    key, num_blocks = f"{group}.stg_blocks", merged.facts.num_blocks
-    blocks: tuple[int, ...] = merged.values.get(key, ())
+    values, key, num_blocks = merged.values, f"{group}.stg_blocks", merged.facts.num_blocks
+    blocks: tuple[int, ...] = values.get(key, ())
     if blocks is BAD:
         return ()
     if not blocks:
-        merged.report(key, "is missing; stg runs the model without self-attention in these blocks, such as [28]")
+        used = next(f"{group}.{modality}.stg" for modality in MODALITIES if values.get(f"{group}.{modality}.stg"))
+        merged.report(used, f"{values[used]:g} needs blocks to leave self-attention out of; write {key}, such as [28]")
     elif num_blocks is not None and blocks[-1] >= num_blocks:
         if merged.is_set(key):
             what = f"{blocks[-1]} is not a block of {merged.facts.name}; nearest is {num_blocks - 1}"

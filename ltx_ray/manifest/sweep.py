@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ltx_ray.manifest.keys import DEFAULT_KEYS, GROUPS, SAME_TWICE, read_layer
+from ltx_ray.manifest.keys import DEFAULT_KEYS, GROUPS, LITERAL_KEYS, SAME_TWICE, read_layer
 from ltx_ray.manifest.problems import BAD, Layer, Problems, shown
 
 MAX_COMBINATIONS = 10_000
@@ -74,7 +74,7 @@ def _point(key: str, value: object, position: int, layer: Layer, problems: Probl
     order = (*layer.order, layer.position(key))
     point = read_layer({key: value}, Layer(layer.prefix, order), problems, DEFAULT_KEYS)
     word = _NOT_IN_A_NAME.sub("_", str(value)) if isinstance(value, str | int | float) else ""
-    named = word if word.strip("_") and len(word) <= 20 and key != "prompt" else str(position)
+    named = word if word.strip("_") and len(word) <= 20 and key not in LITERAL_KEYS else str(position)
     speaks_for_itself = isinstance(value, str) and named == value
     return Combination(f"-{'' if speaks_for_itself else key.rpartition('.')[2]}{named}", point)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,9 +39,9 @@ def load(tmp_path: Path) -> Load:
 def sentences(load: Load) -> Sentences:
     """Everything that is wrong with a text, as printed, line by line."""
 
-    def sentences(content: str | bytes, *overrides: str, name: str = "demo.yaml") -> list[str]:
+    def sentences(content: str | bytes, *overrides: str, **how: Any) -> list[str]:
         with pytest.raises(ManifestError) as raised:
-            load(content, *overrides, name=name)
+            load(content, *overrides, **how)
         return str(raised.value).split("\n")
 
     return sentences
