@@ -183,11 +183,9 @@ def test_what_guidance_would_not_read_is_no_part_of_it(made):
     assert made(text)[0].stage1.guidance == Guidance(video=GuidanceScales(cfg=3.0))
 
 
-def test_a_whole_number_and_a_decimal_are_one_scale(made):
-    one, other = made(
-        "videos: [{prompt: p, stage1.guidance.video.cfg: 3}, {prompt: p, stage1.guidance.video.cfg: 3.0}]"
-    )
-    assert repr(one.stage1) == repr(other.stage1)
+def test_a_whole_number_is_the_scale_of_its_decimal(made):
+    (video,) = made("videos: [{prompt: p, stage1.guidance.video.cfg: 17}]")
+    assert repr(video.stage1.guidance.video.cfg) == "17.0"
 
 
 @pytest.mark.parametrize("nothing", ["null", "false"])
@@ -251,22 +249,23 @@ def test_a_refinement_from_pure_noise_is_said(load):
     )
 
 
-def test_a_negative_prompt_is_read_as_written_from_every_place(made):
+def test_a_negative_prompt_is_read_as_written_from_every_place(load):
     text = """
-defaults: {preset: dev, negative_prompt: "a $5 ${watermark}"}
+defaults: {model: full-2.3, preset: dev, negative_prompt: "a $5 ${watermark}"}
 videos:
   - {prompt: p}
   - {prompt: p, negative_prompt: ""}
   - scenes: [{prompt: p, seconds: 1}, {prompt: q, seconds: 1, negative_prompt: "fog: none", cut: true}]
 """
-    videos = made(text)
-    assert [[scene.negative_prompt for scene in video.scenes] for video in videos] == [
+    manifest = load(text, models=LTX_MODELS)
+    assert [[scene.negative_prompt for scene in video.scenes] for video in manifest.videos] == [
         ["a $5 ${watermark}"],
         [""],
         ["a $5 ${watermark}", "fog: none"],
     ]
-    (first, *_) = made(text, "negative_prompt=012")
-    assert first.scenes[0].negative_prompt == "012"
+    assert manifest.notes == ()
+    overridden = load(text, "negative_prompt=012", models=LTX_MODELS).videos
+    assert overridden[0].scenes[0].negative_prompt == "012"
 
 
 def test_a_negative_prompt_that_nothing_reads_is_said_once(load):
