@@ -10,7 +10,7 @@ Everything heavy is imported where it is used: planning loads neither torch nor 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
@@ -22,7 +22,7 @@ from ltx_ray.models.catalog import BUILT_IN
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.reasons import LastPlan
 from ltx_ray.plan.record import last_plan, plan_lines
-from ltx_ray.render import DryRun, Observer, RenderOptions, Session, Silent, Summary, compare, given_up
+from ltx_ray.render import DryRun, Observer, RenderOptions, Session, Silent, Summary, compare, failures
 from ltx_ray.spec.canonical import canonical
 from ltx_ray.store import run_dir as run_files
 from ltx_ray.store.journal import History, Journal, read_journal
@@ -64,9 +64,9 @@ def default_store(run_dir: Path) -> str:
     return str(run_dir.parent / ".store")
 
 
-def dry_run(manifest: Manifest, *, run_dir: Path | None = None, store: str | None = None) -> DryRun:
+def dry_run(manifest: Manifest, *, run_dir: str | Path | None = None, store: str | None = None) -> DryRun:
     """Plan ``manifest`` and compare it with the store and the run's last plan; writes nothing."""
-    run_dir = run_dir or default_run_dir(manifest)
+    run_dir = Path(run_dir or default_run_dir(manifest))
     plan = build_plan(manifest, BUILT_IN)
     opened = open_store(store or default_store(run_dir), create=False)
     layout = RunLayout(run_dir)
@@ -80,14 +80,14 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
         ManifestError, RunLocked, StoreError, DoesNotFit.
     """
     options = options or RenderOptions()
-    run_dir = options.run_dir or default_run_dir(manifest)
+    run_dir = Path(options.run_dir or default_run_dir(manifest))
     store_uri = options.store or default_store(run_dir)
     layout = RunLayout(run_dir)
     plan = build_plan(manifest, BUILT_IN)
     run_files.prepare(layout)
     with RunLock(layout.lock), Journal.open(layout.journal) as journal:
-        store = open_store(store_uri)
-        dry = compare(plan, store, _last_plan(layout, journal.history))
+        dry = compare(plan, open_store(store_uri, create=False), _last_plan(layout, journal.history))
+        store = open_store(store_uri, create=bool(dry.needed))
         run_files.write_lines(layout.manifest, [canonical(manifest)])
         run_files.write_lines(layout.plan, plan_lines(plan))
         journal.append({"event": "render", "store": _without_secrets(store.location), "to_make": len(dry.needed)})
@@ -120,7 +120,7 @@ def status(run_dir: str | Path, *, store: str | None = None) -> RunStatus:
     layout, records, history = _read_run(Path(run_dir))
     tasks = [record for record in records if "key" in record]
     kept = open_store(store or _store_of(layout, history), create=False).known(task["key"] for task in tasks)
-    failed = given_up(history)
+    failed = failures(history)
     why: dict[str, str] = {}  # a parent stands before its children
     stages: dict[str, tuple[int, int]] = {}
     for task in tasks:
@@ -159,12 +159,16 @@ def verify(
     names = {record["key"]: f"{record['unit']} {record['stage']}" for record in records if "key" in record}
     opened = open_store(store or _store_of(layout, history), create=repair)
     bound = opened.keys() & names.keys()
-    findings: list[tuple[str, str, str]] = []
+    findings: list[tuple[str, str, str]] = [
+        ("missing", names[key], "was made, and is not in the store; `ltx-ray render` makes it again")
+        for key in _lost(records, bound, history)
+    ]
     for finding in opened.verify(bound):
         findings.append((finding.kind, names[finding.key], finding.detail))
         if repair:
             opened.forget(finding.key)
-    files = run_files.published(history)
+    planned = {record["video"]["path"] for record in records if "video" in record}
+    files = {path: file for path, file in run_files.published(history).items() if path in planned}
     for path, (digest, _) in sorted(files.items()):
         file = layout.videos / path
         if not file.exists():
@@ -179,6 +183,19 @@ def verify(
 def _last_plan(layout: RunLayout, history: History) -> LastPlan | None:
     made = {record["task"] for record in history.records if record.get("event") == "done"}
     return last_plan(run_files.read_lines(layout.plan), made)
+
+
+def _lost(records: list[dict[str, Any]], bound: Collection[str], history: History) -> list[str]:
+    """Keys that were made, are not bound, and that a render would make again because a file needs them."""
+    made = {record["task"] for record in history.records if record.get("event") == "done"}
+    wanted = {record["video"]["stitch"] for record in records if "video" in record}
+    lost = []
+    for record in reversed([record for record in records if "key" in record]):
+        if record["key"] in wanted and record["key"] not in bound:
+            wanted.update(parent for _, parent in record["parents"])
+            if record["key"] in made:
+                lost.append(record["key"])
+    return lost[::-1]
 
 
 def _read_run(run_dir: Path) -> tuple[RunLayout, list[dict[str, Any]], History]:
@@ -197,7 +214,7 @@ def _store_of(layout: RunLayout, history: History) -> str:
 
 def _without_secrets(location: str) -> str:
     """A store's location for the journal; one that may hold credentials is left out."""
-    return "" if "@" in location else location
+    return "" if "://" in location and "@" in location else location
 
 
 def _digest(path: Path) -> str:

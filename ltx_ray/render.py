@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, Interrupted, StoreError
 from ltx_ray.plan.graph import Plan, PlannedVideo
 from ltx_ray.plan.placement import place
 from ltx_ray.plan.reasons import LastPlan, Reason, explain, needed
@@ -86,7 +87,7 @@ class Summary:
 class RenderOptions:
     """Where and with what to render; none of it changes a byte of the result."""
 
-    run_dir: Path | None = None  #: None = runs/<manifest stem>
+    run_dir: str | Path | None = None  #: None = runs/<manifest stem>
     store: str | None = None  #: directory or fsspec URI; None = .store beside the run
     address: str | None = None  #: of a Ray cluster; None = start Ray in this process
     inline: bool = False  #: run every task in this process, without Ray
@@ -99,6 +100,7 @@ class Session:
 
     def __init__(self, layout: RunLayout, store: Store, journal: Journal, dry: DryRun, observer: Observer) -> None:
         self.layout, self.store, self.journal, self.dry, self.observer = layout, store, journal, dry, observer
+        self.unpublished: dict[str, str] = {}
         self.published = run_files.published(journal.history)
         self.videos_of: dict[str, list[PlannedVideo]] = {}
         for video in dry.plan.videos:
@@ -118,8 +120,12 @@ class Session:
         with ExitStack() as stack:
             if tasks:
                 stack.enter_context(signals.installed())
-                pool = self._pool(options, len(tasks), should_stop=lambda: signals.at_once, stack=stack)
+                try:
+                    pool = self._pool(options, len(tasks), should_stop=lambda: signals.at_once, stack=stack)
+                except SystemExit as error:  # what Ray makes of a SIGTERM while it starts
+                    raise Interrupted(str(self.layout.path), StopSignals.TERMINATED) from error
                 drive(state, pool, record=self._record, signals=signals, on_turn=self.observer.turn)
+        failed |= self.unpublished
         failed |= {
             state.tasks[key].name: progress.cause
             for key, progress in state.progress.items()
@@ -183,8 +189,12 @@ class Session:
                 bound = self.store.lookup(key)
                 if bound is None or run_files.is_in_place(self.layout, video.path, bound.digest, self.published):
                     continue
-                with self.store.local_path(key) as artifact:
-                    run_files.publish(self.layout, video.path, artifact)
+                try:
+                    with self.store.local_path(key) as artifact:
+                        run_files.publish(self.layout, video.path, artifact)
+                except (StoreError, ArtifactMissing, ArtifactCorrupt) as error:  # its file alone is held up
+                    self.unpublished[f"{video.id} file"] = str(error)
+                    continue
                 fields = {
                     "event": run_files.PUBLISHED,
                     "video": video.id,
@@ -197,6 +207,8 @@ class Session:
                 self.observer.record(fields)
 
     def _is_finished(self, video: PlannedVideo, state: RunState) -> bool:
+        if f"{video.id} file" in self.unpublished:
+            return False
         if video.stitch in self.dry.kept:
             return True
         return video.stitch in state.progress and state.progress[video.stitch].status == "done"
@@ -217,9 +229,15 @@ STORAGE_FAILURES = ("ArtifactCorrupt", "ArtifactMissing", "StoreError", "StoreUn
 
 def given_up(history: History) -> dict[str, str]:
     """Tasks that failed for good in earlier renders, not by storage, and were not made since: key -> why."""
+    kinds = {record["task"]: record["kind"] for record in history.records if record.get("event") == "failure"}
+    return {key: why for key, why in failures(history).items() if kinds.get(key) not in STORAGE_FAILURES}
+
+
+def failures(history: History) -> dict[str, str]:
+    """Tasks that failed for good, whatever the cause, and were not made since: key -> why."""
     failed: dict[str, str] = {}
     for record in history.records:
-        if record.get("event") == "failed" and not any(f"{kind}:" in record["reason"] for kind in STORAGE_FAILURES):
+        if record.get("event") == "failed":
             failed[record["task"]] = record["reason"]
         elif record.get("event") == "done":
             failed.pop(record["task"], None)

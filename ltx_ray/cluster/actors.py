@@ -1,6 +1,6 @@
 """The one actor class: a process on a device that holds a set of stages. It only forwards.
 
-``run`` has the one compute thread; ``cancel`` and ``ping`` answer beside it in the control concurrency group.
+``run`` has the one compute thread; ``cancel`` answers beside it in the control concurrency group.
 """
 
 from __future__ import annotations
@@ -73,7 +73,3 @@ class StageActor:
         """Stop the attempt at its next step, if it is the one that runs."""
         if self._attempt == (task, attempt):
             self._control.stop.set()
-
-    @ray.method(concurrency_group=CONTROL_GROUP)
-    def ping(self) -> bool:
-        return True

@@ -7,6 +7,7 @@ anything that follows from it is dispatched. Knows no Ray: the pool may be actor
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ Record = Callable[[Sequence[Mapping[str, Any]]], None]
 class StopSignals:
     """SIGINT and SIGTERM as facts to ask for: the first Ctrl-C drains, the second, or SIGTERM, stops at once."""
 
+    INTERRUPTED, TERMINATED = 130, 143  #: exit codes
+
     def __init__(self) -> None:
         self.num_interrupts = 0
         self.is_terminated = False
@@ -43,11 +46,17 @@ class StopSignals:
 
     @property
     def exit_code(self) -> int:
-        return 143 if self.is_terminated else 130
+        return self.TERMINATED if self.is_terminated else self.INTERRUPTED
 
     @contextmanager
     def installed(self) -> Iterator[StopSignals]:
-        """Handle both signals inside the block, and give them back after it."""
+        """Handle both signals inside the block, and give them back after it.
+
+        Python delivers signals to the main thread alone; in any other the block changes nothing.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
         before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield self
@@ -71,8 +80,8 @@ def drive(
     on_turn: Callable[[RunState], None],
 ) -> None:
     """Run until the state is finished, or until a stop signal has been obeyed."""
-    pool.start()
     try:
+        pool.start()
         asked_at: float | None = None
         is_asked = False
         while not state.finished:
@@ -88,6 +97,8 @@ def drive(
                 return
             _turn(state, pool, events or [*pool.events(TURN_S), Tick(time.monotonic())], record)
             on_turn(state)
+            if (story := state.stuck) is not None:
+                raise RuntimeError(story)
     finally:
         pool.stop()
 

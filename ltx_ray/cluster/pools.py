@@ -18,7 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ltx_ray.cluster.actors import CONTROL_GROUP, StageActor
 from ltx_ray.cluster.session import is_alive
-from ltx_ray.errors import LtxRayError
+from ltx_ray.errors import DoesNotFit, LtxRayError
 from ltx_ray.spec.events import (
     Event,
     Failure,
@@ -61,6 +61,7 @@ class RayPool:
         self._workers: dict[str, Worker] = {}
         self._calls: dict[ray.ObjectRef[Any], Call] = {}
         self._happened: list[Event] = []
+        self._has_greeted = False
         self._token_name = f"run-{secrets.token_hex(8)}"
         self._token = secrets.token_bytes(16)
         remote: Any = ray.remote  # its overloads do not know concurrency_groups
@@ -122,11 +123,16 @@ class RayPool:
             result = ray.get(ref)
         except ray.exceptions.RayTaskError as error:
             return self._raised(call, error, now)
-        except ray.exceptions.RayError:
-            return self._lost(call.worker, now) if worker is not None else None
+        except ray.exceptions.RayError as error:
+            if worker is None:
+                return None
+            if call.task is None and not self._has_greeted:
+                self._check_any_left(call.worker, error)
+            return self._lost(call.worker, now)
         if worker is None:
             return None
         if call.task is None:
+            self._has_greeted = True
             return WorkerJoined(now, call.worker, worker.spec.stages, worker.spec.node)
         worker.deaths_in_a_row = 0
         if result is None:
@@ -144,6 +150,12 @@ class RayPool:
             raise error
         failure = Failure(type(cause).__name__, str(cause), str(error), retryable=True)
         return TaskFailed(now, call.task, call.worker, call.attempt, failure)
+
+    def _check_any_left(self, name: str, error: ray.exceptions.RayError) -> None:
+        """Give up with the reason when no worker ever came up and the last one has died for good."""
+        is_last_death = self._workers[name].deaths_in_a_row + 1 >= MAX_DEATHS_IN_A_ROW
+        if is_last_death and len(self._workers) == 1:
+            raise DoesNotFit(f"cluster: no worker could start; is ltx_ray installed on every node? {error}") from error
 
     def _lost(self, name: str, now: float) -> Event:
         worker = self._workers.pop(name)

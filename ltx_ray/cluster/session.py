@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
@@ -24,22 +26,43 @@ CONNECT_TIMEOUT_S = 10.0
 def ray_session(address: str | None) -> Iterator[None]:
     """A connection to the cluster at ``address``; None starts Ray here, bound to loopback, and ends it afterwards.
 
+    A session that the calling program opened before is used, and left open.
+
     Inside the block standard output is standard error: what Ray says of lost workers and nodes goes to standard output
     by default, into the middle of ours, and to its last moment.
 
     Raises:
         DoesNotFit: nothing answers at ``address``.
     """
+    if ray.is_initialized():
+        with redirect_stdout(sys.stderr):
+            yield
+        return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address is not None:
         _check_answers(address)
     with redirect_stdout(sys.stderr):
-        _connect(address)
+        with _signals_kept():
+            _connect(address)
         try:
             yield
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray takes SIGTERM for itself when it starts; whoever had the signals before gets them back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _connect(address: str | None) -> None:

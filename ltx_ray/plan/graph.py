@@ -163,7 +163,7 @@ def _plan_latents(plan: Plan, video: Video, take: Take, *, facts: ModelFacts, un
         label=video.id if facts.paints_label else None,
     )
     segment = f"{unit}/segment 0"
-    stage1 = plan.add("generate", segment, generate, _plan_text(plan, video, take, generate))
+    stage1 = plan.add("generate", segment, generate, _plan_text(plan, take, generate, unit))
     if video.refine is None:
         return stage1, stage1
     upscale = UpscaleRecipe(model=facts.digest, ratio=grid.upscale, dtype=DTYPE)
@@ -171,18 +171,18 @@ def _plan_latents(plan: Plan, video: Video, take: Take, *, facts: ModelFacts, un
     tokens = grid.num_tokens(take.num_rendered, video.width, video.height)
     changes = {"width_px": video.width, "height_px": video.height, "sampling": _sampling(video.refine, tokens)}
     refine = RefineRecipe(**(_fields(generate) | changes))
-    parents = (*_plan_text(plan, video, take, refine), Parent("video", upscaled), Parent("audio", stage1))
+    parents = (*_plan_text(plan, take, refine, unit), Parent("video", upscaled), Parent("audio", stage1))
     return stage1, plan.add("refine", segment, refine, parents)
 
 
-def _plan_text(plan: Plan, video: Video, take: Take, recipe: SegmentRecipe) -> tuple[Parent, ...]:
+def _plan_text(plan: Plan, take: Take, recipe: SegmentRecipe, unit: str) -> tuple[Parent, ...]:
     """The encoded prompt, and the negative one where the stage's guidance is away from it."""
-    texts = [("text", video.id, take.scene.prompt)]
+    texts = [("text", unit, take.scene.prompt)]
     if recipe.sampling.guidance is not None and recipe.sampling.guidance.uses_negative:
-        texts.append(("negative", f"{video.id}/negative", take.scene.negative_prompt))
+        texts.append(("negative", f"{unit}/negative", take.scene.negative_prompt))
     return tuple(
-        Parent(role, plan.add("text_encode", unit, TextEncodeRecipe(model=recipe.model, prompt=text, dtype=DTYPE)))
-        for role, unit, text in texts
+        Parent(role, plan.add("text_encode", name, TextEncodeRecipe(model=recipe.model, prompt=text, dtype=DTYPE)))
+        for role, name, text in texts
     )
 
 

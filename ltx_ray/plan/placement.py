@@ -1,7 +1,8 @@
 """Which workers to start, from what the machines have. Pure: the inventory comes in, worker specifications go out.
 
 A GPU becomes one worker that holds every stage which computes on it. A node without GPUs is one device of as many
-workers as it has cores, each with all stages; decoding and encoding are what keeps them busy.
+workers as it has cores, each with all stages; decoding and encoding are what keeps them busy. A node that offers
+neither, as a head that is kept free, gets none.
 """
 
 from __future__ import annotations
@@ -31,11 +32,19 @@ def place(nodes: list[Node], *, max_workers: int | None, num_tasks: int) -> list
             specs.append(WorkerSpec(f"cpu{node_idx}.0", node.node, FILE_STAGES, 0))
         else:
             specs += [
-                WorkerSpec(f"cpu{node_idx}.{core_idx}", node.node, ALL_STAGES, 0)
-                for core_idx in range(max(1, node.num_cpus))
+                WorkerSpec(f"cpu{node_idx}.{core_idx}", node.node, ALL_STAGES, 0) for core_idx in range(node.num_cpus)
             ]
     if not specs:
-        raise DoesNotFit("cluster: no node is alive; start one with `ray start`, or leave --address out")
-    if any(spec.num_gpus for spec in specs):
-        return specs
-    return specs[: max(1, min(max_workers or len(specs), num_tasks))]
+        raise DoesNotFit("cluster: no node offers a core or a GPU; start one with `ray start`, or leave --address out")
+    return _spread(specs, min(max_workers or len(specs), num_tasks))
+
+
+def _spread(specs: list[WorkerSpec], num_workers: int) -> list[WorkerSpec]:
+    """``num_workers`` of ``specs``, the first of every node before the second of any; one for every stage at least."""
+    rank = {spec.name: sum(other.node == spec.node for other in specs[:idx]) for idx, spec in enumerate(specs)}
+    chosen: list[WorkerSpec] = []
+    for spec in sorted(specs, key=lambda spec: rank[spec.name]):
+        covered = frozenset[Stage]().union(*(other.stages for other in chosen))
+        if len(chosen) < num_workers or not spec.stages <= covered:
+            chosen.append(spec)
+    return chosen

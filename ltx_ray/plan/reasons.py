@@ -103,6 +103,8 @@ def _root_change(task: Task, before: LastTask, plan: Plan, last: LastPlan) -> st
         old, new = last.by_key.get(old_key), plan.tasks[parent.key]
         if old is None:
             return f"{new.stage} is another"
+        if old.stage != new.stage:
+            return f"{new.stage} instead of {old.stage}"
         if changes := _diff(old, new):
             return f"{new.stage} {', '.join(changes)}"
         return _root_change(new, old, plan, last)

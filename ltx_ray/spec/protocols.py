@@ -96,7 +96,9 @@ class Model(Protocol):
 
 
 class Pool(Protocol):
-    """Workers, wherever they are. Everything that happens to them comes back as events, never as exceptions."""
+    """Workers, wherever they are. What happens to a worker or its task comes back as an event, never as an exception;
+    only when no worker can come up at all does ``events`` raise, with the reason.
+    """
 
     def start(self) -> None:
         """Bring the workers up; each announces itself with WorkerJoined."""

@@ -66,7 +66,17 @@ def sample_segment(
     conditioning = {**text, "stage": torch.tensor(STAGE_NUMBERS[stage], dtype=torch.uint8)}
     if recipe.label is not None:
         conditioning["label"] = torch.frombuffer(bytearray(recipe.label.encode()), dtype=torch.uint8)
-    video, audio = denoise(model.denoiser(), video, audio, sampling=recipe.sampling, text=conditioning, control=control)
+    video, audio = denoise(
+        model.denoiser(),
+        video,
+        audio,
+        sampling=recipe.sampling,
+        text=conditioning,
+        control=control,
+        guidance=recipe.sampling.guidance,
+        negative_text=negative,
+        noise_seed=recipe.video_seed,
+    )
     return {"video": unpack_video(video.latent, video_layout), "audio": audio.latent}
 
 

@@ -44,6 +44,7 @@ from ltx_ray.stages.generate import generate
 from ltx_ray.stages.refine import refine
 from ltx_ray.stages.text_encode import text_encode
 from ltx_ray.stages.upscale import upscale
+from ltx_ray.store.faults import storage_error
 from ltx_ray.store.key_file import Meta
 from ltx_ray.store.protocol import Store
 from ltx_ray.worker.stitch import stitch
@@ -66,6 +67,8 @@ def attempt(task: Task, store: Store, control: Control) -> Done | Failure | None
         return None
     except LtxRayError as error:
         return _failure(error, retryable=error.retryable)
+    except OSError as error:
+        return _failure(fault := storage_error(error, task.name), retryable=fault.retryable)
     except Exception as error:  # the border where whatever a stage raises becomes a fact about its task
         return _failure(error, retryable=True)
 
@@ -136,7 +139,7 @@ def _run(task: Task, parents: Parents, control: Control, *, scratch: Path) -> tu
             refined = refine(recipe, text, model, control, negative=negative, video_BCFHW=video, audio_BLC=audio)
             return _tensors(refined)
         case DecodeRecipe():
-            frames = decode(recipe, parents.tensors("latent")["video"], open_model(recipe.model))
+            frames = decode(recipe, parents.tensors("latent")["video"], open_model(recipe.model), control)
             chunk = scratch / "chunk"
             encode_chunk(frames, chunk, settings=recipe.encode, frame_rate=recipe.frame_rate)
             return chunk, ""

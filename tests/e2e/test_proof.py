@@ -62,7 +62,7 @@ class Farm:
     def frames(self, refined: str = "fox/segment 0 refine") -> np.ndarray:
         """All pictures of ``fox``, decoded in one piece."""
         recipe = replace(self.tasks["fox/window 0 decode"].recipe, start=0, stop=int(SECONDS * RATE))
-        return np.concatenate(list(decode(recipe, self.latent(refined), open_model("testcard-1"))))
+        return np.concatenate(list(decode(recipe, self.latent(refined), open_model("testcard-1"), Silent())))
 
     def sound(self) -> np.ndarray:
         with self.store.local_path(self.tasks["fox audio_decode"].key) as path:

@@ -64,18 +64,18 @@ class SilentControl:
         pass
 
 
-def generate_recipe(sigmas: tuple[float, ...] = DISTILLED) -> GenerateRecipe:
-    return GenerateRecipe(**_fields(sigmas, STAGE1_PX))
+def generate_recipe(sigmas: tuple[float, ...] = DISTILLED, guidance: Guidance | None = None) -> GenerateRecipe:
+    return GenerateRecipe(**_fields(sigmas, STAGE1_PX, guidance))
 
 
 def refine_recipe(sigmas: tuple[float, ...] = STAGE_2_DISTILLED) -> RefineRecipe:
     return RefineRecipe(**_fields(sigmas, FINAL_PX))
 
 
-def _fields(sigmas: tuple[float, ...], size_px: tuple[int, int]) -> dict[str, Any]:
+def _fields(sigmas: tuple[float, ...], size_px: tuple[int, int], guidance: Guidance | None = None) -> dict[str, Any]:
     return {
         "model": "tiny",
-        "sampling": SamplingRecipe(sampler="euler", sigmas=sigmas, guidance=None),
+        "sampling": SamplingRecipe(sampler="euler", sigmas=sigmas, guidance=guidance),
         "video_seed": VIDEO_SEED,
         "audio_seed": AUDIO_SEED,
         "num_frames": NUM_FRAMES,

@@ -10,7 +10,17 @@ import torch
 from ltx_ray.sampling.state import AudioLayout, empty_state
 from ltx_ray.spec.recipe import Guidance, GuidanceScales
 from ltx_ray.spec.sigmas import shifted
-from tests.parity.pipelines import NUM_CELLS, STAGE1_LAYOUT, STAGE1_PX, GivenText, descend, noise
+from ltx_ray.stages.generate import generate
+from tests.parity.pipelines import (
+    NUM_CELLS,
+    STAGE1_LAYOUT,
+    STAGE1_PX,
+    GivenText,
+    SilentControl,
+    descend,
+    generate_recipe,
+    noise,
+)
 
 SIGMAS = shifted(4)
 STG_BLOCKS = (1,)
@@ -63,9 +73,10 @@ def test_every_kind_of_guidance_at_once_is_the_pipeline_bit_for_bit(model, refer
         audio_guidance_rescale=0.4,
         spatio_temporal_guidance_blocks=list(STG_BLOCKS),
     )
-    video_ours, audio_ours = ours(model, text, negative, GUIDED)
-    assert torch.equal(reference.raw_video(video_ours), video)
-    assert torch.equal(reference.raw_audio(audio_ours), audio)
+    recipe = generate_recipe(SIGMAS, GUIDED)
+    found = generate(recipe, text, model, SilentControl(), negative=negative)
+    assert torch.equal(reference.raw_video(found["video"]), video)
+    assert torch.equal(reference.raw_audio(found["audio"]), audio)
 
 
 @pytest.mark.parametrize(

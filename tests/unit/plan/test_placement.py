@@ -31,5 +31,5 @@ def test_no_more_workers_than_asked_for_or_than_tasks():
 
 
 def test_an_empty_cluster_is_refused_with_what_to_do():
-    with pytest.raises(DoesNotFit, match="no node is alive; start one with `ray start`"):
+    with pytest.raises(DoesNotFit, match="no node offers a core or a GPU; start one with `ray start`"):
         names()
