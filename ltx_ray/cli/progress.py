@@ -1,6 +1,7 @@
 """How a render is watched: a live table on a terminal, plain lines otherwise, JSON events when asked for.
 
-The table goes to standard error, so that standard output holds only the result.
+The table goes to standard error, so that standard output holds only the result. Ids, file names and the words of errors
+are shown as they are: whatever rich prints is wrapped in Text, because a plain string would be read as markup.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -90,32 +91,26 @@ class JsonLines:
 
 
 class PlainLines:
-    """A line when it begins, one every few seconds, one for each file and failure."""
+    """A line when it begins, one every few seconds, one for each file, failure and request to stop."""
 
     def __init__(self) -> None:
         self._pace = Pace()
         self._last = time.monotonic()
 
     def begin(self, dry: DryRun, run_dir: Path) -> None:
-        self._names = {key: task.name for key, task in dry.plan.tasks.items()}
+        self._news = News(dry)
         for note in dry.plan.notes:
             typer.echo(f"note: {note}", err=True)
         typer.echo(f"{run_dir}: {len(dry.needed)} of {len(dry.plan.tasks)} tasks to make", err=True)
 
     def record(self, fields: Mapping[str, Any]) -> None:
-        match fields["event"]:
-            case "published":
-                typer.echo(f"finished {fields['path']}", err=True)
-            case "failure":
-                name = self._names.get(fields["task"], fields["task"])
-                typer.echo(
-                    f"attempt {fields['attempt']} of {name} failed: {fields['kind']}: {fields['message']}", err=True
-                )
-            case "worker_lost":
-                typer.echo(f"worker {fields['worker']} lost: {fields['cause']}", err=True)
+        if said := self._news.of(fields):
+            typer.echo(said, err=True)
 
     def turn(self, state: RunState) -> None:
         now, pace = time.monotonic(), self._pace.of(state)
+        if said := self._news.of_stop(state):
+            typer.echo(said, err=True)
         if now - self._last < LINE_EVERY_S:
             return
         self._last = now
@@ -123,33 +118,47 @@ class PlainLines:
 
 
 class LiveTable:
-    """Stages against done, running, queued and failed; rate and time left below."""
+    """Stages against done, running, queued and failed; rate, time left and a request to stop below."""
 
     def __init__(self, live: Live) -> None:
         self._live = live
         self._pace = Pace()
 
     def begin(self, dry: DryRun, run_dir: Path) -> None:
+        self._news = News(dry)
         for note in dry.plan.notes:
-            self._live.console.print(f"note: {note}", style="yellow", highlight=False)
+            self._say(f"note: {note}", style="yellow")
         self._title = str(run_dir)
         self._kept = dict.fromkeys(STAGES, 0)
         for key, task in dry.plan.tasks.items():
             self._kept[task.stage] += key not in dry.needed
 
     def record(self, fields: Mapping[str, Any]) -> None:
-        if fields["event"] == "published":
-            self._live.console.print(f"finished {fields['path']}", highlight=False)
-        elif fields["event"] == "failure":
-            self._live.console.print(f"failed: {fields['kind']}: {fields['message']}", style="red", highlight=False)
+        if said := self._news.of(fields):
+            self._say(said, style="" if fields["event"] == "published" else "red")
 
     def turn(self, state: RunState) -> None:
-        self._live.update(self._table(state))
+        from rich.console import Group
+        from rich.text import Text
+
+        if said := self._news.of_stop(state):
+            self._say(said, style="yellow")
+        # Not a caption of the table: those are broken to the width of the table.
+        below = [_line(state, *self._pace.of(state)), *filter(None, [self._news.stopping(state)])]
+        lines = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in below]
+        title = Text(self._title, style="italic", no_wrap=True, overflow="ellipsis")
+        self._live.update(Group(title, self._table(state), *lines))
+
+    def _say(self, text: str, *, style: str) -> None:
+        from rich.text import Text
+
+        # Not broken into lines, so that a path can be copied.
+        self._live.console.print(Text(text, style=style), soft_wrap=True)
 
     def _table(self, state: RunState) -> Table:
         from rich.table import Table
 
-        table = Table(title=self._title, caption=_line(state, *self._pace.of(state)), title_justify="left")
+        table = Table()
         table.add_column("stage")
         for column in ("done", "running", "queued", "failed"):
             table.add_column(column, justify="right")
@@ -160,6 +169,50 @@ class LiveTable:
             cells = (counts["done"] + self._kept[stage], counts["running"], queued, lost)
             table.add_row(stage, *(str(cell) if cell else "-" for cell in cells))
         return table
+
+
+class News:
+    """What of a render is worth a line of its own, in words."""
+
+    def __init__(self, dry: DryRun) -> None:
+        self._names = {key: task.name for key, task in dry.plan.tasks.items()}
+        self._stop: Literal["no", "draining", "at once"] = "no"
+        self._is_told = True
+
+    def of(self, fields: Mapping[str, Any]) -> str | None:
+        """The line for a journal record; None = it needs none, or ``of_stop`` says it."""
+        match fields["event"]:
+            case "published":
+                return f"finished {fields['path']}"
+            case "failure":
+                name = self._names.get(fields["task"], fields["task"])
+                return f"attempt {fields['attempt']} of {name} failed: {fields['kind']}: {fields['message']}"
+            case "worker_lost":
+                return f"worker {fields['worker']} lost: {fields['cause']}"
+            case "cancel":
+                self._stop, self._is_told = "at once" if fields["now"] else "draining", False
+        return None
+
+    def of_stop(self, state: RunState) -> str | None:
+        """The line for a request to stop, once after each; the record alone does not know how many tasks run."""
+        if self._is_told:
+            return None
+        self._is_told = True
+        return self.stopping(state)
+
+    def stopping(self, state: RunState) -> str | None:
+        """What the run does since it was asked to stop; None = it was not."""
+        if self._stop == "no":
+            return None
+        running = state.total("running")
+        tasks = "1 task" if running == 1 else f"{running} tasks"
+        match self._stop:
+            case _ if not running:
+                return "stopping"
+            case "draining":
+                return f"stopping: {tasks} {'finishes' if running == 1 else 'finish'}; Ctrl-C again stops at once"
+            case "at once":
+                return f"stopping at once: {tasks} cut off; the same command goes on from here"
 
 
 def _line(state: RunState, rate: float, left_s: float | None) -> str:

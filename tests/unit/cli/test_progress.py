@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import json
+from contextlib import contextmanager
 
 import pytest
+from rich.console import Console
+from rich.live import Live
 
 from ltx_ray.cli import progress
+from ltx_ray.engine.instructions import JournalEntry
 from ltx_ray.engine.state import RunState
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.render import DryRun
-from ltx_ray.spec.events import Done, TaskDone, WorkerJoined
+from ltx_ray.spec.events import CancelRequested, Done, TaskDone, WorkerJoined
 from ltx_ray.spec.task import STAGES
-from tests.fakes import FakeClock, chain
+from tests.fakes import FakeClock, chain, independent
 from tests.unit.plan.examples import MODELS, manifest
 
 
@@ -67,20 +73,103 @@ def test_json_lines_name_the_task_of_each_record(capsys):
     assert (done["type"], done["event"], done["name"]) == ("event", "done", task.name)
 
 
-def test_the_live_table_shows_stages_against_states():
-    from rich.console import Console
-    from rich.live import Live
+@contextmanager
+def live_table(width=80):
+    """A live table, and what a terminal shows of it after the block."""
+    console = Console(file=io.StringIO(), record=True, width=width, force_terminal=True)
+    with Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
+        yield progress.LiveTable(live), console
 
-    console = Console(record=True, width=80, force_terminal=True)
-    with Live(console=console, auto_refresh=False) as live:
-        table = progress.LiveTable(live)
+
+def working(num_tasks=3, num_workers=1):
+    state = RunState(independent(num_tasks))
+    for idx in range(num_workers):
+        state.handle(WorkerJoined(0.0, f"w{idx}", frozenset(STAGES)))
+    return state
+
+
+def stop(watcher, state, *, now=False):
+    """The driver's order: the state decides, the records are durable, the loop has gone round."""
+    for instruction in state.handle(CancelRequested(1.0, now=now)):
+        if isinstance(instruction, JournalEntry):
+            watcher.record(instruction.fields)
+    watcher.turn(state)
+
+
+def test_the_live_table_shows_stages_against_states():
+    with live_table() as (table, console):
         table.begin(dry_run(), "runs/x")
-        state = RunState(chain(3))
-        state.handle(WorkerJoined(0.0, "w", frozenset(STAGES)))
-        table.turn(state)
+        table.turn(working())
     shown = console.export_text()
     row = next(line for line in shown.splitlines() if "generate" in line)
     assert [cell.strip() for cell in row.split("│")[1:-1]] == ["generate", "-", "1", "2", "-"]
+
+
+def test_names_and_errors_are_shown_as_they_are_whatever_they_hold():
+    odd = "[/a] [red]h1[/red] [link=x] :fox:"
+    with live_table(width=200) as (table, console):
+        table.begin(dataclasses.replace(dry_run(), plan=dataclasses.replace(dry_run().plan, notes=(odd,))), odd)
+        table.record({"event": "published", "path": f"{odd}.mp4"})
+        table.record({"event": "failure", "task": odd, "attempt": 1, "kind": "ValueError", "message": odd})
+        table.turn(working())
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    assert lines[0] == f"note: {odd}"
+    assert f"finished {odd}.mp4" in lines
+    assert f"attempt 1 of {odd} failed: ValueError: {odd}" in lines
+    assert odd in lines
+
+
+def test_a_line_below_the_table_is_never_broken():
+    state = working()
+    with live_table(width=40) as (table, console):
+        table.begin(dry_run(), "runs/a-directory-with-a-name-that-is-longer-than-the-terminal")
+        table.turn(state)
+        stop(table, state)
+    lines = console.export_text().splitlines()
+    assert all(len(line) <= 40 or line.startswith("stopping: ") for line in lines)
+    assert sum("0 of 3 tasks done, 1 running" in line for line in lines) == 1
+    assert lines[-1].startswith("stopping: 1 task finishes; Ctrl-C")
+
+
+def test_a_path_is_never_broken_so_that_it_can_be_copied():
+    path = f"{'long/' * 20}fox.mp4"
+    with live_table(width=40) as (table, console):
+        table.begin(dry_run(), "runs/x")
+        table.record({"event": "published", "path": path})
+    assert f"finished {path}" in console.export_text()
+
+
+@pytest.mark.parametrize("num_running", [1, 2])
+def test_a_first_ctrl_c_is_answered_at_once_and_a_second_one_too(clock, capsys, num_running):
+    lines, state = progress.PlainLines(), working(num_workers=num_running)
+    lines.begin(dry_run(), "runs/x")
+    stop(lines, state)
+    lines.turn(state)
+    stop(lines, state, now=True)
+    tasks, verb = ("1 task", "finishes") if num_running == 1 else ("2 tasks", "finish")
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        f"stopping: {tasks} {verb}; Ctrl-C again stops at once",
+        f"stopping at once: {tasks} cut off; the same command goes on from here",
+    ]
+
+
+def test_a_stop_while_nothing_runs_speaks_of_no_tasks(clock, capsys):
+    lines = progress.PlainLines()
+    lines.begin(dry_run(), "runs/x")
+    stop(lines, working(num_workers=0))
+    assert capsys.readouterr().err.splitlines()[1:] == ["stopping"]
+
+
+def test_the_table_goes_on_saying_that_the_run_stops():
+    state = working(num_workers=2)
+    with live_table() as (table, console):
+        table.begin(dry_run(), "runs/x")
+        stop(table, state)
+        state.handle(TaskDone(2.0, "s0", "w0", 1, Done("s0", "d", 1)))
+        table.turn(state)
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    assert lines[0] == "stopping: 2 tasks finish; Ctrl-C again stops at once"
+    assert lines[-1] == "stopping: 1 task finishes; Ctrl-C again stops at once"
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(9, "9 s"), (70, "1 min 10 s"), (3_700, "1 h 1 min")])
