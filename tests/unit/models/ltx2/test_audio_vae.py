@@ -32,8 +32,8 @@ def whole(kind, latent):
         return vocoder(kind)(mel)[0].float()
 
 
-def decoder(kind, cells_per_call=16):
-    return WindowedAudioDecoder(audio_vae(), vocoder(kind), cells_per_call=cells_per_call)
+def decoder(kind, cells_per_call=16, dtype=torch.float64):
+    return WindowedAudioDecoder(audio_vae(dtype), vocoder(kind, dtype), cells_per_call=cells_per_call)
 
 
 def test_windows_equal_one_call_for_every_sample(kind, latent, whole):
@@ -45,7 +45,7 @@ def test_windows_equal_one_call_for_every_sample(kind, latent, whole):
 
 
 def test_a_range_is_cut_at_the_sample_and_has_the_same_bits_as_the_whole(kind, latent):
-    one = decoder(kind)
+    one = decoder(kind, dtype=torch.float32)
     total = (4 * NUM_CELLS - 3) * HOP[kind]
     sound = one.decode(latent, 0, total)
     edge = (4 * 16 - 3) * HOP[kind]  # where the second window begins
@@ -69,6 +69,16 @@ def test_cells_out_of_reach_are_never_looked_at(kind, latent, whole):
     hidden[:, cell - before : cell + after + 1] = latent[:, cell - before : cell + after + 1]
     own = slice((4 * cell - 3) * HOP[kind], (4 * cell + 1) * HOP[kind])
     torch.testing.assert_close(one.decode(hidden, own.start, own.stop), whole[:, own], rtol=0, atol=1e-7)
+
+
+def test_every_cell_within_reach_is_looked_at(kind, latent):
+    one = decoder(kind, cells_per_call=1)
+    before, after = one.reach
+    cell = before + 1
+    for broken in (cell - before, cell + after):
+        changed = latent.clone()
+        changed[:, broken] = torch.nan
+        assert one.decode(changed, (4 * cell - 3) * HOP[kind], (4 * cell + 1) * HOP[kind]).isnan().any()
 
 
 def test_samples_after_the_last_cell_are_refused(kind):

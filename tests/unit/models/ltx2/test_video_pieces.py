@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import weakref
 from collections.abc import Iterator
 
@@ -62,14 +63,18 @@ class Conv(nn.Module):
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_layers_that_wait_for_their_next_frame_hold_no_piece_of_it(causal):
+def test_layers_that_wait_for_their_next_frame_hold_two_frames_each_and_no_piece(causal):
     seen: list[weakref.ref[Tensor]] = []
     alive: list[int] = []
+    held: list[int] = []
 
     def source() -> Iterator[Tensor]:
         for _ in range(6):
             alive.append(sum(ref() is not None for ref in seen))
-            made = [torch.zeros(1, 1, 4, 1, 1)]
+            if len(seen) == 5:
+                tensors = [item for item in gc.get_objects() if type(item) is Tensor and item.shape[3:] == (7, 11)]
+                held.append(sum(item.untyped_storage().nbytes() for item in tensors))
+            made = [torch.zeros(1, 1, 4, 7, 11)]
             seen.append(weakref.ref(made[0]))
             yield made.pop()
 
@@ -79,3 +84,4 @@ def test_layers_that_wait_for_their_next_frame_hold_no_piece_of_it(causal):
         for piece in stream_through(layers, source(), Span(0, 24, 24), 4):
             del piece
     assert alive == [0] * 6
+    assert held == [3 * 2 * 7 * 11 * 4]

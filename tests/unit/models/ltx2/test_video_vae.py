@@ -7,15 +7,17 @@ import pytest
 import torch
 
 from ltx_ray.errors import ModelError
+from ltx_ray.models.ltx2.video_layers import span_through, stream_through
 from ltx_ray.models.ltx2.video_pixels import denormalised, from_uint8, normalised, to_uint8
-from ltx_ray.models.ltx2.video_vae import StreamingVideoDecoder, StreamingVideoEncoder
+from ltx_ray.models.ltx2.video_span import Span
+from ltx_ray.models.ltx2.video_vae import StreamingVideoDecoder, StreamingVideoEncoder, decoder_layers
 from tests.unit.models.ltx2.vae_examples import SHORT_VIDEO, short_video_vae, video_latent, video_vae
 
-STRUCTURES = ["2.0", "2.3", "causal"]
-LENGTH = 25  # latents, more than any short decoder reaches to both sides of those in the middle
+STRUCTURES = ["2.0", "2.3", "causal", "narrowing"]
+LENGTH = 25  # latents, more than any short decoder reaches to both sides of the one in the middle
 FRAMES = 193
-MIDDLE = (15, 16)  # first and last of some latents
-OWN = slice(8 * 14 + 1, 8 * 16 + 1)  # their frames
+MIDDLE = 15
+OWN = slice(8 * 14 + 1, 8 * 15 + 1)  # its frames
 
 
 @pytest.fixture(scope="module", params=STRUCTURES)
@@ -48,19 +50,52 @@ def test_a_window_equals_the_same_frames_of_the_whole(vae, whole, start, stop):
 def test_latents_out_of_reach_are_never_looked_at(vae, whole):
     before, after = StreamingVideoDecoder(vae).reach
     latent = torch.full_like(video_latent(LENGTH), torch.nan)
-    near = slice(MIDDLE[0] - before, MIDDLE[1] + after + 1)
+    near = slice(MIDDLE - before, MIDDLE + after + 1)
     latent[:, :, near] = video_latent(LENGTH)[:, :, near]
     assert torch.equal(decoded(vae, OWN.start, OWN.stop, latent=latent), whole[OWN])
 
 
 def test_every_latent_within_reach_matters(vae):
     before, after = StreamingVideoDecoder(vae).reach
-    for idx in (MIDDLE[0] - before, MIDDLE[1] + after):
+    for idx in (MIDDLE - before, MIDDLE + after):
         latent = denormalised(video_latent(LENGTH), vae)
         latent[:, :, idx] = torch.nan
         with torch.no_grad():
             frames = vae.decode(latent, return_dict=False)[0][0, 0, OWN]
         assert frames.isnan().any()
+
+
+def test_latents_from_the_middle_of_a_timeline_give_just_the_frames_that_need_no_others(vae, whole):
+    layers, span = decoder_layers(vae.decoder), Span(3, 22, LENGTH)
+    latent = denormalised(video_latent(LENGTH), vae)[:, :, span.start : span.stop]
+    with torch.no_grad():
+        frames = to_uint8(torch.cat(list(stream_through(layers, iter([latent]), span, 8)), 2))
+    first, stop, total = span_through(layers, span)
+    assert total == FRAMES
+    assert torch.equal(frames, whole[first:stop])
+
+
+@pytest.mark.parametrize("structure", ["2.0", "2.3"])
+@pytest.mark.parametrize("limit", [1, 4, 8])
+def test_no_layer_works_on_more_frames_at_once_than_asked(structure, limit):
+    vae, seen = short_video_vae(structure), {"doubling": 0, "other": 0}
+    upsamplers = [module for up in vae.decoder.up_blocks for module in up.upsamplers]
+    doubling = [module.conv.conv for module in upsamplers if module.stride[0] == 2]
+
+    def watch(kind):
+        def hook(_module, _inputs, output):
+            seen[kind] = max(seen[kind], output.shape[2])
+
+        return hook
+
+    convs = [module for module in vae.decoder.modules() if isinstance(module, torch.nn.Conv3d)]
+    kinds = ["doubling" if any(module is other for other in doubling) else "other" for module in convs]
+    hooks = [module.register_forward_hook(watch(kind)) for module, kind in zip(convs, kinds, strict=True)]
+    for _ in StreamingVideoDecoder(vae, frames_per_call=limit).decode(video_latent(12), 0, 89):
+        pass
+    for hook in hooks:
+        hook.remove()
+    assert seen == {"doubling": max(1, limit // 2), "other": limit}
 
 
 def test_one_latent_is_one_frame(vae):

@@ -48,6 +48,13 @@ SHORT_VIDEO: dict[str, dict[str, Any]] = {
     "2.0": {**VIDEO["2.0"], **SHORT, "decoder_layers_per_block": (1,) * 4},
     "2.3": {**VIDEO["2.3"], **SHORT, "decoder_layers_per_block": (1,) * 5},
     "causal": {**VIDEO["2.3"], **SHORT, "decoder_layers_per_block": (1,) * 5, "decoder_causal": True},
+    # a stage that changes its number of channels, as no published one does
+    "narrowing": {
+        **VIDEO["2.0"],
+        **SHORT,
+        "decoder_layers_per_block": (1,) * 4,
+        "upsample_factor": (1, 1, 1),
+    },
 }
 
 MEL_BINS = 8
@@ -81,7 +88,7 @@ def audio_vae(dtype: torch.dtype = torch.float64, **changes: Any) -> Autoencoder
 
 
 #: Few samples a mel frame, and blocks that do not look far: fast, and unlike the published ones in every number.
-SHORT_BLOCKS = {"resnet_kernel_sizes": [3], "resnet_dilations": [[1, 3]]}
+SHORT_BLOCKS = {"resnet_kernel_sizes": [3, 1], "resnet_dilations": [[1, 3], [1, 1]]}
 SHORT_PLAIN = {"upsample_kernel_sizes": [8, 4], "upsample_factors": [4, 2], **SHORT_BLOCKS}
 SHORT_EXTENSION = {"upsample_kernel_sizes": [8, 5], "upsample_factors": [4, 3], **SHORT_BLOCKS}
 SHORT_STFT = {"filter_length": 16, "hop_length": 4, "window_length": 16}
