@@ -169,6 +169,9 @@ class Session:
             from ltx_ray.worker.inline import InlinePool
 
             return InlinePool(self.store, should_stop)
+        from ltx_ray.cluster.environment import prepare_environment
+
+        prepare_environment(options.address)
         from ltx_ray.cluster.pools import RayPool
         from ltx_ray.cluster.session import nodes, ray_session
 

@@ -155,7 +155,10 @@ class RayPool:
         """Give up with the reason when no worker ever came up and the last one has died for good."""
         is_last_death = self._workers[name].deaths_in_a_row + 1 >= MAX_DEATHS_IN_A_ROW
         if is_last_death and len(self._workers) == 1:
-            raise DoesNotFit(f"cluster: no worker could start; is ltx_ray installed on every node? {error}") from error
+            raise DoesNotFit(
+                "cluster: no worker could start; see that ltx_ray is installed on every node, and RAY_AUTH_MODE is as "
+                f"the cluster was started with: {error}"
+            ) from error
 
     def _lost(self, name: str, now: float) -> Event:
         worker = self._workers.pop(name)

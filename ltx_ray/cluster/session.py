@@ -38,8 +38,6 @@ def ray_session(address: str | None) -> Iterator[None]:
         with redirect_stdout(sys.stderr):
             yield
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address is not None:
         _check_answers(address)
     with redirect_stdout(sys.stderr):
@@ -73,7 +71,11 @@ def _connect(address: str | None) -> None:
         else:
             init(address=address)
     except (ConnectionError, TimeoutError, ValueError) as error:
-        raise DoesNotFit(f"--address {address}: no Ray cluster answers there ({error})") from error
+        mode = os.environ.get("RAY_AUTH_MODE", "disabled")
+        raise DoesNotFit(
+            f"--address {address}: no Ray cluster answers there, or it refuses us ({error}); RAY_AUTH_MODE is {mode}, "
+            "and must be as the cluster was started with"
+        ) from error
 
 
 def _check_answers(address: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 
 import psutil
 import pytest
@@ -144,6 +146,20 @@ def test_ctrl_c_on_ray_drains_and_leaves_no_process(ltx_ray):
     assert ltx_ray("render", manifest, "--inline").code == 0
 
 
+def test_sigterm_on_ray_ends_with_its_code_and_the_run_resumes(ltx_ray):
+    manifest = ltx_ray.write(TWO)
+    before = ray_processes()
+    process = ltx_ray.start("render", manifest, "--json")
+    for line in process.stdout:
+        if '"event": "done"' in line:
+            break
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    assert_gone(ray_processes() - before)
+    assert ltx_ray("render", manifest, "--inline").code == 0
+
+
 def test_two_renders_of_one_run_do_not_meet(ltx_ray):
     manifest = ltx_ray.write(TWO)
     first = ltx_ray.start("render", manifest, "--inline", "--json")
@@ -153,6 +169,53 @@ def test_two_renders_of_one_run_do_not_meet(ltx_ray):
     assert first.returncode == 0
     assert second.code == 11
     assert second.records[-1]["error"] == "RunLocked"
+
+
+def test_a_file_that_cannot_be_put_in_place_holds_up_no_other(ltx_ray):
+    manifest = ltx_ray.write(TWO)
+    blocked = ltx_ray.cwd / "runs/two/videos/fox.mp4"
+    (blocked / "folder").mkdir(parents=True)
+    ran = ltx_ray("render", manifest, "--inline")
+    assert ran.code == 3
+    assert "failed: fox file: " in ran.err and "fox.mp4" in ran.err
+    assert "1 of 2 videos finished" in ran.out
+    (blocked / "folder").rmdir()
+    blocked.rmdir()
+    assert ltx_ray("render", manifest).code == 0
+
+
+def test_a_store_that_is_gone_fails_verify_and_is_made_again(ltx_ray):
+    manifest = ltx_ray.write(TWO)
+    ltx_ray("render", manifest, "--inline")
+    (ltx_ray.cwd / "runs/.store").rename(ltx_ray.cwd / "runs/away")
+    found = ltx_ray("verify", "runs/two", "--json")
+    assert found.code == 6
+    assert {row["kind"] for row in found.records[0]["findings"]} == {"missing"}
+    assert ltx_ray("render", manifest, "--inline").code == 0
+    assert ltx_ray("verify", "runs/two").code == 0
+
+
+def test_verify_does_not_miss_the_file_of_a_video_that_was_taken_out(ltx_ray):
+    ltx_ray("render", ltx_ray.write(TWO), "--inline")
+    ltx_ray("render", ltx_ray.write(TWO.rpartition("  - {id: owl")[0]), "--inline")
+    (ltx_ray.cwd / "runs/two/videos/owl.mp4").unlink()
+    assert ltx_ray("verify", "runs/two").code == 0
+
+
+def test_a_script_may_render_in_a_thread_and_in_a_ray_session_of_its_own(ltx_ray):
+    manifest = ltx_ray.write(TWO)
+    script = (
+        "import ray, threading\n"
+        "from ltx_ray.api import RenderOptions, dry_run, load_manifest, render\n"
+        "ray.init(address='local', include_dashboard=False, log_to_driver=False)\n"
+        f"manifest, found = load_manifest({manifest!r}), []\n"
+        "work = lambda: found.append(render(manifest, RenderOptions(run_dir='runs/two')))\n"
+        "thread = threading.Thread(target=work); thread.start(); thread.join()\n"
+        "assert ray.is_initialized() and not dry_run(manifest, run_dir='runs/two').needed\n"
+        "print(found[0].num_made)\n"
+    )
+    out = subprocess.run([sys.executable, "-c", script], cwd=ltx_ray.cwd, capture_output=True, text=True, check=True)
+    assert out.stdout.splitlines()[-1] == "12"
 
 
 def test_a_corrupt_artifact_is_found_named_and_made_again(ltx_ray):

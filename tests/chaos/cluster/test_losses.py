@@ -33,7 +33,8 @@ def whole(tmp_path_factory):
 
 
 def rendering(command: Command, address: str):
-    return command.start("render", command.write(MANIFEST), "--address", address, "--json")
+    arguments = ("render", command.write(MANIFEST), "--address", address, "--json")
+    return command.start(*arguments, RAY_AUTH_MODE="disabled")  # as the cluster of the fixture is
 
 
 def until(process, *words: str) -> dict:

@@ -33,3 +33,15 @@ def test_no_more_workers_than_asked_for_or_than_tasks():
 def test_an_empty_cluster_is_refused_with_what_to_do():
     with pytest.raises(DoesNotFit, match="no node offers a core or a GPU; start one with `ray start`"):
         names()
+
+
+def test_a_head_without_cores_is_left_free():
+    assert names(Node("head", 0, 0), Node("b", 2, 0)) == ["cpu1.0", "cpu1.1"]
+
+
+def test_few_workers_are_spread_over_the_nodes():
+    assert names(Node("a", 4, 0), Node("b", 4, 0), max_workers=2) == ["cpu0.0", "cpu1.0"]
+
+
+def test_a_limit_holds_for_gpus_too_but_every_stage_keeps_a_worker():
+    assert names(Node("a", 8, 4), max_workers=2) == ["gpu0.0", "gpu0.1", "cpu0.0"]

@@ -1,12 +1,13 @@
 """The reason of a task names what changed, at its root, old value and new."""
 
 import json
+from dataclasses import replace
 
 from ltx_ray.manifest.schema import Sampling
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.reasons import explain, needed
 from ltx_ray.plan.record import last_plan, plan_lines
-from tests.unit.plan.examples import MODELS, manifest, video
+from tests.unit.plan.examples import MODELS, SCENE, manifest, video
 
 
 def plan_of(*videos):
@@ -84,3 +85,19 @@ def test_a_new_window_changes_the_number_of_inputs():
 def test_a_plan_of_another_schema_is_no_last_plan():
     assert last_plan([{"schema": 99, "key": "x"}], ()) is None
     assert last_plan([], ()) is None
+
+
+def test_each_take_is_compared_with_itself():
+    def scenes(first):
+        return tuple(replace(SCENE, prompt=prompt, cut=True) for prompt in (first, "B", "C"))
+
+    before, after = plan_of(video("fox", scenes=scenes("A"))), plan_of(video("fox", scenes=scenes("AA")))
+    said = reasons(after, kept=set(before.tasks), last=recorded(before))
+    assert said["fox/take 0 text_encode"] == "recipe: prompt 'A' -> 'AA'"
+    assert said["fox/take 1/segment 0 refine"] == "cached"
+
+
+def test_a_full_render_after_a_draft_says_that_another_stage_feeds_it():
+    before, after = plan_of(video("fox", refine=None)), plan_of(video("fox"))
+    said = reasons(after, kept=set(before.tasks), last=recorded(before))
+    assert said["fox/window 0 decode"] == "parent: refine instead of generate"

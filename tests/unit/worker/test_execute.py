@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from fractions import Fraction
 
@@ -108,3 +109,24 @@ def test_takes_are_joined_with_their_sounds_end_to_end(store):
         found = describe(path)
     assert found.video.num_frames == 24
     assert found.audio.num_samples == 24 * 1001 * 2
+
+
+def test_a_full_disk_under_a_stage_is_the_storages_failure_not_the_tasks(store, monkeypatch):
+    tasks = tasks_of()
+    for name in ("fox text_encode", "fox/segment 0 generate", "fox/segment 0 upscale", "fox/segment 0 refine"):
+        execute(tasks[name], store, Steps())
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ltx_ray.worker.execute.write_wav", full)
+    failure = attempt(tasks["fox audio_decode"], store, Steps())
+    assert (failure.kind, failure.retryable) == ("StoreUnusable", False)
+    assert failure.message.startswith("fox audio_decode: no space left on the device")
+
+
+def test_decoding_stops_between_pieces(store):
+    tasks = tasks_of()
+    for name in ("fox text_encode", "fox/segment 0 generate", "fox/segment 0 upscale", "fox/segment 0 refine"):
+        execute(tasks[name], store, Steps())
+    assert attempt(tasks["fox/window 0 decode"], store, Steps(stop_at=0)) is None
