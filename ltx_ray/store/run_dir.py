@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ltx_ray.errors import PlanError, StoreUnusable
 from ltx_ray.store import durable
 from ltx_ray.store.faults import storage_errors
 from ltx_ray.store.journal import History
@@ -49,14 +50,49 @@ def write_lines(path: Path, records: Iterable[str]) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The records of ``write_lines``; an absent file has none, and one that cannot be read counts as absent.
+    """The records of a plan, for explaining; none if it is absent or cannot be parsed, and odd lines are passed over.
 
-    The files read here explain; none of them decides what is made.
+    What is made is never decided by them. Who acts on a plan asks ``read_plan``.
+
+    Raises:
+        StoreError: the file is there and cannot be read.
     """
-    try:
-        return [json.loads(line) for line in path.read_text("ascii").splitlines()]
-    except (FileNotFoundError, ValueError):
-        return []
+    return [record for record in _parsed(path) or () if _is_planned(record)]
+
+
+def read_plan(layout: RunLayout) -> list[dict[str, Any]]:
+    """Every record of the run's plan, tasks before videos.
+
+    Raises:
+        PlanError: no run is here.
+        StoreError: the plan cannot be read, or a line of it is none.
+    """
+    with storage_errors(layout.plan):
+        is_there = layout.plan.exists()
+    if not is_there:
+        raise no_run(layout)
+    records = _parsed(layout.plan)
+    if not records or not all(map(_is_planned, records)):
+        raise StoreUnusable(f"{layout.plan}: cannot be read as a plan; `ltx-ray render` writes it again")
+    return records
+
+
+def check_is_run(layout: RunLayout) -> None:
+    """Raise PlanError unless a render was at this directory, however early it died."""
+    with storage_errors(layout.path):
+        if not any(path.exists() for path in (layout.plan, layout.journal, layout.lock)):
+            raise no_run(layout)
+
+
+def no_run(layout: RunLayout) -> PlanError:
+    """The sentence for a directory that is no run."""
+    return PlanError(f"{layout.path}: no run is here; name the directory that `ltx-ray render` made")
+
+
+def last_store(history: History) -> str | None:
+    """Where the store of the last render is; None = nothing was rendered, or its location may not be written down."""
+    stores = [str(record.get("store", "")) for record in history.records if record.get("event") == "render"]
+    return stores[-1] or None if stores else None
 
 
 def published(history: History) -> dict[str, tuple[str, int]]:
@@ -95,3 +131,22 @@ def publish(layout: RunLayout, path: str, artifact: Path) -> None:
         finally:
             with suppress(FileNotFoundError):
                 temp.unlink()
+
+
+def _parsed(path: Path) -> list[Any] | None:
+    """The value of each line; ``None`` if it is absent or not all of it can be parsed."""
+    with storage_errors(path):
+        try:
+            return [json.loads(line) for line in path.read_text("ascii").splitlines()]
+        except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
+            return None
+
+
+def _is_planned(record: Any) -> bool:
+    """Whether it is a task or a video with all that is asked of one here."""
+    match record:
+        case {"key": str(), "stage": str(), "unit": str(), "recipe": dict(), "parents": list(parents)}:
+            return all(isinstance(parent, list) and len(parent) == 2 for parent in parents)
+        case {"video": {"id": str(), "path": str(), "stitch": str()}}:
+            return True
+    return False
