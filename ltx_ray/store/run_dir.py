@@ -125,6 +125,7 @@ def publish(layout: RunLayout, path: str, artifact: Path) -> None:
                 temp.hardlink_to(artifact)
             except OSError:  # another file system, or one without links
                 shutil.copyfile(artifact, temp)
+                temp.chmod(0o444)  # as the object is: an editor must not change what the journal has a digest of
                 with temp.open("rb") as file:
                     os.fsync(file.fileno())
             durable.replace_whole(temp, target)

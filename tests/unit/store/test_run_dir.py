@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -95,6 +98,26 @@ def test_the_store_is_that_of_the_last_render():
     assert run_dir.last_store(History((*renders, {"event": "done"}))) == "/b"
     assert run_dir.last_store(History(({"event": "render", "store": ""},))) is None
     assert run_dir.last_store(History()) is None
+
+
+@pytest.mark.parametrize("has_links", [True, False], ids=["link", "copy"])
+def test_a_published_file_is_read_only_and_equal_whatever_the_file_system(layout, tmp_path, monkeypatch, has_links):
+    artifact = tmp_path / "object"
+    artifact.write_bytes(b"frames")
+    artifact.chmod(0o444)
+
+    def refuse(*args, **kwargs):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", refuse)
+    for _ in range(2):  # the second replaces the first
+        run_dir.publish(layout, "below/fox.mp4", artifact)
+    target = layout.videos / "below/fox.mp4"
+    assert target.read_bytes() == b"frames"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o444
+    assert (target.stat().st_ino == artifact.stat().st_ino) is has_links
+    assert [path.name for path in target.parent.iterdir()] == ["fox.mp4"]
 
 
 def test_a_published_file_is_in_place_while_size_and_digest_agree(layout, tmp_path):
