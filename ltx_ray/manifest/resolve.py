@@ -48,6 +48,7 @@ class Resolver:
         self._entries: dict[str, str] = {}  # id before the sweep -> where it stands
         self._ids: set[str] = set()  # after the sweep; unique if the ids before it are
         self._files: dict[str, tuple[str, str]] = {}  # folded path -> id and path
+        self._folders: dict[str, str] = {}  # folded folder of a file -> id
         self._shared_templates: list[Layer] = []  # with a problem that was noted
 
     def videos(self, raw: object, where: str, order: tuple[int, ...], position: int) -> Iterator[Video]:
@@ -157,6 +158,7 @@ class Resolver:
         path = video.output.path
         first_id, first_path = self._files.setdefault(paths.folded(path), (video.id, path))
         if first_id == video.id:
+            self._check_folders(path, video.id, entry)
             return
         if path != first_path:
             what = f"{path!r} and {first_path!r} are one file where case does not count; rename one"
@@ -165,6 +167,16 @@ class Resolver:
             self._shared_templates.append(template)
             what = f"{path!r} is the file of both {first_id!r} and {video.id!r}; put {{id}} into the path"
             self._problems.add(template, "output.path", what)
+
+    def _check_folders(self, path: str, video_id: str, entry: Layer) -> None:
+        """Note a file that stands where another needs a folder."""
+        file = paths.folded(path)
+        folders = [file[:idx] for idx, char in enumerate(file) if char == "/"]
+        other = self._folders.get(file) or next((self._files[at][0] for at in folders if at in self._files), None)
+        if other is not None:
+            what = f"{path!r} and the file of {other!r} are one name, as a file and as a folder; rename one"
+            self._problems.add(entry, "output.path" if "output.path" in entry.values else "id", what)
+        self._folders.update(dict.fromkeys(folders, video_id))
 
 
 def _only(endings: tuple[str, ...], report: Tell) -> Tell:

@@ -75,6 +75,20 @@ def test_paths_that_differ_only_in_case_or_composition_are_one_file(sentences):
     assert len(sentences('videos: [{id: "caf\\u00e9", prompt: p}, {id: "cafe\\u0301", prompt: p}]')) == 1
 
 
+def test_a_file_cannot_be_the_folder_of_another(sentences):
+    inner, outer = "{id: a, prompt: p, output.path: x.mp4/a.mp4}", "{id: b, prompt: p, output.path: X.mp4}"
+    told = "are one name, as a file and as a folder; rename one"
+    assert sentences(f"videos: [{inner}, {outer}]") == [
+        f"demo.yaml: videos[1] 'b'.output.path: 'X.mp4' and the file of 'a' {told}"
+    ]
+    assert sentences(f"videos: [{outer}, {inner}]") == [
+        f"demo.yaml: videos[1] 'a'.output.path: 'x.mp4/a.mp4' and the file of 'b' {told}"
+    ]
+    assert (
+        sentences("videos: [{id: a, prompt: p, output.path: d/a.mp4}, {id: b, prompt: p, output.path: d/b.mp4}]") == []
+    )
+
+
 def test_ids_are_unique_and_an_automatic_id_counts(sentences):
     assert sentences("videos: [{id: a, prompt: p}, {id: video-00003, prompt: p}, {prompt: p}, {id: a, prompt: p}]") == [
         "demo.yaml: videos[2] 'video-00003'.id: 'video-00003' is also the id of videos[1] 'video-00003'; "
