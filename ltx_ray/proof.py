@@ -1,7 +1,8 @@
 """Is a finished file what it must be? What it says of itself is held against what is in it.
 
 Any file with our provenance must have exactly the frames, rate and sound it was planned with. A test card is also read
-back picture by picture and beep by beep. A file without provenance that is no card is only described.
+back picture by picture and beep by beep, as far as its crop leaves them. A file without provenance that is no card is
+only described.
 """
 
 from __future__ import annotations
@@ -105,4 +106,5 @@ def _prove_card(path: Path, media: MediaDescription, claims: _Claims | None) -> 
         size=claims.size_px if claims else None,
         label=claims.video if claims else None,
         takes=takes,
+        is_claimed=claims is not None and claims.model == TESTCARD.name,
     )

@@ -12,8 +12,11 @@ from ltx_ray.cli.options import JsonOption
 from ltx_ray.errors import ProofFailed
 
 if TYPE_CHECKING:
+    from ltx_ray.models.testcard.findings import CardProof, Tally, Visible
     from ltx_ray.proof import Proof
 
+#: What ``--json`` calls the clocks.
+_FIELDS: dict[Visible, str] = {"coarse": "frames", "fine": "fine", "flashes": "flashes"}
 #: Wrong places printed for one file.
 MAX_WRONG = 5
 
@@ -70,6 +73,7 @@ def _fields(found: Proof) -> dict[str, Any]:
             "flashes": [card.flashes.num_right, card.flashes.num_checked],
             "beeps": [card.beeps.num_right, card.beeps.num_checked],
             "worst_beep_ms": round(card.worst_beep_s * 1000, 3),
+            "not_provable": {_FIELDS[clock]: "cropped" for clock in card.cropped},
         },
         "wrong": list(found.wrong),
     }
@@ -85,16 +89,26 @@ def _text(found: Proof) -> str:
         parts.append(f"{audio.codec} {audio.sample_rate_hz} Hz, {audio.num_samples} samples")
     lines = [f"{found.path}: {'; '.join(parts) or 'no picture and no sound'}"]
     if card is not None:
-        lines.append(
-            f"  test card{' (draft)' if card.is_draft else ''}: frames {_of(card.coarse)}"
-            + ("" if card.is_draft else f", both stages agree {_of(card.fine)}")
-            + f", flashes {_of(card.flashes)}, beeps {_of(card.beeps)} within {card.worst_beep_s * 1000:.1f} ms"
-        )
+        lines.append(f"  test card{' (draft)' if card.is_draft else ''}: {', '.join(_clocks(card))}")
     lines += [f"  WRONG {sentence}" for sentence in found.wrong[:MAX_WRONG]]
     if len(found.wrong) > MAX_WRONG:
         lines.append(f"  ... and {len(found.wrong) - MAX_WRONG} more")
     return "\n".join(lines)
 
 
-def _of(tally: Any) -> str:
-    return f"{tally.num_right}/{tally.num_checked}"
+def _clocks(card: CardProof) -> list[str]:
+    """What each clock says; of one that the crop has cut away, that nothing can be said."""
+    alone = "frames" if "coarse" in card.cropped else "both stages agree"
+    stage2 = [] if card.is_draft else [_clock(card, "fine", alone, card.fine, cut="stage 2")]
+    return [
+        _clock(card, "coarse", "frames", card.coarse, cut="frames" if card.is_draft else "stage 1"),
+        *stage2,
+        _clock(card, "flashes", "flashes", card.flashes, cut="flashes"),
+        f"beeps {card.beeps.num_right}/{card.beeps.num_checked} within {card.worst_beep_s * 1000:.1f} ms",
+    ]
+
+
+def _clock(card: CardProof, clock: Visible, name: str, tally: Tally, *, cut: str) -> str:
+    if clock in card.cropped:
+        return f"{cut} not provable: cropped"
+    return f"{name} {tally.num_right}/{tally.num_checked}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+#: What a crop can cut away.
+Visible = Literal["coarse", "fine", "flashes"]
 Kind = Literal[
     "unreadable", "frame", "strips disagree", "video", "flash", "num frames",
     "no sound", "sound length", "beep missing", "beep late", "beep early", "extra beep", "pitch",
@@ -42,11 +44,12 @@ class CardProof:
     is_card: bool
     is_draft: bool
     coarse: Tally
-    fine: Tally  #: of 0 for a draft
+    fine: Tally  #: of 0 for a draft, as all clocks in ``cropped``
     flashes: Tally
     beeps: Tally
     worst_beep_s: float  #: largest distance of a beep from its whole second
     wrong: tuple[Finding, ...]
+    cropped: tuple[Visible, ...]  #: cut away, so neither right nor wrong
 
     @property
     def first_wrong(self) -> str | None:

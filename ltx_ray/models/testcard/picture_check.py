@@ -1,4 +1,7 @@
-"""Are the strips of every frame what they must be? Words are read as frames come by, and judged at the end."""
+"""Are the strips of every frame what they must be? Words are read as frames come by, and judged at the end.
+
+A strip that a crop has cut away is not judged: what the other one says is still held against the frame's place.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from ltx_ray.models.testcard.code import TAG_BYTES, is_flash, tag_of
-from ltx_ray.models.testcard.findings import Finding, Kind, Tally
+from ltx_ray.models.testcard.findings import Finding, Kind, Tally, Visible
 from ltx_ray.models.testcard.read import NO_WORD, Frame, Reader, Word
 
 
@@ -28,14 +31,32 @@ class FrameWords:
         return self.reader.layout.fine is None
 
     @property
-    def num_vouched(self) -> int:
-        """Frames whose number is confirmed, by the other strip or by the frame before: chance does not do that."""
+    def cropped(self) -> tuple[Visible, ...]:
+        """What is cut away; flashes are seen as long as one strip is."""
+        coarse, fine = not self.reader.sees_coarse, not (self.is_draft or self.reader.sees_fine)
+        clocks: dict[Visible, bool] = {"coarse": coarse, "fine": fine, "flashes": not self.is_seen}
+        return tuple(clock for clock, is_cropped in clocks.items() if is_cropped)
+
+    @property
+    def is_seen(self) -> bool:
+        """At least one strip is in the frame."""
+        return self.reader.sees_coarse or self.reader.sees_fine
+
+    @property
+    def main(self) -> list[Word]:
+        """Words of the coarse strip, or of the fine one where the coarse one is cut away."""
+        return self.coarse if self.reader.sees_coarse else self.fine
+
+    def num_vouched(self, label: str | None) -> int:
+        """Frames whose number is confirmed, by the other strip, the frame before or the label: chance does not."""
+        octets = None if label is None else _octets(label)
         count, last = 0, NO_WORD
-        for coarse, fine in zip(self.coarse, self.fine, strict=True):
-            agrees = fine.is_whole and coarse.counter == fine.counter
-            runs_on = last.is_whole and coarse.counter == last.counter + 1
-            count += coarse.is_whole and (agrees or runs_on)
-            last = coarse
+        for word, fine in zip(self.main, self.fine, strict=True):
+            agrees = self.reader.sees_coarse and fine.is_whole and word.counter == fine.counter
+            runs_on = last.is_whole and word.counter == last.counter + 1
+            is_named = octets is not None and _carries(word, octets) and word.counter < len(self.main)
+            count += word.is_whole and (agrees or runs_on or is_named)
+            last = word
         return count
 
 
@@ -49,61 +70,75 @@ class PictureCheck:
 
 def check_picture(seen: FrameWords, takes: list[int], frame_rate: Fraction, label: str | None) -> PictureCheck:
     wrong: list[Finding] = []
-    num_frames = len(seen.coarse)
+    num_frames = len(seen.main)
     expected = [number for length in takes for number in range(length)]
-    tag = _tag(seen, label)
+    octets = _voted_octets(seen) if label is None else _octets(label)
     right = Counter[str]()
     lit = 0
     for idx, (coarse, fine, number) in enumerate(zip(seen.coarse, seen.fine, expected, strict=False)):
         at_s = float(idx / frame_rate)
-        octet = tag[number % TAG_BYTES]
+        octet = octets[number % TAG_BYTES]
         right["coarse"] += coarse.is_whole and (coarse.counter, coarse.tag_byte) == (number, octet)
         right["fine"] += fine.is_whole and (fine.counter, fine.tag_byte) == (number, octet)
-        finding = _wrong_word(coarse, None if seen.is_draft else fine, number, octet)
+        words = {"coarse": coarse} if seen.reader.sees_coarse else {}
+        words |= {"fine": fine} if seen.reader.sees_fine else {}
+        finding = _wrong_word(words, number, octet)
         if finding is not None:
             wrong.append(Finding(at_s, idx, *finding))
-        flash = is_flash(number, frame_rate)
+        flash, main = is_flash(number, frame_rate), seen.main[idx]
         lit += flash
-        if coarse.is_whole and coarse.flash != flash:
-            wrong.append(Finding(at_s, idx, "flash", _lit(flash), _lit(coarse.flash)))
+        if main.is_whole and main.flash != flash:
+            wrong.append(Finding(at_s, idx, "flash", _lit(flash), _lit(main.flash)))
         else:
-            right["flash"] += flash and coarse.is_whole
+            right["flash"] += flash and main.is_whole
     if num_frames != len(expected):
         end = float(min(num_frames, len(expected)) / frame_rate)
         found = f"{num_frames} frames"
         wrong.append(Finding(end, min(num_frames, len(expected)), "num frames", f"{len(expected)} frames", found))
-    num_fine = 0 if seen.is_draft else num_frames
     return PictureCheck(
-        wrong, Tally(right["coarse"], num_frames), Tally(right["fine"], num_fine), Tally(right["flash"], lit)
+        wrong,
+        Tally(right["coarse"], num_frames if seen.reader.sees_coarse else 0),
+        Tally(right["fine"], num_frames if seen.reader.sees_fine else 0),
+        Tally(right["flash"], lit if seen.is_seen else 0),
     )
 
 
-def _wrong_word(coarse: Word, fine: Word | None, number: int, octet: int) -> tuple[Kind, str, str] | None:
-    """What is wrong with a frame's strips; None if nothing is. ``fine`` None: a draft."""
-    if not coarse.is_whole or (fine is not None and not fine.is_whole):
-        strip = "the coarse strip" if not coarse.is_whole else "the fine strip"
-        return "unreadable", "two strips" if fine is not None else "a strip", f"{strip} says nothing"
-    other = coarse if fine is None else fine
-    if coarse.counter != other.counter:
-        return "strips disagree", f"number {number} on both", f"coarse {coarse.counter}, fine {other.counter}"
-    if coarse.counter != number:
-        return "frame", f"number {number}", f"number {coarse.counter}"
-    if coarse.tag_byte != other.tag_byte:
+def _wrong_word(words: dict[str, Word], number: int, octet: int) -> tuple[Kind, str, str] | None:
+    """What is wrong with the strips of a frame that are in it, by name; None if nothing is."""
+    for strip, word in words.items():
+        if not word.is_whole:
+            return "unreadable", "two strips" if len(words) > 1 else "a strip", f"the {strip} strip says nothing"
+    if not words:
+        return None
+    *_, other = words.values()
+    first = next(iter(words.values()))
+    if first.counter != other.counter:
+        return "strips disagree", f"number {number} on both", f"coarse {first.counter}, fine {other.counter}"
+    if first.counter != number:
+        return "frame", f"number {number}", f"number {first.counter}"
+    if first.tag_byte != other.tag_byte:
         return "strips disagree", "one video on both", "coarse and fine strips of different videos"
-    if coarse.tag_byte != octet:
-        return "video", f"tag byte {octet:#04x} of this video", f"{coarse.tag_byte:#04x} of another"
+    if first.tag_byte != octet:
+        return "video", f"tag byte {octet:#04x} of this video", f"{first.tag_byte:#04x} of another"
     return None
 
 
-def _tag(seen: FrameWords, label: str | None) -> tuple[int, ...]:
-    """The tag's bytes: the label's, or what most frames say."""
-    if label is not None:
-        return tuple(tag_of(label) >> (8 * place) & 0xFF for place in range(TAG_BYTES))
+def _octets(label: str) -> tuple[int, ...]:
+    """The bytes of a video's tag, in the order in which they go out."""
+    return tuple(tag_of(label) >> (8 * place) & 0xFF for place in range(TAG_BYTES))
+
+
+def _voted_octets(seen: FrameWords) -> tuple[int, ...]:
+    """The tag's bytes as most frames say them."""
     votes = [Counter[int]() for _ in range(TAG_BYTES)]
     for word in (*seen.coarse, *seen.fine):
         if word.is_whole:
             votes[word.counter % TAG_BYTES][word.tag_byte] += 1
     return tuple(vote.most_common(1)[0][0] if vote else NO_WORD.tag_byte for vote in votes)
+
+
+def _carries(word: Word, octets: tuple[int, ...]) -> bool:
+    return word.tag_byte == octets[word.counter % TAG_BYTES]
 
 
 def _lit(flash: bool) -> str:

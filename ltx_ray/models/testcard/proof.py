@@ -1,7 +1,7 @@
 """Is this file the card it should be? Every frame number, flash and beep is checked; the first wrong one is named.
 
-Three clocks must agree: the coarse strip of stage 1, the fine strip of stage 2 and the beeps of the sound. numpy only;
-one frame in memory at a time.
+Three clocks must agree: the coarse strip of stage 1, the fine strip of stage 2 and the beeps of the sound; those that a
+crop has cut away are left out. numpy only; one frame in memory at a time.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def prove(
     size: tuple[int, int] | None = None,
     label: str | None = None,
     takes: Sequence[int] | None = None,
+    is_claimed: bool = False,
 ) -> CardProof:
     """Check a decoded file.
 
@@ -39,24 +40,43 @@ def prove(
             next multiples of 64 (32 for a draft).
         label: the video id; None = any, but one and the same throughout.
         takes: frames of each take, in order; numbers and beeps start again at 0 in each. None = one take.
+        is_claimed: the file says that it is a card; where a crop has left neither strip, the rest is still checked.
     """
     readings = [FrameWords(reader) for reader in _readers(width, height, size)]
     for frame in frames:
         for seen in readings:
             seen.add(frame)
-    best = max(readings, key=lambda seen: (seen.num_vouched, not seen.is_draft), default=None)
-    num_frames = len(best.coarse) if best else 0
-    if best is None or best.num_vouched < max(1, min(2, num_frames)):
-        none = Tally(0, 0)
-        return CardProof(num_frames, False, False, none, none, none, none, 0.0, ())
-    lengths = list(takes) if takes else [num_frames]
+    best = _best(readings, label, is_claimed)
+    if best is None:
+        none, num_frames = Tally(0, 0), len(readings[0].main) if readings else 0
+        return CardProof(num_frames, False, False, none, none, none, none, 0.0, (), ())
+    lengths = list(takes) if takes else [len(best.main)]
     picture = check_picture(best, lengths, frame_rate, label)
     sound = check_sound(samples, lengths, frame_rate, label)
     wrong = sorted([*picture.wrong, *sound.wrong], key=lambda finding: finding.at_s)
     return CardProof(
-        num_frames, True, best.is_draft, picture.coarse, picture.fine, picture.flashes, sound.beeps, sound.worst_s,
-        tuple(wrong),
-    )  # fmt: skip
+        num_frames=len(best.main),
+        is_card=True,
+        is_draft=best.is_draft,
+        coarse=picture.coarse,
+        fine=picture.fine,
+        flashes=picture.flashes,
+        beeps=sound.beeps,
+        worst_beep_s=sound.worst_s,
+        wrong=tuple(wrong),
+        cropped=best.cropped,
+    )
+
+
+def _best(readings: list[FrameWords], label: str | None, is_claimed: bool) -> FrameWords | None:
+    """The reading that most frames vouch for; None = no card.
+
+    A card that is one by its own word, and of which the crop may have left no strip, is read blind.
+    """
+    best = max(readings, key=lambda seen: (seen.num_vouched(label), not seen.is_draft), default=None)
+    if best is not None and best.num_vouched(label) >= max(1, min(2, len(best.main))):
+        return best
+    return next((seen for seen in readings if is_claimed and not seen.is_seen), None)
 
 
 def _readers(width: int, height: int, size: tuple[int, int] | None) -> list[Reader]:
@@ -68,7 +88,8 @@ def _readers(width: int, height: int, size: tuple[int, int] | None) -> list[Read
         layouts.append(card_layout(*full))
     layouts += [draft_layout(*half) for half in halves if _divides(half, 32) and min(half) >= 64]
     return [
-        Reader(each, (each.width - width) // 2, (each.height - height) // 2)
+        # The encoder crops by an even number of pixels.
+        Reader(each, (each.width - width) // 4 * 2, (each.height - height) // 4 * 2, width, height)
         for each in layouts
         if each.width >= width and each.height >= height
     ]

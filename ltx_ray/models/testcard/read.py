@@ -1,7 +1,8 @@
 """Reading the strips back from pixels: numpy only, one frame at a time.
 
 The file may be cropped around the centre and may be a draft, so a reader is made for a size of the uncropped picture
-and told where the frame lies in it; cells at a cropped edge are read from what is left of them.
+and told where the frame lies in it; cells at a cropped edge are read from what is left of them, as long as that is half
+of them. A strip of which less is left is not there: nobody can say that it is wrong.
 """
 
 from __future__ import annotations
@@ -49,29 +50,43 @@ class Reader:
     layout: Layout
     offset_x: int
     offset_y: int
+    width: int  #: of the frame, which may be a part of the picture
+    height: int
+
+    @property
+    def sees_coarse(self) -> bool:
+        return self._sees(self.layout.coarse)
+
+    @property
+    def sees_fine(self) -> bool:
+        return self.layout.fine is not None and self._sees(self.layout.fine)
 
     def coarse(self, frame: Frame) -> Word:
-        return self._word(frame, self.layout.coarse, COARSE_SYNC)
+        """NO_WORD where the strip is cut away."""
+        return word_of(self._levels(frame, self.layout.coarse), COARSE_SYNC) if self.sees_coarse else NO_WORD
 
     def fine(self, frame: Frame) -> Word:
-        return NO_WORD if self.layout.fine is None else self._word(frame, self.layout.fine, FINE_SYNC)
+        """NO_WORD where the strip is cut away, and on a draft, which has none."""
+        if self.layout.fine is None or not self.sees_fine:
+            return NO_WORD
+        return word_of(self._levels(frame, self.layout.fine), FINE_SYNC)
 
-    def _word(self, frame: Frame, strip: Strip, sync: tuple[int, int]) -> Word:
-        levels = self._levels(frame, strip)
-        return NO_WORD if levels is None else word_of(levels, sync)
+    def _sees(self, strip: Strip) -> bool:
+        """Whether the frame holds at least half of each of the strip's cells, in both directions."""
+        half = strip.cell_px // 2
+        left, top = strip.rect.left - self.offset_x, strip.rect.top - self.offset_y
+        right, bottom = strip.rect.right - self.offset_x, strip.rect.bottom - self.offset_y
+        return min(left, top) >= -half and right <= self.width + half and bottom <= self.height + half
 
-    def _levels(self, frame: Frame, strip: Strip) -> NDArray[np.float64] | None:
-        """Mean brightness [32] of the middle of each cell, 0..255."""
+    def _levels(self, frame: Frame, strip: Strip) -> NDArray[np.float64]:
+        """Mean brightness [32] of the middle of each cell, or of what the crop left of it, 0..255."""
         levels = np.empty(strip.rows * strip.columns)
-        height, width = frame.shape[:2]
         margin = strip.cell_px // 4
         for idx in range(len(levels)):
             row, column = divmod(idx, strip.columns)
             left = strip.rect.left + column * strip.cell_px - self.offset_x
             top = strip.rect.top + row * strip.cell_px - self.offset_y
-            x0, x1 = max(0, left + margin), min(width, left + strip.cell_px - margin)
-            y0, y1 = max(0, top + margin), min(height, top + strip.cell_px - margin)
-            if x0 >= x1 or y0 >= y1:
-                return None
+            x0, x1 = max(0, left + margin), min(self.width, left + strip.cell_px - margin)
+            y0, y1 = max(0, top + margin), min(self.height, top + strip.cell_px - margin)
             levels[idx] = frame[y0:y1, x0:x1].mean()
         return levels

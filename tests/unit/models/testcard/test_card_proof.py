@@ -6,7 +6,11 @@ import av
 import numpy as np
 import pytest
 
+from ltx_ray.models.testcard.findings import Tally
+from ltx_ray.models.testcard.layout import card_layout
+from ltx_ray.models.testcard.picture_check import FrameWords, check_picture
 from ltx_ray.models.testcard.proof import prove
+from ltx_ray.models.testcard.read import Reader
 
 RATE = Fraction(24)
 
@@ -254,3 +258,84 @@ def through_aac(samples, bit_rate=192_000):
         out += [frame.to_ndarray() for frame in decoder.decode(packet)]
     decoded = np.concatenate(out, axis=1)
     return decoded[:, 1024 : 1024 + samples.shape[1]]
+
+
+def cropped(frames, width, height):
+    """The middle of each frame, as the encoder cuts it."""
+    top, left = (frames[0].shape[0] - height) // 4 * 2, (frames[0].shape[1] - width) // 4 * 2
+    return [frame[top : top + height, left : left + width] for frame in frames]
+
+
+@pytest.fixture(scope="module")
+def wide(farm):
+    """Nine frames at 768x512 and their draft, with sound."""
+    made = farm(768, 512)
+    draft, sound = made.generate(9, num_cells=11)
+    final, sound = made.refine(made.model.upscaler().upscale(draft), sound)
+    return made.frames(final), made.frames(draft), made.samples(sound, 9)
+
+
+def wide_proof(frames, samples, crop, size=(768, 512), **options):
+    options = {"label": "fox", "takes": [9], "is_claimed": True, **options}
+    frames = cropped(frames, *crop)
+    return prove(frames, samples, frame_rate=RATE, width=crop[0], height=crop[1], size=size, **options)
+
+
+def test_a_crop_that_cuts_the_fine_strip_leaves_the_coarse_one_to_judge_by(wide):
+    frames, _, samples = wide
+    result = wide_proof(frames, samples, (768, 432))
+    assert result.first_wrong is None and result.cropped == ("fine",)
+    assert (result.coarse, result.fine, result.flashes) == (Tally(9, 9), Tally(0, 0), Tally(3, 3))
+    swapped = [*frames[:4], frames[5], frames[4], *frames[6:]]
+    assert first(wide_proof(swapped, samples, (768, 432))) == (4, "frame")
+    assert first(wide_proof(frames[:8], samples, (768, 432))) == (8, "num frames")
+
+
+def test_a_crop_that_cuts_both_strips_leaves_sound_and_length_to_judge_by(wide):
+    frames, _, samples = wide
+    result = wide_proof(frames, samples, (384, 384))
+    assert result.is_card and result.first_wrong is None
+    assert result.cropped == ("coarse", "fine", "flashes")
+    assert (result.coarse.num_checked, result.flashes.num_checked, result.beeps.num_right) == (0, 0, 1)
+    assert sound_first(wide_proof(frames, np.zeros_like(samples), (384, 384))) == (0.0, "beep missing")
+    assert first(wide_proof(frames[:8], samples, (384, 384))) == (8, "num frames")
+    assert not wide_proof(frames, samples, (384, 384), is_claimed=False).is_card
+
+
+def test_the_fine_strip_alone_is_judged_and_shows_the_flashes(wide):
+    """Of a card that lost its coarse strip, which is on top, by a crop that is not centred."""
+    frames, _, _ = wide
+    layout = card_layout(768, 512)
+    seen = FrameWords(Reader(layout, 0, layout.fine.rect.top - 4, 768, 40))
+    for frame in frames:
+        seen.add(frame[layout.fine.rect.top - 4 :][:40])
+    assert seen.cropped == ("coarse",) and seen.num_vouched(None) == 8
+    checked = check_picture(seen, [9], RATE, "fox")
+    assert checked.wrong == []
+    assert (checked.coarse, checked.fine, checked.flashes) == (Tally(0, 0), Tally(9, 9), Tally(3, 3))
+    assert check_picture(seen, [9], RATE, "owl").wrong[0].kind == "video"
+
+
+def test_a_whole_file_that_says_it_is_a_card_and_is_none_is_no_card(wide):
+    frames, _, samples = wide
+    grey = [np.full_like(frame, 90) for frame in frames]
+    assert not wide_proof(grey, samples, (768, 512)).is_card
+    assert not wide_proof(grey, samples, (768, 500)).is_card
+
+
+def test_a_cropped_draft_is_judged_by_what_is_left(wide):
+    _, draft, samples = wide
+    whole = wide_proof(draft, samples, (384, 216), size=(384, 256))
+    assert whole.is_draft and whole.first_wrong is None and whole.coarse == Tally(9, 9) and whole.cropped == ()
+    part = wide_proof(draft, samples, (192, 192), size=(384, 256))
+    assert part.first_wrong is None and "coarse" in part.cropped
+
+
+@pytest.mark.parametrize("num_frames", [1, 2])
+def test_a_draft_of_one_or_two_frames_is_known_by_its_name(fox, num_frames):
+    frames = fox.farm.frames(fox.draft)[:num_frames]
+    samples = fox.samples[:, : num_frames * 2000]
+    result = prove(frames, samples, frame_rate=RATE, width=64, height=64, label="fox", takes=[num_frames])
+    assert result.is_draft and result.first_wrong is None and result.coarse.num_right == num_frames
+    named = prove(frames, samples, frame_rate=RATE, width=64, height=64, label="owl", takes=[num_frames])
+    assert not named.is_card
