@@ -43,6 +43,7 @@ def build(merged: Merged) -> Video:
         refine=refine,
         audio_from=_audio_from(merged, is_draft=refine is None),
         decode_window=values["decode.window"],
+        decode_tiling=values["decode.tiling"],
         output=_output(merged),
     )
 

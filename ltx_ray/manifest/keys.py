@@ -28,6 +28,7 @@ ENCODER_PRESETS = (
     "slower",
     "veryslow",
 )
+TILINGS = ("stream", "tiles")
 MAX_SIZE_PX = 8192
 MAX_SCENES = 1000
 MAX_FRAMES = MAX_SECONDS * MAX_RATE
@@ -54,6 +55,7 @@ VIDEO_RULES: dict[str, Rule] = {
     **sampling_rules("stage1"),
     **sampling_rules("refine"),
     "audio_from": fields.one_of("a source of sound", ("stage1", "stage2")),
+    "decode.tiling": fields.one_of("a tiling", TILINGS),
     "decode.window": fields.or_null(fields.whole(2, MAX_FRAMES)),
     "output.path": fields.text("a path"),
     "output.codec": fields.one_of("a codec", CODECS),

@@ -23,6 +23,7 @@ BUILT_IN: Preset = {
     "segment.connector": 25,
     "segment.overshoot": 0,
     "decode.window": None,
+    "decode.tiling": "stream",
     "output.path": "{id}.mp4",
     "output.codec": "h264",
     "output.crf": 18,

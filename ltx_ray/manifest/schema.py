@@ -72,6 +72,7 @@ class Video:
     refine: Sampling | None  #: None = draft: stage 1 is decoded at stage-1 size
     audio_from: str  #: "stage1" or "stage2"
     decode_window: int | None  #: latents per decode window; None = the model's default
+    decode_tiling: str  #: "stream" or "tiles"
     output: Output
 
 

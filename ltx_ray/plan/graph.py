@@ -134,6 +134,7 @@ def _plan_take(plan: Plan, video: Video, take: Take, *, facts: ModelFacts, unit:
             model=facts.digest,
             start=start,
             stop=stop,
+            tiling=video.decode_tiling,
             frame_rate=video.frame_rate,
             encode=encode,
             dtype=DTYPE,

@@ -110,6 +110,7 @@ class DecodeRecipe:
     model: str
     start: int
     stop: int
+    tiling: str  #: "stream", exact in flat memory, or "tiles", the reference's grid of overlapping pieces
     frame_rate: Fraction
     encode: EncodeSettings
     dtype: str

@@ -19,7 +19,7 @@ def decode(recipe: DecodeRecipe, video_BCFHW: Tensor, model: Model, control: Con
         control: told of every piece, in frames of the window.
     """
     num_frames, num_done = recipe.stop - recipe.start, 0
-    for frames_NHWC in model.video_decoder().decode(video_BCFHW, recipe.start, recipe.stop):
+    for frames_NHWC in model.video_decoder(recipe.tiling).decode(video_BCFHW, recipe.start, recipe.stop):
         control.step(num_done, num_frames)
         num_done += len(frames_NHWC)
         yield frames_NHWC.numpy()

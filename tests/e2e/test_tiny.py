@@ -8,6 +8,7 @@ videos:
   - {id: noise, model: tiny-2.3, prompt: A lighthouse at dusk}
   - {id: sketch, model: tiny-2.3, prompt: A lighthouse at dusk, preset: draft}
   - {id: guided, model: tiny-2.3, prompt: A lighthouse at dusk, preset: dev, stage1: {steps: 2}}
+  - {id: tiled, model: tiny-2.3, prompt: A lighthouse at dusk, decode: {tiling: tiles}}
   - {id: later, model: tiny-2.5, prompt: A lighthouse at dusk}
   - {id: first, model: tiny-2.0, prompt: A lighthouse at dusk}
 """
@@ -21,13 +22,13 @@ def test_tiny_checkpoints_render_on_ray_as_they_do_without_it(ltx_ray):
     assert ltx_ray("render", manifest, "--inline", "--run", "inline/tiny", **cache).code == 0
     assert ltx_ray.digests("runs/tiny") == ltx_ray.digests("inline/tiny")
 
-    names = ("noise", "sketch", "guided", "later", "first")
+    names = ("noise", "sketch", "guided", "tiled", "later", "first")
     probed = ltx_ray("probe", "--json", *(f"runs/tiny/videos/{name}.mp4" for name in names))
     assert probed.code == 0, probed.out
     sizes = [tuple(record["video"]["size_px"]) for record in probed.records]
-    assert sizes == [(128, 128), (64, 64), (128, 128), (128, 128), (128, 128)]
+    assert sizes == [(128, 128), (64, 64), (128, 128), (128, 128), (128, 128), (128, 128)]
     samples = [record["audio"]["num_samples"] for record in probed.records]
-    assert samples == [18_000, 18_000, 18_000, 18_000, 9_000]  # 9 frames at 24 fps; 2.0 speaks at 24 kHz
+    assert samples == [18_000, 18_000, 18_000, 18_000, 18_000, 9_000]  # 9 frames at 24 fps; 2.0 speaks at 24 kHz
     assert all(record["video"]["num_frames"] == 9 for record in probed.records)
 
 

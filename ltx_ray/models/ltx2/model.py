@@ -112,8 +112,12 @@ class Ltx2Model:
         factor = float(vae.config.scaling_factor)
         return Ltx2Upscaler(self.parts.latent_upsampler, vae.latents_mean, vae.latents_std, scaling_factor=factor)
 
-    def video_decoder(self) -> VideoDecoder:
+    def video_decoder(self, tiling: str = "stream") -> VideoDecoder:
+        from ltx_ray.models.ltx2.video_tiles import TiledVideoDecoder
         from ltx_ray.models.ltx2.video_vae import StreamingVideoDecoder
+
+        if tiling == "tiles":
+            return TiledVideoDecoder(self.parts.vae)
 
         return StreamingVideoDecoder(self.parts.vae)
 

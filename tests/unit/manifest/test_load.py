@@ -34,6 +34,7 @@ def test_a_prompt_alone_is_a_video_with_every_default_filled_in(load):
         refine=Sampling(sampler="euler", sigmas=(0.725, 0.421875, 0.0)),
         audio_from="stage2",
         decode_window=None,
+        decode_tiling="stream",
         output=Output(
             path="video-00001.mp4",
             codec="h264",

@@ -43,6 +43,7 @@ VIDEO = Video(
     refine=Sampling(sampler="euler", sigmas=(0.725, 0.0)),
     audio_from="stage2",
     decode_window=None,
+    decode_tiling="stream",
     output=OUTPUT,
 )
 

@@ -80,6 +80,7 @@ def test_audio_from_stage_one_hangs_on_generate():
         ({"crf": 20}, {"decode", "stitch"}),
         ({"crop": (380, 250)}, {"decode", "stitch"}),
         ({"decode_window": 4}, {"decode", "stitch"}),
+        ({"decode_tiling": "tiles"}, {"decode", "stitch"}),
         ({"provenance": False}, {"stitch"}),
         ({"path": "elsewhere.mp4"}, set()),
     ],
