@@ -104,8 +104,14 @@ def _clocks(card: CardProof) -> list[str]:
         _clock(card, "coarse", "frames", card.coarse, cut="frames" if card.is_draft else "stage 1"),
         *stage2,
         _clock(card, "flashes", "flashes", card.flashes, cut="flashes"),
-        f"beeps {card.beeps.num_right}/{card.beeps.num_checked} within {card.worst_beep_s * 1000:.1f} ms",
+        _beeps(card),
     ]
+
+
+def _beeps(card: CardProof) -> str:
+    if not card.beeps.num_checked:
+        return "no beep to check"
+    return f"beeps {card.beeps.num_right}/{card.beeps.num_checked} within {card.worst_beep_s * 1000:.1f} ms"
 
 
 def _clock(card: CardProof, clock: Visible, name: str, tally: Tally, *, cut: str) -> str:

@@ -11,6 +11,8 @@ from ltx_ray.models.testcard.layout import card_layout
 from ltx_ray.models.testcard.picture_check import FrameWords, check_picture
 from ltx_ray.models.testcard.proof import prove
 from ltx_ray.models.testcard.read import Reader
+from ltx_ray.models.testcard.sound_check import check_sound
+from ltx_ray.models.testcard.tune import key_of, sound
 
 RATE = Fraction(24)
 
@@ -339,3 +341,35 @@ def test_a_draft_of_one_or_two_frames_is_known_by_its_name(fox, num_frames):
     assert result.is_draft and result.first_wrong is None and result.coarse.num_right == num_frames
     named = prove(frames, samples, frame_rate=RATE, width=64, height=64, label="owl", takes=[num_frames])
     assert not named.is_card
+
+
+@pytest.mark.parametrize(("num_frames", "needed"), [(7, 0), (8, 1)])
+def test_a_take_too_short_for_stage_2_to_hear_the_tune_needs_no_beep(fox, num_frames, needed):
+    silence = np.zeros_like(fox.samples[:, : num_frames * 2000])
+    result = proof(fox, fox.frames[:num_frames], silence)
+    assert result.beeps == Tally(0, needed)
+    assert (result.first_wrong is None) == (not needed)
+
+
+def test_the_beep_of_a_very_short_take_may_have_any_pitch_but_not_any_place(fox):
+    short, owl = fox.frames[:7], np.resize(sound(0, 14_000, (key_of("fox") + 5) % 12), (2, 14_000))
+    assert proof(fox, short, owl).first_wrong is None
+    assert proof(fox, short, owl, label=None).first_wrong is None
+    late = proof(fox, short, shifted(fox.samples[:, :14_000], 960))
+    assert sound_first(late) == (0.0, "beep late")
+
+
+def test_silent_takes_of_a_frame_amid_longer_ones_are_right(fox):
+    """Cut between two long takes; the second take's key is still held against the first one's."""
+    frames = fox.frames[:25] + fox.frames[:1] + fox.frames[:25]
+    long, silence = fox.samples[:, : 25 * 2000], np.zeros((2, 2000), np.float32)
+    samples = np.concatenate([long, silence, long], axis=1)
+    result = proof(fox, frames, samples, takes=[25, 1, 25], label=None)
+    assert result.first_wrong is None and result.beeps == Tally(4, 4)
+
+
+@pytest.mark.parametrize("left", [1441, 1700, 2000, 2400])
+def test_a_beep_cut_short_by_the_end_is_heard_through_aac(fox, left):
+    samples = through_aac(fox.samples[:, : 48_000 + left])
+    checked = check_sound(samples, [48_000 + left], Fraction(48_000), "fox")
+    assert checked.wrong == [] and checked.beeps == Tally(2, 2)
