@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _FIELDS: dict[Visible, str] = {"coarse": "frames", "fine": "fine", "flashes": "flashes"}
 #: Wrong places printed for one file.
 MAX_WRONG = 5
+#: Takes whose lengths are printed.
+MAX_TAKES = 8
 
 
 def probe(
@@ -74,6 +76,7 @@ def _fields(found: Proof) -> dict[str, Any]:
             "beeps": [card.beeps.num_right, card.beeps.num_checked],
             "worst_beep_ms": round(card.worst_beep_s * 1000, 3),
             "not_provable": {_FIELDS[clock]: "cropped" for clock in card.cropped},
+            "takes_read": card.takes_read,
         },
         "wrong": list(found.wrong),
     }
@@ -101,6 +104,7 @@ def _clocks(card: CardProof) -> list[str]:
     alone = "frames" if "coarse" in card.cropped else "both stages agree"
     stage2 = [] if card.is_draft else [_clock(card, "fine", alone, card.fine, cut="stage 2")]
     return [
+        *_takes(card),
         _clock(card, "coarse", "frames", card.coarse, cut="frames" if card.is_draft else "stage 1"),
         *stage2,
         _clock(card, "flashes", "flashes", card.flashes, cut="flashes"),
@@ -112,6 +116,15 @@ def _beeps(card: CardProof) -> str:
     if not card.beeps.num_checked:
         return "no beep to check"
     return f"beeps {card.beeps.num_right}/{card.beeps.num_checked} within {card.worst_beep_s * 1000:.1f} ms"
+
+
+def _takes(card: CardProof) -> list[str]:
+    """How the file is cut, where it does not say so itself."""
+    if card.takes_read is None:
+        return []
+    shown = "+".join(str(length) for length in card.takes_read[:MAX_TAKES])
+    more = f"+... ({len(card.takes_read)} takes)" if len(card.takes_read) > MAX_TAKES else ""
+    return [f"takes {shown}{more} as read"]
 
 
 def _clock(card: CardProof, clock: Visible, name: str, tally: Tally, *, cut: str) -> str:

@@ -50,6 +50,7 @@ class CardProof:
     worst_beep_s: float  #: largest distance of a beep from its whole second
     wrong: tuple[Finding, ...]
     cropped: tuple[Visible, ...]  #: cut away, so neither right nor wrong
+    takes_read: tuple[int, ...] | None  #: frames of each take, where the strips had to tell; None = one, or known
 
     @property
     def first_wrong(self) -> str | None:

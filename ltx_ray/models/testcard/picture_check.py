@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 
 from ltx_ray.models.testcard.code import TAG_BYTES, is_flash, tag_of
 from ltx_ray.models.testcard.findings import Finding, Kind, Tally, Visible
@@ -58,6 +59,28 @@ class FrameWords:
             count += word.is_whole and (agrees or runs_on or is_named)
             last = word
         return count
+
+    def lengths(self) -> list[int]:
+        """Frames of each take, as the strips tell them: numbers start again at 0 where a take does.
+
+        All strips must say 0 with this video's tag, and numbers must run on from there: a 0 amid a run is no take.
+        """
+        octet, starts = _voted_octets(self)[0], [0]
+        following: tuple[int, int] | None = None
+        for idx in range(len(self.main) - 1, 0, -1):
+            words = [strip[idx] for strip in self.strips]
+            is_zero = bool(words) and all((word.counter, word.tag_byte) == (0, octet) for word in words)
+            if is_zero and (following is None or following[1] in (0, following[0] - idx)):
+                starts.insert(1, idx)
+            if self.main[idx].is_whole:
+                following = idx, self.main[idx].counter
+        return [stop - start for start, stop in pairwise([*starts, len(self.main)])]
+
+    @property
+    def strips(self) -> list[list[Word]]:
+        """Words of the strips that are in the frame."""
+        seen = [(self.coarse, self.reader.sees_coarse), (self.fine, self.reader.sees_fine)]
+        return [words for words, is_seen in seen if is_seen]
 
 
 @dataclass(slots=True)

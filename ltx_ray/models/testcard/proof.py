@@ -39,7 +39,7 @@ def prove(
         size: width and height before the centred crop, a draft's own or those of the card it is half of; None = the
             next multiples of 64 (32 for a draft).
         label: the video id; None = any, but one and the same throughout.
-        takes: frames of each take, in order; numbers and beeps start again at 0 in each. None = one take.
+        takes: frames of each take, in order; numbers and beeps start again at 0 in each. None = as the strips tell.
         is_claimed: the file says that it is a card; where a crop has left neither strip, the rest is still checked.
     """
     readings = [FrameWords(reader) for reader in _readers(width, height, size)]
@@ -49,8 +49,8 @@ def prove(
     best = _best(readings, label, is_claimed)
     if best is None:
         none, num_frames = Tally(0, 0), len(readings[0].main) if readings else 0
-        return CardProof(num_frames, False, False, none, none, none, none, 0.0, (), ())
-    lengths = list(takes) if takes else [len(best.main)]
+        return CardProof(num_frames, False, False, none, none, none, none, 0.0, (), (), None)
+    lengths = list(takes) if takes else best.lengths()
     picture = check_picture(best, lengths, frame_rate, label)
     sound = check_sound(samples, lengths, frame_rate, label)
     wrong = sorted([*picture.wrong, *sound.wrong], key=lambda finding: finding.at_s)
@@ -65,6 +65,7 @@ def prove(
         worst_beep_s=sound.worst_s,
         wrong=tuple(wrong),
         cropped=best.cropped,
+        takes_read=None if takes or len(lengths) == 1 else tuple(lengths),
     )
 
 

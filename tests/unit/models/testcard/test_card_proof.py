@@ -373,3 +373,61 @@ def test_a_beep_cut_short_by_the_end_is_heard_through_aac(fox, left):
     samples = through_aac(fox.samples[:, : 48_000 + left])
     checked = check_sound(samples, [48_000 + left], Fraction(48_000), "fox")
     assert checked.wrong == [] and checked.beeps == Tally(2, 2)
+
+
+def two_takes(fox, first=24, second=30):
+    frames = [*fox.frames[:first], *fox.frames[:second]]
+    return frames, np.concatenate([fox.samples[:, : first * 2000], fox.samples[:, : second * 2000]], axis=1)
+
+
+def test_takes_of_a_file_that_does_not_name_them_are_read_from_both_strips(fox):
+    frames, samples = two_takes(fox)
+    result = proof(fox, frames, samples, label=None)
+    assert result.first_wrong is None and result.takes_read == (24, 30)
+    assert result.coarse == Tally(54, 54) and result.beeps == Tally(3, 3)
+    assert proof(fox, frames, samples, takes=[24, 30]).takes_read is None
+    assert proof(fox, label=None).takes_read is None
+
+
+@pytest.mark.parametrize("second", [1, 2])
+def test_a_last_take_of_a_frame_or_two_is_a_take(fox, second):
+    assert proof(fox, *two_takes(fox, 24, second), label=None).takes_read == (24, second)
+
+
+def test_a_damaged_frame_after_a_cut_does_not_hide_the_cut(fox):
+    frames, samples = two_takes(fox)
+    frames[25] = np.zeros_like(frames[25])
+    result = proof(fox, frames, samples, label=None)
+    assert [(finding.frame_idx, finding.kind) for finding in result.wrong] == [(25, "unreadable")]
+
+
+def test_a_lone_0_amid_a_run_is_wrong(fox):
+    replaced = [*fox.frames[:20], fox.frames[0], *fox.frames[21:]]
+    result = proof(fox, replaced, label=None)
+    assert first(result) == (20, "frame") and result.takes_read is None
+    assert {finding.frame_idx for finding in result.wrong} == {20}
+    assert first(proof(fox, [*fox.frames[:20], *fox.frames[:1], *fox.frames[20:56]], label=None)) == (20, "frame")
+
+
+def test_a_restart_that_only_one_strip_tells_is_wrong(fox):
+    frames, samples = two_takes(fox)
+    for idx, number in enumerate(range(24, 54)):
+        frames[number] = fox.frames[idx].copy()
+        frames[number][:112] = fox.frames[number][:112]  # the coarse strip runs on
+    result = proof(fox, frames, samples, label=None)
+    assert first(result) == (24, "strips disagree") and result.takes_read is None
+
+
+def test_a_restart_of_another_video_is_no_take(fox, farm):
+    owl = farm(label="owl")
+    frames = [*fox.frames[:24], *owl.frames(owl.render(9)[0])]
+    result = proof(fox, frames, fox.samples[:, : 33 * 2000], label=None)
+    assert first(result) == (24, "frame") and result.takes_read is None
+
+
+def test_beeps_that_do_not_start_again_where_the_strips_do_are_wrong(fox):
+    frames, samples = two_takes(fox)
+    running_on = fox.samples[:, : samples.shape[1]]
+    assert sound_first(proof(fox, frames, running_on, label=None)) == (1.0, "pitch")
+    # A doubled first frame reads as a take of one frame; the sound knows better.
+    assert proof(fox, [fox.frames[0], *fox.frames[:56]], label=None).first_wrong is not None
