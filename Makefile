@@ -30,6 +30,7 @@ bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.engine
 	$(BIN)/python -m benchmarks.sampling
 	$(BIN)/python -m benchmarks.step_memory
+	$(BIN)/python -m benchmarks.vae
 
 clean:
 	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache

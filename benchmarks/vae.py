@@ -9,7 +9,6 @@ stands beside it up to 481 frames. Prints one line of JSON.
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import subprocess
@@ -18,7 +17,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import origin
+from benchmarks.record import keep
 
 LENGTHS = (97, 481, 2001)
 ONE_CALL_LENGTHS = (97, 481)
@@ -83,7 +82,7 @@ def in_own_process(structure: str, num_frames: int, way: str) -> float:
 
 
 def main() -> None:
-    figures: dict[str, object] = {"theme": "vae_memory", "size_px": 32 * SIDE_LATENTS}
+    figures: dict[str, object] = {"size_px": 32 * SIDE_LATENTS}
     for structure in STRUCTURES:
         stream = {length: in_own_process(structure, length, "stream") for length in LENGTHS}
         figures[structure] = {
@@ -91,7 +90,7 @@ def main() -> None:
             "one_call_mib": {length: in_own_process(structure, length, "one_call") for length in ONE_CALL_LENGTHS},
             "growth": round(stream[LENGTHS[-1]] / stream[LENGTHS[0]], 2),
         }
-    print(json.dumps({**figures, "origin": origin()}))
+    keep("vae_memory", figures)
 
 
 if __name__ == "__main__":
