@@ -28,6 +28,8 @@ EPILOG = (
     "5 does not fit the cluster, 6 proof failed, 11 run locked, 130 interrupted, 143 terminated."
 )
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="ltx-ray",
     help="A render farm for the LTX-2 family: manifests of videos in, proven video files with sound out.",
@@ -60,30 +62,40 @@ for verb in (render, plan, status, probe, verify, gc, unlock):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every error becomes a sentence and a code here."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
+    as_json = "--json" in arguments
     try:
         result = app(arguments, standalone_mode=False)
-        return result if isinstance(result, int) else 0
     except LtxRayError as error:
-        return _tell(error, arguments)
+        return _tell(type(error).__name__, str(error), error.exit_code, as_json=as_json)
     except KeyboardInterrupt:
-        return 130
+        result = INTERRUPTED
     except Exception as error:
-        usage = getattr(error, "format_message", None)  # what click and typer raise for wrong arguments
+        usage = getattr(error, "format_message", None)  # what typer raises for wrong arguments
         if usage is not None:
-            typer.echo(f"ltx-ray: {usage()} Try `ltx-ray --help`.", err=True)
-            return 2
+            return _tell(type(error).__name__, f"{usage()} Try `ltx-ray --help`.", 2, as_json=as_json)
         traceback.print_exc()
-        typer.echo("ltx-ray: this is a bug in ltx-ray; please report it with the lines above", err=True)
-        return 1
+        return _tell(type(error).__name__, _bug(error, as_json=as_json), 1, as_json=as_json)
+    if result == INTERRUPTED:  # typer turns a Ctrl-C outside a render into this
+        return _tell("Interrupted", "interrupted", INTERRUPTED, as_json=as_json)
+    return result if isinstance(result, int) else 0
 
 
-def _tell(error: LtxRayError, arguments: list[str]) -> int:
-    if "--json" in arguments:
-        fields = {"type": "error", "error": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
-        typer.echo(json.dumps(fields))
+def _bug(error: Exception, *, as_json: bool) -> str:
+    what = f"{type(error).__name__}: {error}" if as_json else "please report it with the lines above"
+    return f"this is a bug in ltx-ray; {what}"
+
+
+def _tell(name: str, message: str, exit_code: int, *, as_json: bool) -> int:
+    """Say the error, on standard output as JSON, otherwise on standard error; return its exit code."""
+    if as_json:
+        typer.echo(json.dumps({"type": "error", "error": name, "message": message, "exit_code": exit_code}))
     else:
-        typer.echo("\n".join(f"ltx-ray: {line}" for line in str(error).splitlines()), err=True)
-    return error.exit_code
+        typer.echo("\n".join(f"ltx-ray: {line}" for line in message.splitlines()), err=True)
+    return exit_code
 
 
 def run() -> None:

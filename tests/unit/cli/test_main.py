@@ -1,0 +1,72 @@
+"""What becomes of an error: a sentence or a JSON record, and an exit code."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ltx_ray.cli import main as command
+from ltx_ray.cli.main import main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rendr", "x.yaml"], "rendr"),
+        (["render"], "MANIFEST"),
+        (["status", "runs/none", "--stoer", "x"], "--stoer"),
+        (["render", "x.yaml", "--workers", "0"], "--workers"),
+        (["status", "runs/none"], "no run is here"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_usage_is_a_json_record_too_when_asked_for(capsys, arguments, words):
+    assert main([*arguments, "--json"]) == 2
+    said = capsys.readouterr()
+    error = json.loads(said.out)
+    assert (error["type"], error["exit_code"]) == ("error", 2)
+    assert words in error["message"] and said.err == ""
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("ltx-ray: ") and words in said.err and said.out == ""
+
+
+def raising(error):
+    def app(arguments, *, standalone_mode):
+        raise error
+
+    return app
+
+
+def test_a_bug_of_ours_is_a_json_record_and_a_traceback(capsys, monkeypatch):
+    monkeypatch.setattr(command, "app", raising(KeyError("lost")))
+    assert main(["plan", "--json"]) == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {
+        "type": "error",
+        "error": "KeyError",
+        "message": "this is a bug in ltx-ray; KeyError: 'lost'",
+        "exit_code": 1,
+    }
+    assert "Traceback" in said.err
+    assert main(["plan"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.endswith("\nltx-ray: this is a bug in ltx-ray; please report it with the lines above\n")
+
+
+@pytest.mark.parametrize("where", ["verb", "outside"])
+def test_an_interrupt_outside_a_render_ends_with_130(capsys, monkeypatch, where):
+    if where == "verb":
+        monkeypatch.setattr("ltx_ray.api.status", raising_status)
+    else:
+        monkeypatch.setattr(command, "app", raising(KeyboardInterrupt()))
+    assert main(["status", "runs/x", "--json"]) == 130
+    assert json.loads(capsys.readouterr().out)["exit_code"] == 130
+    assert main(["status", "runs/x"]) == 130
+    assert capsys.readouterr().err == "ltx-ray: interrupted\n"
+
+
+def raising_status(run_dir, *, store):
+    raise KeyboardInterrupt
