@@ -1,7 +1,7 @@
 """The command line: one verb a file. Here are only their order, and what becomes of an error.
 
 Exit codes: 0 done, 1 our bug, 2 bad input, 3 finished with failed or blocked tasks, 4 storage, 5 does not fit the
-cluster, 6 proof failed, 11 run locked, 130 interrupted, 143 terminated.
+cluster, 6 proof failed, 11 run locked, 130 interrupted, 141 output closed, 143 terminated.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import json
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from ltx_ray.cli.gc import gc
+from ltx_ray.cli.output import OutputLost, open_streams, say_lost
 from ltx_ray.cli.plan import plan
 from ltx_ray.cli.probe import probe
 from ltx_ray.cli.render import render
@@ -25,7 +27,7 @@ from ltx_ray.errors import LtxRayError
 
 EPILOG = (
     "Exit codes: 0 done, 1 our bug, 2 bad input, 3 finished with failed or blocked tasks, 4 storage, "
-    "5 does not fit the cluster, 6 proof failed, 11 run locked, 130 interrupted, 143 terminated."
+    "5 does not fit the cluster, 6 proof failed, 11 run locked, 130 interrupted, 141 output closed, 143 terminated."
 )
 
 INTERRUPTED = 130
@@ -62,13 +64,19 @@ for verb in (render, plan, status, probe, verify, gc, unlock):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every error becomes a sentence and a code here."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    return _run(arguments)
+    try:
+        return _run(arguments)
+    except OutputLost as lost:
+        say_lost(lost)
+        return lost.exit_code
 
 
 def _run(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         result = app(arguments, standalone_mode=False)
+    except OutputLost:
+        raise
     except LtxRayError as error:
         return _tell(type(error).__name__, str(error), error.exit_code, as_json=as_json)
     except KeyboardInterrupt:
@@ -94,10 +102,12 @@ def _tell(name: str, message: str, exit_code: int, *, as_json: bool) -> int:
     if as_json:
         typer.echo(json.dumps({"type": "error", "error": name, "message": message, "exit_code": exit_code}))
     else:
-        typer.echo("\n".join(f"ltx-ray: {line}" for line in message.splitlines()), err=True)
+        with suppress(OutputLost):  # the code still says it
+            typer.echo("\n".join(f"ltx-ray: {line}" for line in message.splitlines()), err=True)
     return exit_code
 
 
 def run() -> None:
     """The console script."""
+    open_streams()
     sys.exit(main())

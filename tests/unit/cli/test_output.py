@@ -1,0 +1,104 @@
+"""Standard output that cannot be written, or not in these characters."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+import pytest
+
+from ltx_ray.cli import main as command
+from ltx_ray.cli.main import main
+from ltx_ray.cli.output import Output, OutputLost, open_streams
+
+
+@pytest.fixture
+def streams(monkeypatch):
+    """Real files as the two streams; what was put in their place is undone."""
+
+    def replace(out, err):
+        for name, file in (("stdout", out), ("stderr", err)):
+            monkeypatch.setattr(sys, name, file)
+        open_streams()
+
+    return replace
+
+
+@pytest.fixture
+def full():
+    with open("/dev/full", "w", encoding="utf-8") as file:  # noqa: PTH123 - a device
+        yield file
+
+
+@pytest.fixture
+def unread():
+    """The writing end of a pipe whose reader went away."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", encoding="utf-8") as file:
+        yield file
+
+
+@pytest.fixture
+def file(tmp_path):
+    with (tmp_path / "out").open("w+", encoding="ascii") as file:
+        yield file
+
+
+def read_back(file):
+    file.seek(0)
+    return file.read()
+
+
+def test_a_full_disk_behind_standard_output_is_one_sentence_and_4(streams, full, file):
+    streams(full, file)
+    assert main(["plan", "--presets"]) == 4
+    assert read_back(file) == "ltx-ray: standard output: no space left on device; send it to where it can be written\n"
+
+
+def test_a_reader_that_went_away_ends_quietly_with_141(streams, unread, file):
+    streams(unread, file)
+    assert main(["plan", "--presets"]) == 141
+    assert read_back(file) == ""
+
+
+def test_an_error_that_cannot_be_told_keeps_its_code(streams, full, file):
+    streams(file, full)
+    assert main(["status", "runs/none"]) == 2
+
+
+def test_nothing_is_written_again_when_the_interpreter_ends(streams, full, file):
+    streams(full, file)
+    assert main(["plan", "--presets"]) == 4
+    sys.stdout.flush()
+
+
+def test_a_closed_stream_stays_closed(streams, file):
+    streams(None, file)
+    assert sys.stdout is None
+    assert main(["plan", "--presets"]) == 0
+
+
+def test_what_the_terminal_has_no_sign_for_is_escaped(file):
+    output = Output(file, "standard output")
+    output.write("f\u00e4hre \U0001f98a \udc80\n")
+    output.flush()
+    assert read_back(file) == "f\\xe4hre \\U0001f98a \\udc80\n"
+
+
+def test_a_fault_of_another_file_is_not_taken_for_one_of_the_output(streams, file, monkeypatch):
+    def app(arguments, *, standalone_mode):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(command, "app", app)
+    streams(file, file)
+    assert main(["plan"]) == 1
+
+
+def test_a_lost_output_is_no_oserror(full):
+    output = Output(full, "standard error")
+    output.write("x")
+    with pytest.raises(OutputLost, match="standard error: no space left on device") as caught:
+        output.flush()
+    assert not isinstance(caught.value, OSError)
