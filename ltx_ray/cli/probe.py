@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ltx_ray.cli.options import JsonOption
-from ltx_ray.errors import ProofFailed
+from ltx_ray.errors import MediaError, ProofFailed
 
 if TYPE_CHECKING:
     from ltx_ray.models.testcard.findings import CardProof, Tally, Visible
@@ -27,18 +27,39 @@ def probe(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Media files of any kind.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is in media files. A test card is checked frame by frame and beep by beep; exit 6 if one is wrong."""
+    """Say what is in media files. A test card is checked frame by frame and beep by beep; exit 6 if one is wrong.
+
+    All files are looked at. One that is there and cannot be read is wrong too; one that is not there ends with exit 2.
+    """
     from ltx_ray import proof
 
-    failed = []
+    wrong: list[str] = []
+    absent: list[str] = []
     for path in files:
-        found = proof.probe(path)
-        typer.echo(json.dumps(_fields(found)) if as_json else _text(found))
-        if found.wrong:
-            failed.append(found)
-    if failed:
-        others = f", and {len(failed) - 1} more files" if len(failed) > 1 else ""
-        raise ProofFailed(f"{failed[0].path}: {failed[0].wrong[0]}{others}")
+        try:
+            found = proof.probe(path)
+        except MediaError as error:
+            no_file = _absent(path, error)
+            sentence = no_file or str(error)
+            typer.echo(json.dumps({"type": "probe", "path": str(path), "error": sentence}) if as_json else sentence)
+            (absent if no_file else wrong).append(sentence)
+        else:
+            typer.echo(json.dumps(_fields(found)) if as_json else _text(found))
+            wrong += [f"{path}: {sentence}" for sentence in found.wrong[:1]]
+    if absent or wrong:
+        others = len(absent) + len(wrong) - 1
+        more = f", and {others} more {'files' if others > 1 else 'file'}" if others else ""
+        raise MediaError(absent[0] + more) if absent else ProofFailed(wrong[0] + more)
+
+
+def _absent(path: Path, error: MediaError) -> str | None:
+    """What is wrong with a path that is no file; None if it is one."""
+    match error.__cause__:
+        case IsADirectoryError():
+            return f"{path}: is a directory; name the files in it"
+        case FileNotFoundError() | NotADirectoryError():
+            return f"{path}: no file is here; check the path"
+    return None
 
 
 def _fields(found: Proof) -> dict[str, Any]:

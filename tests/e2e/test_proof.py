@@ -6,6 +6,7 @@ tell from a good one.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ltx_ray.cli.main import main
 from ltx_ray.media.audio import read_wav, write_wav
 from ltx_ray.media.colour import to_yuv
 from ltx_ray.media.join import join_chunks
@@ -68,9 +70,9 @@ class Farm:
         with self.store.local_path(self.tasks["fox audio_decode"].key) as path:
             return read_wav(path)
 
-    def film(self, frames: np.ndarray, sound: np.ndarray | None = None, **recipe) -> Path:
+    def film(self, frames: np.ndarray, sound: np.ndarray | None = None, *, crop=None, **recipe) -> Path:
         """A file of ``fox`` with these pictures, and this sound if it is not its own."""
-        settings = self.tasks["fox/window 0 decode"].recipe.encode
+        settings = replace(self.tasks["fox/window 0 decode"].recipe.encode, crop_px=crop)
         chunk, wav, out = self.root / "chunk", self.root / "sound.wav", self.root / "film.mp4"
         encode_chunk([frames], chunk, settings=settings, frame_rate=RATE)
         write_wav([self.sound() if sound is None else sound], wav, sample_rate_hz=48_000)
@@ -160,6 +162,30 @@ def test_refining_another_videos_latents_is_seen(farm):
 
 def test_a_file_that_says_it_is_a_card_and_is_none_is_wrong(farm):
     assert "no test card can be read" in probe(farm.film(np.full_like(farm.frames(), 90))).wrong[-1]
+
+
+def told(capsys, *arguments: str) -> str:
+    """What ``probe`` prints of a file that is right."""
+    assert main(["probe", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_a_crop_that_leaves_no_strip_is_no_fault_and_is_said(farm, capsys):
+    path = str(farm.film(farm.frames(), crop=(128, 96)))
+    text = told(capsys, path)
+    assert "stage 1 not provable: cropped, stage 2 not provable: cropped" in text and "beeps 3/3" in text
+    card = json.loads(told(capsys, "--json", path))["card"]
+    assert card["not_provable"] == {"frames": "cropped", "fine": "cropped", "flashes": "cropped"}
+    assert "beep missing" in probe(farm.film(farm.frames(), np.zeros_like(farm.sound()), crop=(128, 96))).wrong[0]
+
+
+def test_two_takes_without_provenance_are_read_from_the_film(farm, capsys):
+    """A second take that runs to 2.5 s after one of 1 s."""
+    frames, sound = farm.frames(), farm.sound()
+    joined = np.concatenate([frames[:24], frames]), np.concatenate([sound[:, :48_000], sound], axis=1)
+    path = str(farm.film(*joined, provenance=None))
+    assert "takes 24+60 as read, frames 84/84" in told(capsys, path)
+    assert json.loads(told(capsys, "--json", path))["card"]["takes_read"] == [24, 60]
 
 
 def test_a_file_of_the_wrong_rate_is_wrong(farm):
