@@ -1,12 +1,13 @@
 """Standard output and standard error as the command writes them.
 
-Every character can be written: what the terminal has no sign for is escaped. When they cannot be written at all, that
+Every character can be written: what the encoding has no sign for is escaped. When they cannot be written at all, that
 is an OutputLost, neither a bug of ours nor a fault of the store: the reader of a pipe went away, a disk is full. It is
 no OSError, because libraries between here and the verb handle those as their own.
 """
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -40,7 +41,9 @@ class Output(io.TextIOWrapper):
 
     def __init__(self, stream: TextIO, label: str) -> None:
         file = os.fdopen(stream.fileno(), "wb", closefd=False)
-        super().__init__(file, encoding=stream.encoding, errors="backslashreplace", line_buffering=stream.isatty())
+        # An ASCII stream typer takes for a misconfigured one: it writes UTF-8 around it, and faults would not be seen.
+        encoding = "utf-8" if codecs.lookup(stream.encoding).name == "ascii" else stream.encoding
+        super().__init__(file, encoding=encoding, errors="backslashreplace", line_buffering=stream.isatty())
         self.label = label
 
     def write(self, text: str, /) -> int:

@@ -114,29 +114,3 @@ def test_an_odd_plan_of_an_earlier_render_does_not_keep_a_plan_from_being_made(l
     ran = ltx_ray("plan", ltx_ray.write(listed(VIDEO)), **no_ray)
     assert ran.code == 0, ran.err
     assert ran.err == ""
-
-
-def test_wrong_usage_is_a_json_record_when_asked_for(ltx_ray, no_ray):
-    ran = ltx_ray("render", "--json", **no_ray)
-    assert ran.code == 2 and ran.err == ""
-    assert [(error["type"], error["exit_code"]) for error in ran.records] == [("error", 2)]
-
-
-def test_a_full_disk_behind_the_output_ends_with_4_and_one_sentence(ltx_ray, no_ray):
-    ran = ltx_ray.shell("plan --all good.yaml > /dev/full; echo $? >&2", listed(VIDEO), **no_ray)
-    sentence = "ltx-ray: standard output: no space left on device; send it to where it can be written"
-    assert ran.err.splitlines() == [sentence, "4"]
-
-
-def test_a_reader_that_has_enough_ends_it_quietly(ltx_ray, no_ray):
-    # Nobody reads any more when the command begins to write.
-    ran = ltx_ray.shell("plan --all good.yaml | true; echo ${PIPESTATUS[0]} >&2", listed(VIDEO), **no_ray)
-    assert ran.err == "141\n"
-
-
-def test_a_name_that_the_terminal_cannot_show_is_escaped(ltx_ray, no_ray):
-    text = "model: testcard\nvideos: [{id: fox, prompt: p, seconds: 1, output: {path: \"f\u00e4hre/\u72d0.mp4\"}}]\n"
-    ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
-    ran = ltx_ray("plan", ltx_ray.write(text), "sede=\u72d0", **no_ray, **ascii_only)
-    assert ran.code == 2, ran.err
-    assert "\\u72d0" in ran.err and "Traceback" not in ran.err

@@ -80,11 +80,27 @@ def test_a_closed_stream_stays_closed(streams, file):
     assert main(["plan", "--presets"]) == 0
 
 
-def test_what_the_terminal_has_no_sign_for_is_escaped(file):
-    output = Output(file, "standard output")
-    output.write("f\u00e4hre \U0001f98a \udc80\n")
-    output.flush()
-    assert read_back(file) == "f\\xe4hre \\U0001f98a \\udc80\n"
+@pytest.mark.parametrize(
+    ("encoding", "written"),
+    [
+        ("latin-1", b"f\xe4hre \\u72d0 \\udc80\n"),
+        ("utf-8", b"f\xc3\xa4hre \xe7\x8b\x90 \\udc80\n"),
+        ("ascii", b"f\xc3\xa4hre \xe7\x8b\x90 \\udc80\n"),
+    ],
+)
+def test_what_the_encoding_has_no_sign_for_is_escaped(tmp_path, encoding, written):
+    with (tmp_path / "out").open("w", encoding=encoding) as file:
+        output = Output(file, "standard output")
+        output.write("f\u00e4hre \u72d0 \udc80\n")
+        output.flush()
+    assert (tmp_path / "out").read_bytes() == written
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_the_encoding_does_not_hide_a_fault(streams, file, encoding):
+    with open("/dev/full", "w", encoding=encoding) as full:  # noqa: PTH123 - a device
+        streams(full, file)
+        assert main(["plan", "--presets"]) == 4
 
 
 def test_a_fault_of_another_file_is_not_taken_for_one_of_the_output(streams, file, monkeypatch):
