@@ -16,7 +16,6 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ltx_ray.errors import PlanError
 from ltx_ray.manifest.load import load_manifest as _load_manifest
 from ltx_ray.models.catalog import BUILT_IN
 from ltx_ray.plan.graph import build_plan
@@ -200,16 +199,12 @@ def _lost(records: list[dict[str, Any]], bound: Collection[str], history: Histor
 
 def _read_run(run_dir: Path) -> tuple[RunLayout, list[dict[str, Any]], History]:
     layout = RunLayout(run_dir)
-    records = run_files.read_lines(layout.plan)
-    if not records:
-        raise PlanError(f"{run_dir}: no run is here; name the directory that `ltx-ray render` made")
-    return layout, records, read_journal(layout.journal)
+    return layout, run_files.read_plan(layout), read_journal(layout.journal)
 
 
 def _store_of(layout: RunLayout, history: History) -> str:
     """The store of the last render, as its journal says."""
-    stores = [str(record["store"]) for record in history.records if record.get("event") == "render"]
-    return stores[-1] if stores and stores[-1] else default_store(layout.path)
+    return run_files.last_store(history) or default_store(layout.path)
 
 
 def _without_secrets(location: str) -> str:

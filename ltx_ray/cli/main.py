@@ -36,7 +36,6 @@ app = typer.Typer(
     name="ltx-ray",
     help="A render farm for the LTX-2 family: manifests of videos in, proven video files with sound out.",
     epilog=EPILOG,
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: loading the pretty one takes longer than planning a small manifest
@@ -63,7 +62,7 @@ for verb in (render, plan, status, probe, verify, gc, unlock):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every error becomes a sentence and a code here."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     try:
         return _run(arguments)
     except OutputLost as lost:
