@@ -293,6 +293,12 @@ def test_a_crop_that_cuts_the_fine_strip_leaves_the_coarse_one_to_judge_by(wide)
     assert first(wide_proof(frames[:8], samples, (768, 432))) == (8, "num frames")
 
 
+def test_a_strip_of_which_half_its_cells_are_left_is_still_read(wide):
+    frames, _, samples = wide
+    result = wide_proof(frames, samples, (768, 440))
+    assert result.first_wrong is None and result.cropped == () and result.fine == Tally(9, 9)
+
+
 def test_a_crop_that_cuts_both_strips_leaves_sound_and_length_to_judge_by(wide):
     frames, _, samples = wide
     result = wide_proof(frames, samples, (384, 384))
@@ -368,6 +374,13 @@ def test_silent_takes_of_a_frame_amid_longer_ones_are_right(fox):
     assert result.first_wrong is None and result.beeps == Tally(4, 4)
 
 
+def test_a_short_first_take_does_not_set_the_key_of_a_video_without_a_name(fox):
+    other = np.resize(sound(0, 14_000, (key_of("fox") + 5) % 12), (2, 14_000))
+    samples = np.concatenate([other, fox.samples[:, :60_000]], axis=1)
+    result = proof(fox, fox.frames[:7] + fox.frames[:30], samples, takes=[7, 30], label=None)
+    assert result.first_wrong is None and result.beeps == Tally(2, 2)
+
+
 @pytest.mark.parametrize("left", [1441, 1700, 2000, 2400])
 def test_a_beep_cut_short_by_the_end_is_heard_through_aac(fox, left):
     samples = through_aac(fox.samples[:, : 48_000 + left])
@@ -409,11 +422,13 @@ def test_a_lone_0_amid_a_run_is_wrong(fox):
     assert first(proof(fox, [*fox.frames[:20], *fox.frames[:1], *fox.frames[20:56]], label=None)) == (20, "frame")
 
 
-def test_a_restart_that_only_one_strip_tells_is_wrong(fox):
+@pytest.mark.parametrize("rows", [slice(0, 112), slice(112, 128)], ids=["coarse", "fine"])
+def test_a_restart_that_only_one_strip_tells_is_wrong(fox, rows):
+    """Of the other strip, which runs on, are ``rows``."""
     frames, samples = two_takes(fox)
-    for idx, number in enumerate(range(24, 54)):
-        frames[number] = fox.frames[idx].copy()
-        frames[number][:112] = fox.frames[number][:112]  # the coarse strip runs on
+    for number in range(24, 54):
+        frames[number] = frames[number].copy()
+        frames[number][rows] = fox.frames[number][rows]
     result = proof(fox, frames, samples, label=None)
     assert first(result) == (24, "strips disagree") and result.takes_read is None
 
