@@ -53,6 +53,11 @@ class Reader:
     width: int  #: of the frame, which may be a part of the picture
     height: int
 
+    @classmethod
+    def whole(cls, layout: Layout) -> Reader:
+        """For the picture as it was made, uncropped."""
+        return cls(layout, 0, 0, layout.width, layout.height)
+
     @property
     def sees_coarse(self) -> bool:
         return self._sees(self.layout.coarse)

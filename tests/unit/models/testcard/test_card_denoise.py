@@ -19,7 +19,7 @@ def strips(farm, frames):
     """(coarse, fine) counters of frames of any size."""
     width, height = frames[0].shape[1], frames[0].shape[0]
     make = card_layout if width == farm.width else draft_layout
-    reader = Reader(make(width, height), 0, 0)
+    reader = Reader.whole(make(width, height))
     return [reader.coarse(frame).counter for frame in frames], [reader.fine(frame).counter for frame in frames]
 
 
@@ -93,7 +93,7 @@ def test_a_connector_of_another_video_shows_its_tag(farm):
     fox, owl = farm(), farm(label="owl")
     theirs = connector(owl, owl.generate(33)[0], 9)
     frames = fox.frames(fox.generate(17, pinned=theirs)[0])
-    reader = Reader(draft_layout(64, 64), 0, 0)
+    reader = Reader.whole(draft_layout(64, 64))
     own = fox.frames(fox.generate(41)[0])[24:]
     differing = [reader.coarse(a).tag_byte != reader.coarse(b).tag_byte for a, b in zip(frames, own, strict=True)]
     assert strips(fox, frames)[0] == strips(fox, own)[0] and all(differing)
@@ -109,7 +109,7 @@ def test_a_connector_that_is_no_card_gives_no_signal(farm):
 def test_refining_another_videos_latents_shows(farm):
     fox, owl = farm(), farm(label="owl")
     final, _ = fox.refine(*upscaled(owl, *owl.generate(17)))
-    reader = Reader(card_layout(128, 128), 0, 0)
+    reader = Reader.whole(card_layout(128, 128))
     for frame in fox.frames(final):
         assert reader.coarse(frame).counter == reader.fine(frame).counter
         assert reader.coarse(frame).tag_byte != reader.fine(frame).tag_byte

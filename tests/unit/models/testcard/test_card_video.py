@@ -40,7 +40,7 @@ def test_strips_survive_encoding_what_was_decoded(farm):
     final, _ = made.render(17)
     frames = made.frames(final)
     again = made.model.video_encoder().encode(torch.from_numpy(np.stack(frames)))
-    reader = Reader(card_layout(384, 256), 0, 0)
+    reader = Reader.whole(card_layout(384, 256))
     for before, after in zip(frames, made.frames(again), strict=True):
         assert reader.coarse(before) == reader.coarse(after) and reader.coarse(after).is_whole
         assert reader.fine(before) == reader.fine(after) and reader.fine(after).is_whole
@@ -61,7 +61,7 @@ def test_a_re_encoded_draft_is_still_read_as_a_draft(farm):
     made = farm(width=384, height=256)
     frames = made.frames(made.generate(17)[0])
     again = made.model.video_encoder().encode(torch.from_numpy(np.stack(frames)))
-    reader = Reader(draft_layout(192, 128), 0, 0)
+    reader = Reader.whole(draft_layout(192, 128))
     shown = made.frames(again)
     assert [reader.coarse(frame).counter for frame in shown] == list(range(17))
     assert not any((frame == ALARM).all(axis=2).any() for frame in shown)
@@ -113,7 +113,7 @@ def test_an_alarm_is_painted_when_strips_disagree_and_when_there_is_none(farm):
 def test_any_words_give_a_picture_that_reads(farm, size, label, prompt):
     made = farm(*size, label=label, prompt=prompt)
     latent, _ = made.render(9)
-    reader = Reader(card_layout(*size), 0, 0)
+    reader = Reader.whole(card_layout(*size))
     assert [reader.fine(frame).counter for frame in made.frames(latent, 7, 9)] == [7, 8]
 
 
@@ -128,5 +128,5 @@ def test_the_prompt_decides_the_colours(farm):
 def test_any_rate_gives_a_picture_that_reads(farm, rate):
     made = farm(384, 256, rate=rate)
     latent, _ = made.render(9)
-    reader = Reader(card_layout(384, 256), 0, 0)
+    reader = Reader.whole(card_layout(384, 256))
     assert [reader.coarse(frame).counter for frame in made.frames(latent)] == list(range(9))
