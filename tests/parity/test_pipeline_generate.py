@@ -124,8 +124,9 @@ def test_stage_2_is_the_pipeline_bit_for_bit(run, reference):
 
 def test_frames_are_those_of_the_pipeline(run, model):
     """To one level of 255: in pieces a convolution rounds otherwise than in one (1e-4 of a standard deviation)."""
-    recipe = DecodeRecipe(model="", start=0, stop=NUM_FRAMES, frame_rate=RATE, encode=NO_ENCODING, dtype="fp32")
-    ours = np.concatenate(list(decode(recipe, run.ours["refined"]["video"], model))).astype(int)
+    window = {"start": 0, "stop": NUM_FRAMES, "tiling": "stream", "frame_rate": RATE}
+    recipe = DecodeRecipe(model="", encode=NO_ENCODING, dtype="fp32", **window)
+    ours = np.concatenate(list(decode(recipe, run.ours["refined"]["video"], model, SilentControl()))).astype(int)
     theirs = np.round(run.theirs["np"][0][0] * 255.0).astype(int)
     assert ours.shape == theirs.shape == (NUM_FRAMES, FINAL_PX[1], FINAL_PX[0], 3)
     assert np.abs(ours - theirs).max() <= 1
