@@ -6,11 +6,15 @@ import json
 import shutil
 
 import pytest
+import torch
 
 from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.model import Ltx2Model, Parts
 from ltx_ray.models.ltx2.tiny import cached_tiny
 from ltx_ray.models.ltx2.tiny_facts import TINY
+from ltx_ray.models.ltx2.video_tiles import TiledVideoDecoder
+from ltx_ray.models.ltx2.video_vae import StreamingVideoDecoder
+from ltx_ray.sampling.noise import draw
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +54,13 @@ def test_pickled_weights_are_not_opened(folder, tmp_path):
     weights.rename(weights.with_name("diffusion_pytorch_model.bin"))
     with pytest.raises(OSError, match="safetensors"):
         _ = Parts(tmp_path).connectors
+
+
+def test_tiles_are_used_when_asked_for_and_one_tile_is_the_stream(folder):
+    model = Ltx2Model(TINY["2.0"], Parts(folder))
+    stream, tiles = model.video_decoder("stream"), model.video_decoder("tiles")
+    assert (type(stream), type(tiles)) == (StreamingVideoDecoder, TiledVideoDecoder)
+    latent = draw(1, (1, 128, 3, 2, 2))  # 17 frames at 64 px: less than a tile
+    whole, tiled = (torch.cat(list(decoder.decode(latent, 0, 17))).int() for decoder in (stream, tiles))
+    assert whole.shape == tiled.shape == (17, 64, 64, 3)
+    assert (whole - tiled).abs().max() <= 1
