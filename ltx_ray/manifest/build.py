@@ -169,5 +169,8 @@ def _crop(merged: Merged) -> tuple[int, int] | None:
     width, height = crop
     if width > values["width"] or height > values["height"]:
         frame = f"{values['width']}x{values['height']}"
+        if not merged.is_set("output.crop"):
+            merged.note("output.crop", f"the preset's {width}x{height} is left out, it does not fit in {frame}")
+            return None
         merged.report("output.crop", f"{width}x{height} is larger than the frame, {frame}; a crop fits inside it")
     return width, height

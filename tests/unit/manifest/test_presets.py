@@ -136,3 +136,10 @@ def test_an_unknown_family_is_refused_with_the_nearest():
     with pytest.raises(PlanError) as raised:
         check_family("ltx2.3")
     assert str(raised.value) == "--presets: 'ltx2.3' is not a family of models; nearest is ltx-2.3"
+
+
+def test_a_crop_of_the_preset_that_does_not_fit_is_left_out_and_said(load):
+    content = "model: tiny-2.3\nvideos: [{id: tall, prompt: p, preset: portrait-1080p, width: 576, height: 1024}]"
+    manifest = load(content, models=LTX_MODELS)
+    assert manifest.videos[0].output.crop is None
+    assert manifest.notes[-1].endswith("output.crop: the preset's 1080x1920 is left out, it does not fit in 576x1024")
