@@ -102,17 +102,20 @@ def descend(
     text: Mapping[str, Tensor],
     guidance: Guidance | None = None,
     negative: Mapping[str, Tensor] | None = None,
+    sampler: str = "euler",
+    noise_seed: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Normalised video latent [1, C, F, H, W] and audio latent of our loop from video and audio states."""
     seeded = zip(states, (VIDEO_SEED, AUDIO_SEED), strict=True)
     video, audio = denoise(
         model.denoiser(),
         *(noised(state, draw(seed, state.latent.shape), sigmas[0]) for state, seed in seeded),
-        sampling=SamplingRecipe(sampler="euler", sigmas=sigmas, guidance=guidance),
+        sampling=SamplingRecipe(sampler=sampler, sigmas=sigmas, guidance=guidance),
         text=text,
         control=SilentControl(),
         guidance=guidance,
         negative_text=negative,
+        noise_seed=noise_seed,
     )
     return unpack_video(video.latent, video.video_layout), audio.latent
 
@@ -127,8 +130,8 @@ class Reference:
     def pipeline(self, cls: Any = LTX2Pipeline, **components: Any) -> Any:
         parts = self.model.parts
         pipe = cls(
-            scheduler=FlowMatchEulerDiscreteScheduler(),
             **{
+                "scheduler": FlowMatchEulerDiscreteScheduler(),
                 "vae": parts.vae,
                 "audio_vae": parts.audio_vae,
                 "text_encoder": parts.text_encoder,
