@@ -1,13 +1,14 @@
 """Everything that can be known beforehand, said as a latent state, against the pipelines that have an argument for it.
 
 For a token that is held the pipelines take the noise level of the whole, upstream and we take the token's own. Parity
-is possible for strengths 0 and 1 only, where the difference is written over; and not when guidance is rescaled, which
-measures the spread of all tokens before anything is written over the pinned ones.
+is possible for strengths 0 and 1 only, where the difference is written over. When guidance is rescaled, which measures
+the spread of all tokens before anything is written over the pinned ones, the pipeline is told each token's own level.
 """
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -165,6 +166,46 @@ def test_a_pinned_image_under_every_guidance_is_the_condition_pipeline_bit_for_b
         **GUIDED_ARGUMENTS,
     )
     assert_equal(reference, ours(model, text, pinned, audio, guidance=GUIDED, negative=negative), wanted)
+
+
+class OwnLevelPipeline(LTX2ConditionPipeline):
+    """The condition pipeline with the noise level of each token where a velocity becomes x0, as upstream has it."""
+
+    def prepare_latents(self, *args, **kwargs):
+        latents, mask, clean, coords = super().prepare_latents(*args, **kwargs)
+        self.free = 1.0 - mask
+        return latents, mask, clean, coords
+
+    def convert_velocity_to_x0(self, sample, denoised_output, step_idx, scheduler=None):
+        if scheduler is self.scheduler:
+            return sample - denoised_output * (self.free * scheduler.sigmas[step_idx])
+        return super().convert_velocity_to_x0(sample, denoised_output, step_idx, scheduler)
+
+
+def test_a_pinned_image_under_rescaled_guidance_is_the_condition_pipeline_with_a_level_per_token_bit_for_bit(
+    model, reference, text, video, audio
+):
+    frames, negative = film(1), model.text_encoder().encode("blurry")
+    pinned = hold(video, pack_video(encoded(model, from_bytes(frames))))
+    embeds, mask = torch.zeros(1, 1, 1), torch.ones(1, 1, dtype=torch.int64)
+    wanted = theirs(
+        reference,
+        OwnLevelPipeline,
+        pinned,
+        audio,
+        components={"connectors": GivenText(negative, text)},
+        conditions=LTX2VideoCondition(frames, 0, 1.0, crf=0),
+        prompt=None,
+        prompt_embeds=embeds,
+        prompt_attention_mask=mask,
+        negative_prompt_embeds=embeds,
+        negative_prompt_attention_mask=mask,
+        **{**GUIDED_ARGUMENTS, "guidance_rescale": 0.7, "audio_guidance_rescale": 0.7},
+    )
+    rescaled = Guidance(
+        video=replace(GUIDED.video, rescale=0.7), audio=replace(GUIDED.audio, rescale=0.7), stg_blocks=GUIDED.stg_blocks
+    )
+    assert_equal(reference, ours(model, text, pinned, audio, guidance=rescaled, negative=negative), wanted)
 
 
 @pytest.mark.parametrize("num_frames", [1, 9], ids=["still", "film"])
