@@ -4,7 +4,7 @@
             keys/<aa>/<key>.json      the truth: which object a key is bound to, and how it was made
             tokens/<name>             small files that prove two machines see the same store
             tmp/<owner>.<random>      files on their way; left only by processes that died
-    RUN/    manifest.resolved.json  plan.jsonl  journal.jsonl  lock  logs/  videos/  index.parquet  report.html
+    RUN/    manifest.resolved.json  plan.jsonl  journal.jsonl  lock  videos/
 
 Names inside a store are relative and use "/", because a store may be a directory or a bucket.
 """
@@ -77,17 +77,5 @@ class RunLayout:
         return self.path / "lock"
 
     @property
-    def logs(self) -> Path:
-        return self.path / "logs"
-
-    @property
     def videos(self) -> Path:
         return self.path / "videos"
-
-    @property
-    def index(self) -> Path:
-        return self.path / "index.parquet"
-
-    @property
-    def report(self) -> Path:
-        return self.path / "report.html"

@@ -42,14 +42,11 @@ def test_only_plain_names_are_tokens(name):
 
 def test_a_run_directory_holds_these():
     run = RunLayout(Path("runs/demo"))
-    names = [run.manifest, run.plan, run.journal, run.lock, run.logs, run.videos, run.index, run.report]
+    names = [run.manifest, run.plan, run.journal, run.lock, run.videos]
     assert [path.relative_to("runs/demo").as_posix() for path in names] == [
         "manifest.resolved.json",
         "plan.jsonl",
         "journal.jsonl",
         "lock",
-        "logs",
         "videos",
-        "index.parquet",
-        "report.html",
     ]
