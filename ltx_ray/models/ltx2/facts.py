@@ -16,6 +16,7 @@ from typing import Any
 
 from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.cache import cache_folder
+from ltx_ray.models.ltx2.video_reach import decoder_reach
 from ltx_ray.spec.grid import AudioGrid, VideoGrid
 from ltx_ray.spec.model import ModelFacts
 
@@ -48,6 +49,7 @@ def read_facts(folder: Path, *, name: str, digest: str | None = None) -> ModelFa
     transformer = _config(folder, "transformer", "LTX2VideoTransformer3DModel")
     frames, px, _ = transformer.get("vae_scale_factors", (8, 32, 32))
     vocoder = _config(folder, "vocoder", "LTX2Vocoder", "LTX2VocoderWithBWE")
+    vae = _config(folder, "vae", "AutoencoderKLLTX2Video")
     upscale = _upscale(_config(folder, "latent_upsampler", "LTX2LatentUpsamplerModel"))
     video = VideoGrid(frames_per_latent=int(frames), px_per_latent=int(px), upscale=upscale)
     return ModelFacts(
@@ -67,6 +69,7 @@ def read_facts(folder: Path, *, name: str, digest: str | None = None) -> ModelFa
         max_frames=MAX_FRAMES,
         max_seconds=int(transformer.get("pos_embed_max_pos", 20)),
         window_latents=WINDOW_LATENTS,
+        decoder_reach=decoder_reach(vae),
         paints_label=False,
         num_blocks=int(transformer["num_layers"]),
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ltx_ray.models.ltx2.tiny_configs import AUDIO_CHANNELS, FLAVOURS, VIDEO_CHANNELS, Flavour, transformer
+from ltx_ray.models.ltx2.tiny_configs import AUDIO_CHANNELS, FLAVOURS, VIDEO_CHANNELS, Flavour, transformer, video_vae
+from ltx_ray.models.ltx2.video_reach import decoder_reach
 from ltx_ray.spec.grid import AudioGrid, VideoGrid
 from ltx_ray.spec.model import ModelFacts
 
@@ -27,6 +28,7 @@ def _facts(flavour: Flavour) -> ModelFacts:
         max_frames=257,
         max_seconds=20,
         window_latents=64,
+        decoder_reach=decoder_reach(video_vae(flavour)),
         paints_label=False,
         num_blocks=transformer(flavour)["num_layers"],
     )

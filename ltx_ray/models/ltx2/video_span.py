@@ -8,6 +8,7 @@ from padding where the timeline goes on can appear.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -37,3 +38,12 @@ class Span(NamedTuple):
         """The inverse of ``upsampled``, for a span that begins at 0."""
         assert self.start == 0
         return Span(0, (self.stop - 1) // factor + 1, (self.total - 1) // factor + 1)
+
+
+def reach_through(follow: Callable[[Span], Span], frames_per_latent: int) -> tuple[int, int]:
+    """Latents before and after its own that any frame depends on, followed through the middle of a long timeline."""
+    middle = Span(10_000, 20_000, 30_000)
+    out = follow(middle)
+    first_whole = -(-(out.start - 1) // frames_per_latent) + 1
+    last_whole = (out.stop - 1) // frames_per_latent
+    return first_whole - middle.start, middle.stop - 1 - last_whole

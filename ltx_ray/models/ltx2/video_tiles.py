@@ -19,6 +19,7 @@ from torch import Tensor
 from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.video_pieces import FRAMES_AXIS, split
 from ltx_ray.models.ltx2.video_pixels import VideoVae, check_single, denormalised, to_uint8
+from ltx_ray.spec.recipe import TILE_FRAMES, TILE_OVERLAP_FRAMES
 
 FRAMES_PER_PIECE = 8
 
@@ -27,8 +28,8 @@ FRAMES_PER_PIECE = 8
 class TileGrid:
     """Sizes and overlaps of tiles; an overlap is at most half a tile. Latents when divided by the VAE's factors."""
 
-    frames: int = 80
-    frames_overlap: int = 24
+    frames: int = TILE_FRAMES
+    frames_overlap: int = TILE_OVERLAP_FRAMES
     side_px: int = 768
     side_overlap_px: int = 64
 

@@ -9,6 +9,7 @@ What cannot be streamed is refused by name: a decoder that is told a timestep or
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -28,7 +29,7 @@ from ltx_ray.models.ltx2.video_layers import (
 )
 from ltx_ray.models.ltx2.video_pieces import FRAMES_AXIS, without_first
 from ltx_ray.models.ltx2.video_pixels import VideoVae, check_single, denormalised, from_uint8, normalised, to_uint8
-from ltx_ray.models.ltx2.video_span import Span
+from ltx_ray.models.ltx2.video_span import Span, reach_through
 
 FRAMES_PER_CALL = 8
 
@@ -50,7 +51,7 @@ class StreamingVideoDecoder:
         self._step: int = vae.temporal_compression_ratio
         self._layers = decoder_layers(vae.decoder)
         #: latents that a latent's own frames depend on before and after it
-        self.reach = _reach(self._layers, self._step)
+        self.reach = reach_through(partial(span_through, self._layers), self._step)
 
     @torch.no_grad()
     def decode(self, latent_BCFHW: Tensor, start: int, stop: int) -> Iterator[Tensor]:
@@ -152,15 +153,6 @@ def encoder_layers(encoder: Module) -> list[Layer]:
     layers.append(PerFrame(lambda hidden: encoder.conv_act(encoder.norm_out(hidden))))
     layers.append(Convolution(encoder.conv_out, causal=True))
     return layers
-
-
-def _reach(layers: list[Layer], step: int) -> tuple[int, int]:
-    """Latents before and after its own that any frame depends on, followed through the middle of a long timeline."""
-    middle = Span(10_000, 20_000, 30_000)
-    out = span_through(layers, middle)
-    first_whole = -(-(out.start - 1) // step) + 1
-    last_whole = (out.stop - 1) // step
-    return first_whole - middle.start, middle.stop - 1 - last_whole
 
 
 def _to_picture(hidden: Tensor, patch: int) -> Tensor:

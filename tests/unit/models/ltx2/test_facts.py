@@ -27,6 +27,7 @@ CONFIGS = {
         "num_layers": 48,
         "vae_scale_factors": [8, 32, 32],
     },
+    "vae": {"_class_name": "AutoencoderKLLTX2Video", "decoder_causal": False},
     "vocoder": {"_class_name": "LTX2VocoderWithBWE", "output_sampling_rate": 48000},
     "latent_upsampler": {
         "_class_name": "LTX2LatentUpsamplerModel",
@@ -66,6 +67,7 @@ def test_grids_and_rates_come_from_the_configurations(folder):
     found = facts(folder)
     assert (found.name, found.digest, found.max_seconds, found.num_blocks) == ("mine", "d", 30, 48)
     assert (found.video.frames_per_latent, found.video.px_per_latent, found.video.upscale) == (4, 16, Fraction(2))
+    assert found.decoder_reach == (22, 22)
     assert (found.audio.slot_s, found.audio.slots_per_cell, found.audio.sample_rate_hz) == (Fraction(1, 100), 2, 48000)
 
 
