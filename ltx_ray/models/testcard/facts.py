@@ -28,6 +28,7 @@ TESTCARD = ModelFacts(
     max_frames=257,
     max_seconds=20,
     window_latents=8,
+    decoder_reach=(0, 0),
     paints_label=True,
     num_blocks=0,
 )
