@@ -5,22 +5,18 @@ A value that was refused before (``BAD``) keeps every rule that needs it silent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any
-
 from ltx_ray.manifest import paths
 from ltx_ray.manifest.fields import Wrong
 from ltx_ray.manifest.merged import Merged
-from ltx_ray.manifest.model_rules import num_frames_problem, seconds_problem, segment_problems, size_problem
+from ltx_ray.manifest.model_rules import size_problem
 from ltx_ray.manifest.problems import BAD
 from ltx_ray.manifest.sampling import read_refine, read_stage1
-from ltx_ray.manifest.schema import Output, Sampling, Scene, Segment, Video
+from ltx_ray.manifest.scenes import Ways, read_scenes
+from ltx_ray.manifest.schema import Extend, Output, Video
+from ltx_ray.manifest.seams import check_seams, check_segment, segment_of
 
 #: Containers that can hold a codec, where not all can.
 CONTAINERS_OF = {"ffv1": ("mkv",)}
-
-UNUSED_NEGATIVE = "changes nothing, because no guidance is away from it; stage1.guidance.video.cfg above 1 is"
 
 
 def build(merged: Merged) -> Video:
@@ -29,7 +25,12 @@ def build(merged: Merged) -> Video:
     for key in ("width", "height"):
         if values[key] is not BAD and (what := size_problem(facts, values[key])):
             report(key, what)
-    stage1, refine = read_stage1(merged), read_refine(merged)
+    ways = Ways(segment_of(values), read_stage1(merged), read_refine(merged))
+    is_draft, extend = ways.refine is None, _extend(merged)
+    check_segment(merged, ways.segment)
+    scenes = read_scenes(merged, ways, is_extended=extend is not None)
+    is_used = any(scene.segment is ways.segment for scene in scenes)
+    check_seams(merged, ways.segment, is_draft=is_draft, is_used=is_used)
     return Video(
         id=merged.id,
         model=facts.name,
@@ -37,19 +38,17 @@ def build(merged: Merged) -> Video:
         width=values["width"],
         height=values["height"],
         frame_rate=values["frame_rate"],
-        scenes=_scenes(merged, uses_negative=_uses_negative(stage1) or _uses_negative(refine)),
-        segment=_segment(merged),
-        stage1=stage1,
-        refine=refine,
-        audio_from=_audio_from(merged, is_draft=refine is None),
+        scenes=scenes,
+        audio_from=_audio_from(merged, is_draft=is_draft),
+        chain=values["chain"],
+        join=values["join"],
+        crossfade=values["crossfade"],
+        refine_order=values["refine.order"],
+        extend=extend,
         decode_window=values["decode.window"],
         decode_tiling=values["decode.tiling"],
         output=_output(merged),
     )
-
-
-def _uses_negative(sampling: Sampling | None) -> bool:
-    return sampling is not None and sampling.guidance is not None and sampling.guidance.uses_negative
 
 
 def _audio_from(merged: Merged, *, is_draft: bool) -> str:
@@ -61,71 +60,17 @@ def _audio_from(merged: Merged, *, is_draft: bool) -> str:
     return "stage1"
 
 
-def _scenes(merged: Merged, *, uses_negative: bool) -> tuple[Scene, ...]:
+def _extend(merged: Merged) -> Extend | None:
+    """What the video goes on from; None = nothing, or a problem was reported."""
     values = merged.values
-    if values.get("scenes") is BAD:
-        return ()
-    if not uses_negative and merged.is_set("negative_prompt"):
-        merged.note("negative_prompt", UNUSED_NEGATIVE)
-    if "scenes" not in values:
-        return (_scene(merged, values, "", uses_negative=uses_negative),)
-    parts: Sequence[Any] = values["scenes"]
-    scenes = []
-    for scene_idx, part in enumerate(parts):
-        if part is BAD:
-            continue
-        prefix = f"scenes[{scene_idx}]."
-        if not uses_negative and "negative_prompt" in part:
-            merged.note(f"{prefix}negative_prompt", UNUSED_NEGATIVE)
-        scenes.append(_scene(merged, {**_inherited(values, part), **part}, prefix, uses_negative=uses_negative))
-    return tuple(scenes)
-
-
-def _inherited(values: dict[str, Any], scene: dict[str, Any]) -> dict[str, Any]:
-    """What a scene that does not say takes from its video: prompts, seed and length."""
-    has_length = "seconds" in scene or "num_frames" in scene
-    keys = ("prompt", "negative_prompt", "seed", *(() if has_length else ("seconds", "num_frames")))
-    return {key: values[key] for key in keys if key in values}
-
-
-def _scene(merged: Merged, values: dict[str, Any], prefix: str, *, uses_negative: bool) -> Scene:
-    prompt, rate = values.get("prompt"), merged.values["frame_rate"]
-    if prompt is None:
-        remedy = "say what this scene shows" if prefix else "a video needs a prompt, or scenes that each have one"
-        merged.report(f"{prefix}prompt", f"is missing; {remedy}")
-    num_frames, seconds = values.get("num_frames"), values.get("seconds")
-    what = None
-    if num_frames is not None:
-        what = None if num_frames is BAD else num_frames_problem(merged.facts.video, num_frames)
-    elif seconds is not BAD and rate is not BAD:
-        what = seconds_problem(seconds, rate)
-    if what:
-        merged.report(f"{prefix}{'seconds' if num_frames is None else 'num_frames'}", what)
-    return Scene(
-        prompt=prompt or "",
-        seconds=seconds,
-        num_frames=num_frames,
-        seed=values.get("seed", merged.seed),
-        cut=bool(values.get("cut", False)),
-        negative_prompt=values.get("negative_prompt", "") if uses_negative else "",
-    )
-
-
-def _segment(merged: Merged) -> Segment:
-    values, grid = merged.values, merged.facts.video
-    frames, connector = values["segment.frames"], values["segment.connector"]
-    overshoot = values["segment.overshoot"]
-    segment = _shared_segment(frames, connector, overshoot)
-    if BAD in (frames, connector, overshoot):
-        return segment
-    for key, what in segment_problems(grid, segment):
-        merged.report(f"segment.{key}", what)
-    return segment
-
-
-@lru_cache(maxsize=256)
-def _shared_segment(frames: int | None, connector: int, overshoot: int) -> Segment:
-    return Segment(frames=frames, connector=connector, overshoot=overshoot)
+    if "extend" in values:
+        return None
+    if "extend.path" not in values:
+        if given := next((key for key in ("extend.seconds", "extend.include_source") if key in values), None):
+            merged.report("extend.path", f"is missing beside {given}; write the file to go on from")
+        return None
+    path = values["extend.path"]
+    return Extend(path="" if path is BAD else path, include_source=values.get("extend.include_source", True))
 
 
 def _output(merged: Merged) -> Output:

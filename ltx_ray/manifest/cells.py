@@ -7,7 +7,7 @@ from ltx_ray.manifest.keys import SCENE_KEY
 from ltx_ray.manifest.safe_yaml import parse_yaml, scalar
 
 #: Keys that hold text: what is written is what is meant, so ``id=007`` and a prompt with colons need no quotes.
-TEXT_KEYS = frozenset({"id", "prompt", "negative_prompt", "model", "preset", "output.path"})
+TEXT_KEYS = frozenset({"id", "prompt", "negative_prompt", "model", "preset", "output.path", "extend.path"})
 
 
 def value_of(key: str, text: str) -> object:

@@ -98,6 +98,15 @@ def text(what: str) -> Rule:
     return rule
 
 
+def local_path(value: object) -> str:
+    """A file of this machine, as written; whether it is there is looked at later."""
+    path = text("a path")(value)
+    if "://" in path:
+        raise Wrong(f"{shown(path)} is not on this machine; download it and write its path")
+    check_unicode(path)
+    return str(path)
+
+
 def true_or_false(value: object) -> bool:
     if type(value) is bool:
         return value

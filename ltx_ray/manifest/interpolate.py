@@ -33,7 +33,7 @@ def interpolated(tree: dict[str, object], name: str, problems: Problems) -> dict
     if not texts:
         return tree
     if not _References(tree).are_good(texts, name, problems):
-        return {key: _without_references(value, _is_literal(key)) for key, value in tree.items()}
+        return {key: _without_references(value, _is_literal(key), key) for key, value in tree.items()}
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -137,7 +137,7 @@ def written(path: Path) -> str:
 def _texts(value: object, path: Path) -> Iterator[tuple[Path, str]]:
     """Every text below ``value`` that is not literal, with its path."""
     if isinstance(value, str):
-        if not any(_is_literal(part) for part in path):
+        if not any(map(_is_literal, path, ("", *path))):
             yield path, value
     elif isinstance(value, dict):
         for key, inner in value.items():
@@ -147,15 +147,21 @@ def _texts(value: object, path: Path) -> Iterator[tuple[Path, str]]:
             yield from _texts(inner, (*path, idx))
 
 
-def _is_literal(part: str | int) -> bool:
-    return isinstance(part, str) and part.split(".")[-1] in LITERAL_KEYS
+def _is_literal(part: str | int, inside: str | int = "") -> bool:
+    """Whether a key holds literal text: by its own name, or with that of the mapping it stands in."""
+    if not isinstance(part, str):
+        return False
+    names = f"{inside}.{part}".split(".")
+    return names[-1] in LITERAL_KEYS or ".".join(names[-2:]) in LITERAL_KEYS
 
 
-def _without_references(value: object, is_literal: bool) -> Any:
+def _without_references(value: object, is_literal: bool, inside: str = "") -> Any:
     if isinstance(value, str):
         return BAD if "${" in value and not is_literal else value
     if isinstance(value, dict):
-        return {key: _without_references(inner, is_literal or _is_literal(key)) for key, inner in value.items()}
+        return {
+            key: _without_references(inner, is_literal or _is_literal(key, inside), key) for key, inner in value.items()
+        }
     if isinstance(value, list):
         inners = [_without_references(inner, is_literal) for inner in value]
         return BAD if any(inner is BAD for inner in inners) else inners
@@ -177,10 +183,12 @@ class _Literals:
     def __init__(self) -> None:
         self._texts: list[str] = []
 
-    def set_aside(self, value: object, is_literal: bool = False) -> Any:
+    def set_aside(self, value: object, is_literal: bool = False, inside: str = "") -> Any:
         """A copy of ``value`` with a token for each literal text."""
         if isinstance(value, dict):
-            return {key: self.set_aside(inner, is_literal or _is_literal(key)) for key, inner in value.items()}
+            return {
+                key: self.set_aside(inner, is_literal or _is_literal(key, inside), key) for key, inner in value.items()
+            }
         if isinstance(value, list):
             return [self.set_aside(inner, is_literal) for inner in value]
         if isinstance(value, str) and is_literal:

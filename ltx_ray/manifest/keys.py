@@ -29,6 +29,7 @@ ENCODER_PRESETS = (
     "veryslow",
 )
 TILINGS = ("stream", "tiles")
+REFINE_ORDERS = ("chain", "alternate")
 MAX_SIZE_PX = 8192
 MAX_SCENES = 1000
 MAX_FRAMES = MAX_SECONDS * MAX_RATE
@@ -37,6 +38,12 @@ _num_frames = fields.whole(1, MAX_FRAMES)
 _size = fields.whole(1, MAX_SIZE_PX, "a whole number of pixels")
 _seed = fields.whole(0, MAX_SEED)
 
+_SEGMENT_RULES: dict[str, Rule] = {
+    "segment.frames": fields.or_null(_num_frames),
+    "segment.connector": _num_frames,
+    "segment.overshoot": fields.whole(0, MAX_FRAMES),
+    "segment.strength": fields.number(0.0, 1.0, "a strength"),
+}
 VIDEO_RULES: dict[str, Rule] = {
     "id": fields.video_id,
     "prompt": fields.prompt,
@@ -49,11 +56,16 @@ VIDEO_RULES: dict[str, Rule] = {
     "height": _size,
     "frame_rate": frame_rate,
     "seed": _seed,
-    "segment.frames": fields.or_null(_num_frames),
-    "segment.connector": _num_frames,
-    "segment.overshoot": fields.whole(0, MAX_FRAMES),
+    **_SEGMENT_RULES,
     **sampling_rules("stage1"),
     **sampling_rules("refine"),
+    "refine.order": fields.one_of("an order", REFINE_ORDERS),
+    "chain": fields.one_of("a chain", ("stagewise", "final")),
+    "join": fields.one_of("a join", ("latent", "pixels")),
+    "crossfade": fields.whole(0, MAX_FRAMES, "a whole number of frames"),
+    "extend.path": fields.local_path,
+    "extend.seconds": seconds,
+    "extend.include_source": fields.true_or_false,
     "audio_from": fields.one_of("a source of sound", ("stage1", "stage2")),
     "decode.tiling": fields.one_of("a tiling", TILINGS),
     "decode.window": fields.or_null(fields.whole(2, MAX_FRAMES)),
@@ -72,22 +84,30 @@ SCENE_RULES: dict[str, Rule] = {
     "num_frames": _num_frames,
     "cut": fields.true_or_false,
     "seed": _seed,
+    "preset": fields.text("a preset"),
+    **_SEGMENT_RULES,
+    **sampling_rules("stage1"),
+    **sampling_rules("refine"),
 }
-GROUPS = ("segment", *sampling_groups("stage1"), *sampling_groups("refine"), "decode", "output")
-#: Groups that can be null (or false), and what that means; any key of one takes back a null of a weaker place.
-NULL_GROUPS = {"refine": "a draft", **{f"{descent}.guidance": "none" for descent in DESCENTS}}
+SCENE_GROUPS = ("segment", *sampling_groups("stage1"), *sampling_groups("refine"))
+GROUPS = (*SCENE_GROUPS, "extend", "decode", "output")
+#: Groups that can be null (or false), and what that means; any key of one takes back a null of a weaker place, but for
+#: ``refine.order``, which says nothing of how stage 2 samples.
+NULL_GROUPS = {"refine": "a draft", "extend": "none", **{f"{descent}.guidance": "none" for descent in DESCENTS}}
 
 #: Two ways to say the same, which do not go together in one place.
 SAME_TWICE = (
     ("seconds", "num_frames"),
+    ("seconds", "extend.seconds"),
+    ("num_frames", "extend.seconds"),
     *((f"{descent}.sigmas", f"{descent}.{name}") for descent in DESCENTS for name in ("schedule", "steps")),
 )
 
 #: Keys whose value is taken as written, ``$`` and all.
-LITERAL_KEYS = frozenset({"id", "prompt", "negative_prompt"})
+LITERAL_KEYS = frozenset({"id", "prompt", "negative_prompt", "extend.path"})
 
-#: ``scenes.0.prompt`` or ``scenes[0].prompt``: one key of one scene, for tables and the command line.
-SCENE_KEY = re.compile(r"scenes[.\[]([0-9]{1,4})\]?\.([a-z0-9_]+)")
+#: ``scenes.0.prompt`` or ``scenes[0].stage1.steps``: one key of one scene, for tables and the command line.
+SCENE_KEY = re.compile(r"scenes[.\[]([0-9]{1,4})\]?\.([a-z0-9_.]+)")
 
 
 class Keys(NamedTuple):
@@ -109,7 +129,7 @@ class Keys(NamedTuple):
 
 VIDEO_KEYS = Keys(VIDEO_RULES, GROUPS, has_scenes=True)
 DEFAULT_KEYS = VIDEO_KEYS._replace(rules={key: rule for key, rule in VIDEO_RULES.items() if key != "id"})
-SCENE_KEYS = Keys(SCENE_RULES)
+SCENE_KEYS = Keys(SCENE_RULES, SCENE_GROUPS)
 #: What ``model`` and ``output`` beside ``videos`` may say.
 TOP_KEYS = Keys({key: rule for key, rule in VIDEO_RULES.items() if key.startswith(("model", "output."))}, ("output",))
 
@@ -151,7 +171,12 @@ def _check_together(layer: Layer, problems: Problems) -> None:
 def _read_other(key: str, value: object, layer: Layer, problems: Problems, keys: Keys) -> None:
     """A key without a rule of its own: a group, scenes, one key of one scene, or a mistake."""
     scene_key = SCENE_KEY.fullmatch(key) if keys.has_scenes else None
-    if key in NULL_GROUPS and key in keys.groups and (value is None or value is False):
+    if keys is SCENE_KEYS and (what := _only_of_a_video(key, value)):
+        layer.values[key] = BAD
+        problems.add(layer, key, what)
+    elif key == "refine" and value in REFINE_ORDERS:
+        read_layer({"refine.order": value}, layer, problems, keys)
+    elif key in NULL_GROUPS and key in keys.groups and (value is None or value is False):
         layer.values[key] = None
     elif key in keys.groups:
         _read_group(key, value, layer, problems, keys)
@@ -161,12 +186,22 @@ def _read_other(key: str, value: object, layer: Layer, problems: Problems, keys:
     elif scene_key is not None:
         scene_idx, name = int(scene_key[1]), scene_key[2]
         scene = _read_scene(scene_idx, {name: value}, layer, problems)
-        layer.values[f"scenes.{scene_idx}.{name}"] = scene[name]
+        layer.values.update({f"scenes.{scene_idx}.{inner}": meaning for inner, meaning in scene.items()})
     elif key == "id":
         problems.add(layer, key, "names one video, so it cannot be given to several; take it out")
     else:
         layer.values[key] = BAD
         problems.add(layer, key, f"is not a key here; {_nearest_key(key, keys)}")
+
+
+def _only_of_a_video(key: str, value: object) -> str | None:
+    """Why a scene cannot say what a video can; None = it can, or neither can."""
+    if key == "refine":
+        is_null = value is None or value is False
+        return "a scene alone cannot be a draft; set refine to null for the whole video" if is_null else None
+    if key in VIDEO_RULES or (key in GROUPS and key not in SCENE_GROUPS):
+        return "is a key of the whole video; put it beside scenes"
+    return None
 
 
 def _nearest_key(key: str, keys: Keys) -> str:
@@ -187,6 +222,7 @@ def _read_group(group: str, value: object, layer: Layer, problems: Problems, key
         layer.values[group] = BAD
         inner = ", ".join(_first_parts(keys.in_group(group)))
         or_null = f", or null for {NULL_GROUPS[group]}" if group in NULL_GROUPS else ""
+        or_null += f", or one of {', '.join(REFINE_ORDERS)}" if group == "refine" else ""
         problems.add(layer, group, f"{shown(value)} is not a mapping with the keys {inner}{or_null}")
         return
     read_layer({f"{group}.{key}": inner for key, inner in value.items()}, layer, problems, keys)

@@ -34,7 +34,7 @@ def load_manifest(source: str, overrides: Sequence[str], *, models: Mapping[str,
         text = read_text(source)
         name = name_of(source)
         tree = parse_yaml(text, name=name) if kind == "yaml" else _json(text, name)
-        videos = _from_tree(tree, name, overrides, models, problems)
+        videos = _from_tree(tree, source, overrides, models, problems)
     else:
         videos = _from_rows(source, kind, overrides, models, problems)
     problems.raise_any()
@@ -46,9 +46,10 @@ def _json(text: str, name: str) -> object:
 
 
 def _from_tree(
-    tree: object, name: str, overrides: Sequence[str], models: Mapping[str, ModelFacts], problems: Problems
+    tree: object, source: str, overrides: Sequence[str], models: Mapping[str, ModelFacts], problems: Problems
 ) -> tuple[Video, ...]:
     """The videos of a YAML or JSON file."""
+    name = name_of(source)
     if tree is None:
         raise refuse(name, "is empty; a manifest needs at least videos with a prompt each")
     if not isinstance(tree, dict):
@@ -71,7 +72,7 @@ def _from_tree(
     if num_videos > MAX_VIDEOS:
         problems.add(sweep, "", f"makes {num_videos:,} videos; at most {MAX_VIDEOS:,} are planned at once")
         combinations = NO_SWEEP
-    shared = Shared(models, layers, read_overrides(overrides, problems), combinations)
+    shared = Shared(source, models, layers, read_overrides(overrides, problems), combinations)
     resolver = Resolver(shared, problems)
     return tuple(_entries(entries if isinstance(entries, list) else [], name, order.get("videos", 0), resolver))
 
@@ -116,7 +117,7 @@ def _from_rows(
     """The videos of a file of rows."""
     name = name_of(source)
     nothing = Layer(f"{name}: ", (0,))
-    resolver = Resolver(Shared(models, (nothing,), read_overrides(overrides, problems)), problems)
+    resolver = Resolver(Shared(source, models, (nothing,), read_overrides(overrides, problems)), problems)
     videos: list[Video] = []
     num_rows = 0
     with opened(source) as file:

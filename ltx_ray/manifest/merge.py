@@ -18,12 +18,14 @@ from ltx_ray.manifest.sampling_keys import DESCENTS, FIXED_SCHEDULES
 def _taken_back(key: str) -> tuple[str, ...]:
     """What a weaker place said that does not stand beside ``key``.
 
-    Sigmas beat a schedule by standing beside it, so that a later ``steps`` finds the schedule of the preset again.
+    Sigmas beat a schedule by standing beside it, so that a later ``steps`` finds the schedule of the preset again; so
+    does the length of an extension, so that a later null finds the plain one.
     """
-    other_length = {"seconds": ("num_frames",), "num_frames": ("seconds",)}.get(key, ())
+    lengths = {"seconds": ("num_frames", "extend.seconds"), "num_frames": ("seconds", "extend.seconds")}
     group, _, name = key.partition(".")
     sigmas = (f"{group}.sigmas",) if name in ("steps", "schedule") else ()
-    return (*other_length, *sigmas, *(group for group in NULL_GROUPS if key.startswith(f"{group}.")))
+    nulls = () if key == "refine.order" else (group for group in NULL_GROUPS if key.startswith(f"{group}."))
+    return (*lengths.get(key, ()), *sigmas, *nulls)
 
 
 _TAKEN_BACK = {key: others for key in (*VIDEO_RULES, *NULL_GROUPS) if (others := _taken_back(key))}
@@ -53,7 +55,8 @@ def strongest(stack: Sequence[Layer], key: str) -> Layer | None:
 
 def origin(stack: Sequence[Layer], key: str) -> Layer | None:
     """The last layer that gives ``key``, or the scenes it belongs to."""
-    return strongest(stack, key) or strongest(stack, key.partition("[")[0])
+    dotted = key.replace("[", ".", 1).replace("]", "", 1)  # as a single key of a scene is kept
+    return strongest(stack, key) or strongest(stack, dotted) or strongest(stack, key.partition("[")[0])
 
 
 def has_scenes(layer: Layer) -> bool:
@@ -68,7 +71,7 @@ def put_scenes_together(values: dict[str, Any], stack: Sequence[Layer], problems
         return
     scenes = [part if part is BAD else dict(part) for part in values.get("scenes", ())]
     for key, value in patches.items():
-        _, scene, name = key.split(".")
+        _, scene, name = key.split(".", 2)
         if int(scene) > len(scenes):
             what = f"there is no scene {scene}; the next one is {len(scenes)}"
             problems.add(strongest(stack, key) or stack[-1], key, what)
@@ -84,6 +87,7 @@ def _refuse_beside_scenes(stack: Sequence[Layer], problems: Problems) -> None:
     """A length or prompt beside scenes is noted; in a place below them it serves the scenes that have none."""
     first = next(idx for idx, layer in enumerate(stack) if has_scenes(layer))
     for layer in stack[first:]:
-        for key in ("prompt", "seconds", "num_frames"):
+        for key in ("prompt", "seconds", "num_frames", "extend.seconds"):
             if key in layer.values:
-                problems.add(layer, key, f"the video has scenes; give it to one of them, as scenes.0.{key}")
+                name = key.removeprefix("extend.")
+                problems.add(layer, key, f"the video has scenes; give it to one of them, as scenes.0.{name}")

@@ -5,6 +5,7 @@ Answers are kept, because ten thousand videos ask the same few questions.
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from functools import lru_cache
 
@@ -49,19 +50,30 @@ def seconds_problem(seconds: Fraction, frame_rate: Fraction) -> str | None:
 
 @lru_cache(maxsize=256)
 def segment_problems(grid: VideoGrid, segment: Segment) -> tuple[tuple[str, str], ...]:
+    """Keys of what is wrong with a segment's frames by themselves, and what it is."""
     found = []
     step = grid.frames_per_latent
     if segment.frames is not None and (what := num_frames_problem(grid, segment.frames)):
-        found.append(("frames", what))
+        found.append(("segment.frames", what))
     if what := num_frames_problem(grid, segment.connector):
-        found.append(("connector", what))
+        found.append(("segment.connector", what))
     if segment.overshoot % step:
         below = segment.overshoot // step * step
         what = f"{segment.overshoot} is not a multiple of {step}; nearest are {below} and {below + step}"
-        found.append(("overshoot", what))
+        found.append(("segment.overshoot", what))
     if not found and segment.frames is not None and segment.frames - segment.connector - segment.overshoot < step:
         what = (
             f"{segment.frames} leaves nothing new after connector {segment.connector} and overshoot {segment.overshoot}"
         )
-        found.append(("frames", f"{what}; at least {segment.connector + segment.overshoot + step} are needed"))
+        found.append(("segment.frames", f"{what}; at least {segment.connector + segment.overshoot + step} are needed"))
     return tuple(found)
+
+
+@lru_cache(maxsize=1024)
+def call_problem(step: int, max_seconds: int, num_frames: int, frame_rate: Fraction) -> str | None:
+    """What is wrong with so many frames in one call to a model that attends to ``max_seconds``."""
+    longest = max(1, math.floor(max_seconds * frame_rate / step)) * step + 1
+    if num_frames <= longest:
+        return None
+    seconds = f"{float(num_frames / frame_rate):.4g} s in one call, more than the {max_seconds} s that fit"
+    return f"{num_frames} frames are {seconds}; at this rate the most is {longest}"

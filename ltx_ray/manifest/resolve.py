@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ltx_ray.errors import ManifestError
@@ -17,7 +18,7 @@ from ltx_ray.manifest.fields import MAX_ID_CHARS
 from ltx_ray.manifest.keys import read_layer
 from ltx_ray.manifest.merge import has_scenes, lay_over, origin, put_scenes_together, strongest
 from ltx_ray.manifest.merged import Merged, Tell
-from ltx_ray.manifest.overrides import Overrides
+from ltx_ray.manifest.overrides import PLACE, Overrides
 from ltx_ray.manifest.presets import BUILT_IN, PRESETS
 from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, shown
 from ltx_ray.manifest.schema import Video
@@ -32,6 +33,7 @@ MAX_VIDEOS = 1_000_000
 class Shared:
     """What a file and the command line say of all videos; ``layers`` weakest first."""
 
+    source: str  #: of the file
     models: Mapping[str, ModelFacts]
     layers: tuple[Layer, ...]
     overrides: Overrides
@@ -88,6 +90,8 @@ class Resolver:
         values = dict(self._base(facts, preset))
         for layer in above:
             lay_over(values, layer.values)
+        if values.get("extend.path", BAD) is not BAD:
+            values["extend.path"] = self._local(values["extend.path"], strongest(stack, "extend.path") or entry)
         if any(map(has_scenes, stack)):
             put_scenes_together(values, stack, self._problems)
         self._check_id(entry, video_id)
@@ -130,6 +134,17 @@ class Resolver:
             what = f"{shown(name)} is not a preset of {facts.name}; {nearest(name, presets)}"
             self._problems.add(layer or entry, "preset", what)
         return default
+
+    def _local(self, path: str, layer: Layer) -> str:
+        """``path`` as seen from the working directory: a relative one is beside the file that gives it."""
+        source = self._shared.source
+        if source == "-" or layer.prefix.startswith(f"{PLACE}: ") or Path(path).is_absolute():
+            return path
+        if "://" not in source:
+            return str(Path(source).parent / path)
+        what = f"{shown(path)} is relative, and the manifest is not on this machine; write a path that starts with /"
+        self._problems.add(layer, "extend.path", what)
+        return ""
 
     def _base(self, facts: ModelFacts, preset: str) -> dict[str, Any]:
         key = (facts.name, preset)

@@ -26,11 +26,12 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """How a take is cut when one model call is not enough. ``frames`` None = the default rule."""
+    """How a scene is cut when one model call is not enough. ``frames`` None = the default rule."""
 
     frames: int | None
-    connector: int
-    overshoot: int
+    connector: int  #: frames a segment shares with the one before it; the later scene's counts at a boundary
+    overshoot: int  #: frames generated after a segment's end and thrown away
+    strength: float = 1.0  #: how firmly the connector is held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,18 @@ class Scene:
     num_frames: int | None
     seed: int
     cut: bool
+    segment: Segment
+    stage1: Sampling
+    refine: Sampling | None  #: None = draft: stage 1 is decoded at stage-1 size; the same for all scenes of a video
     negative_prompt: str = ""  #: read only where guidance is away from it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extend:
+    """A file that the video goes on from; its end is the connector of the first segment."""
+
+    path: str  #: local, absolute or as seen from the working directory
+    include_source: bool  #: the output is the file and what follows it; False = only what follows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +79,20 @@ class Video:
     height: int
     frame_rate: Fraction
     scenes: tuple[Scene, ...]
-    segment: Segment
-    stage1: Sampling
-    refine: Sampling | None  #: None = draft: stage 1 is decoded at stage-1 size
     audio_from: str  #: "stage1" or "stage2"
+    chain: str  #: what stage 1 goes on from: "stagewise", the stage-1 segment before, or "final", finished frames
+    join: str  #: "latent" or "pixels": where the segments of a take are put together
+    crossfade: int  #: frames blended at a seam, with join "pixels"
+    refine_order: str  #: "chain" or "alternate": every other segment of stage 2 is free, those between join them
+    extend: Extend | None
     decode_window: int | None  #: latents per decode window; None = the model's default
     decode_tiling: str  #: "stream" or "tiles"
     output: Output
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether stage 1 is all there is."""
+        return self.scenes[0].refine is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

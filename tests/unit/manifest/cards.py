@@ -18,6 +18,7 @@ CARD = ModelFacts(
     max_frames=257,
     max_seconds=20,
     window_latents=8,
+    decoder_reach=(0, 0),
     paints_label=True,
 )
 #: A second model of the family, with another grid.

@@ -1,0 +1,170 @@
+"""The scenes of a video: what each says itself, over what it takes from its video.
+
+A scene's preset stands in for all that the video says of ``stage1`` and ``refine``; the scene's own keys win over both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from ltx_ray.manifest.merge import lay_over
+from ltx_ray.manifest.merged import Merged
+from ltx_ray.manifest.model_rules import num_frames_problem, seconds_problem
+from ltx_ray.manifest.presets import PRESETS
+from ltx_ray.manifest.problems import BAD, nearest, shown
+from ltx_ray.manifest.sampling import read_refine, read_stage1
+from ltx_ray.manifest.schema import Sampling, Scene, Segment
+from ltx_ray.manifest.seams import check_scene, segment_of
+
+UNUSED_NEGATIVE = "changes nothing, because no guidance is away from it; stage1.guidance.video.cfg above 1 is"
+
+_SAMPLING = ("stage1", "refine")
+
+
+class Ways(NamedTuple):
+    """How a stretch is made, apart from what it shows."""
+
+    segment: Segment
+    stage1: Sampling
+    refine: Sampling | None
+
+    @property
+    def use_negative(self) -> bool:
+        return any(way is not None and way.guidance is not None and way.guidance.uses_negative for way in self[1:])
+
+
+def read_scenes(merged: Merged, ways: Ways, *, is_extended: bool) -> tuple[Scene, ...]:
+    """The scenes of a video; ``ways`` are those of a scene that says nothing of them. A video without is one scene."""
+    parts = merged.values.get("scenes")
+    if parts is BAD:
+        return ()
+    if parts is None:
+        if not ways.use_negative and merged.is_set("negative_prompt"):
+            merged.note("negative_prompt", UNUSED_NEGATIVE)
+        return (_scene(merged, merged.values, "", ways, is_extended=is_extended),)
+    return tuple(_read_parts(merged, parts, ways, is_extended=is_extended))
+
+
+def _read_parts(merged: Merged, parts: Sequence[Any], ways: Ways, *, is_extended: bool) -> list[Scene]:
+    scenes, is_negative_used = [], False
+    for scene_idx, part in enumerate(parts):
+        if part is BAD:
+            continue
+        prefix = f"scenes[{scene_idx}]."
+        own = _own_ways(merged, part, prefix, ways)
+        is_negative_used |= own.use_negative
+        if "negative_prompt" in part and not own.use_negative:
+            merged.note(f"{prefix}negative_prompt", UNUSED_NEGATIVE)
+        values = {**_inherited(merged.values, part, is_extended=is_extended), **part}
+        scenes.append(_scene(merged, values, prefix, own, is_extended=is_extended))
+    if not is_negative_used and merged.is_set("negative_prompt"):
+        merged.note("negative_prompt", UNUSED_NEGATIVE)
+    if is_extended and scenes and scenes[0].cut:
+        what = "true begins anew, and extend goes on from a file; take one of them out"
+        merged.report("scenes[0].cut", what)
+    return scenes
+
+
+def _inherited(values: Mapping[str, Any], scene: Mapping[str, Any], *, is_extended: bool) -> dict[str, Any]:
+    """What a scene that does not say takes from its video: prompts, seed and length."""
+    has_length = "seconds" in scene or "num_frames" in scene
+    keys = ("prompt", "negative_prompt", "seed", *(() if has_length else _lengths(is_extended)))
+    return {key: values[key] for key in keys if key in values}
+
+
+def _lengths(is_extended: bool) -> tuple[str, ...]:
+    """Keys that say how long a stretch is, the strongest first."""
+    return ("extend.seconds", "num_frames", "seconds") if is_extended else ("num_frames", "seconds")
+
+
+def _scene(merged: Merged, values: Mapping[str, Any], prefix: str, ways: Ways, *, is_extended: bool) -> Scene:
+    prompt, rate = values.get("prompt"), merged.values["frame_rate"]
+    if prompt is None:
+        remedy = "say what this scene shows" if prefix else "a video needs a prompt, or scenes that each have one"
+        merged.report(f"{prefix}prompt", f"is missing; {remedy}")
+    length = next(key for key in _lengths(is_extended) if key in values)
+    num_frames, seconds = (values[length], None) if length == "num_frames" else (None, values[length])
+    if num_frames is None:
+        what = None if BAD in (seconds, rate) else seconds_problem(seconds, rate)
+    elif is_extended or prefix or num_frames is BAD:
+        what = None  # a stretch among others ends where it is cut to
+    else:
+        what = num_frames_problem(merged.facts.video, num_frames)
+    if what:
+        merged.report(f"{prefix}{length}", what)
+    return Scene(
+        prompt=prompt or "",
+        seconds=seconds,
+        num_frames=num_frames,
+        seed=values.get("seed", merged.seed),
+        cut=bool(values.get("cut", False)),
+        segment=ways.segment,
+        stage1=ways.stage1,
+        refine=ways.refine,
+        negative_prompt=values.get("negative_prompt", "") if ways.use_negative else "",
+    )
+
+
+def _own_ways(merged: Merged, part: Mapping[str, Any], prefix: str, ways: Ways) -> Ways:
+    """How a scene is made: like its video, but for what it says itself."""
+    segment, stage1, refine = ways
+    if any(key.startswith("segment.") for key in part):
+        segment = segment_of({**merged.values, **part})
+        check_scene(merged, segment, prefix, of_video=ways.segment)
+    if "preset" in part or any(key.startswith(_SAMPLING) for key in part):
+        stage1, refine = _own_sampling(merged, part, prefix, ways)
+    return Ways(segment, stage1, refine)
+
+
+def _own_sampling(merged: Merged, part: Mapping[str, Any], prefix: str, ways: Ways) -> tuple[Sampling, Sampling | None]:
+    of_video = ways.stage1, ways.refine
+    values = _sampling_values(merged, part, prefix)
+    if values is None or BAD in (merged.values.get("refine"), part.get("refine")):
+        return of_video
+    is_draft = ways.refine is None
+    if is_draft != ("refine" in values):
+        key = next((key for key in part if key.startswith("refine.")), "preset")
+        other = "stage 2 does not run in a draft, which the video is" if is_draft else "draft leaves out stage 2"
+        merged.report(f"{prefix}{key}", f"{other}; all scenes of a video are drafts or none is")
+        return of_video
+    known: set[tuple[str, str]] = set()
+    _read(replace(merged, report=lambda key, what: known.add((key, what)), note=lambda key, what: None))
+
+    def report(key: str, what: str) -> None:
+        if (key, what) not in known:
+            merged.report(f"{prefix}{key}", what)
+
+    return _read(
+        replace(
+            merged,
+            preset=part.get("preset", merged.preset),
+            values=values,
+            report=report,
+            note=lambda key, what: merged.note(f"{prefix}{key}", what),
+            is_set=lambda key: key in part or ("preset" not in part and merged.is_set(key)),
+        )
+    )
+
+
+def _read(merged: Merged) -> tuple[Sampling, Sampling | None]:
+    return read_stage1(merged), read_refine(merged)
+
+
+def _sampling_values(merged: Merged, part: Mapping[str, Any], prefix: str) -> dict[str, Any] | None:
+    """What a scene says of both stages, over its preset or its video; None when its preset is unknown."""
+    weaker: Mapping[str, Any] = merged.values
+    preset = part.get("preset")
+    if preset is BAD:
+        return None
+    if preset is not None:
+        presets = PRESETS[merged.facts.family]
+        if preset not in presets:
+            what = f"{shown(preset)} is not a preset of {merged.facts.name}; {nearest(preset, presets)}"
+            merged.report(f"{prefix}preset", what)
+            return None
+        weaker = presets[preset]
+    values = {key: value for key, value in weaker.items() if key.startswith(_SAMPLING)}
+    lay_over(values, {key: value for key, value in part.items() if key.startswith(_SAMPLING)})
+    return values
