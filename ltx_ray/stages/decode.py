@@ -1,25 +1,60 @@
-"""Frames of one window, a few at a time: no stage ever holds a video."""
+"""Frames of one window, a few at a time: no stage ever holds a video.
+
+N frames, H W height and width in px, C channels; B batch, F latent frames.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ltx_ray.spec.protocols import Control, Model
 from ltx_ray.spec.recipe import DecodeRecipe
 
 
-def decode(recipe: DecodeRecipe, video_BCFHW: Tensor, model: Model, control: Control) -> Iterator[np.ndarray]:
-    """Exactly the frames [start, stop) of the take, uint8 RGB [n, height, width, 3] in pieces of n >= 1.
+def decode(
+    recipe: DecodeRecipe,
+    video_BCFHW: Tensor,
+    model: Model,
+    control: Control,
+    *,
+    previous_BCFHW: Tensor | None = None,
+) -> Iterator[np.ndarray]:
+    """Exactly the frames [start, stop) of the window's joined pieces, uint8 RGB [n, H, W, 3], n >= 1 at a time.
 
     Args:
-        video_BCFHW: the take's whole latent timeline; the decoder looks only at what the window needs.
-        control: told of every piece, in frames of the window.
+        video_BCFHW: the pieces of the recipe, end to end; normalised.
+        control: told of every piece that comes, in frames of the window.
+        previous_BCFHW: the pieces that the recipe's fade names, when it has one.
+
+    Raises:
+        ValueError: a fade without what it blends with, or the reverse.
     """
+    if (recipe.fade is None) != (previous_BCFHW is None):
+        raise ValueError(f"previous: {'given' if recipe.fade is None else 'missing'}, against the recipe's fade")
+    decoder = model.video_decoder(recipe.tiling)
+    fading_NHWC = torch.empty(0)
+    if recipe.fade is not None and previous_BCFHW is not None:
+        # All of them before the window begins: two decoders at work at once would need twice the memory.
+        start, stop = recipe.fade.start, recipe.fade.start + recipe.fade.num_frames
+        fading_NHWC = torch.cat(list(decoder.decode(previous_BCFHW, start, stop)))
     num_frames, num_done = recipe.stop - recipe.start, 0
-    for frames_NHWC in model.video_decoder(recipe.tiling).decode(video_BCFHW, recipe.start, recipe.stop):
+    for frames_NHWC in decoder.decode(video_BCFHW, recipe.start, recipe.stop):
         control.step(num_done, num_frames)
+        blended_NHWC = _blended(frames_NHWC, fading_NHWC, num_done)
         num_done += len(frames_NHWC)
-        yield frames_NHWC.numpy()
+        yield blended_NHWC.numpy()
+
+
+def _blended(frames_NHWC: Tensor, fading_NHWC: Tensor, start: int) -> Tensor:
+    """Frames [start, start + N) of a window, its first ones mixed with ``fading``: n steps from the old to the new."""
+    count = min(len(frames_NHWC), max(0, len(fading_NHWC) - start))
+    if not count:
+        return frames_NHWC
+    share = (torch.arange(start, start + count) + 1).float() / (len(fading_NHWC) + 1)
+    new, old = frames_NHWC[:count].float(), fading_NHWC[start : start + count].float()
+    mixed = torch.round(old + (new - old) * share[:, None, None, None]).to(torch.uint8)
+    return torch.cat([mixed, frames_NHWC[count:]])

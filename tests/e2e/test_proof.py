@@ -27,7 +27,8 @@ from ltx_ray.proof import probe
 from ltx_ray.spec.task import Task
 from ltx_ray.stages.decode import decode
 from ltx_ray.store.open import open_store
-from ltx_ray.worker.execute import Parents, execute
+from ltx_ray.worker.execute import execute
+from ltx_ray.worker.parents import Parents
 from tests.unit.plan.examples import manifest, video
 
 RATE = Fraction(24)

@@ -1,9 +1,12 @@
 """The denoiser of the test card. It knows time only from what it is given.
 
-Stage 1 (``text["stage"]`` 1) counts on from its pinned tokens, or from 0. Stage 2 counts its fine strip the same way,
+Stage 1 (``text["stage"]`` 1) counts on from its known tokens, or from 0. Stage 2 counts its fine strip the same way,
 but its coarse strip, its art and its sound are what it finds in the noisy latents: hand it another segment's latents,
-or some in the wrong order, and the two strips disagree in the finished picture. What cannot be read is painted as
-silence. Every call stands alone: the same x0 comes out of every step because the same time is read out of every x.
+or some in the wrong order, and the two strips disagree in the finished picture. Only a segment that by plan has nothing
+before it (``text["free"]``) takes the fine strip's numbers from there too; its neighbours, which are pinned to it, show
+whether they were right. What cannot be read is painted as silence, and so is everything where what is known at a
+segment's two ends does not fit together. Every call stands alone: the same x0 comes out of every step because the same
+time is read out of every x.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ class Words:
     stage: Literal[1, 2]
     label: str
     prompt: str
+    is_free: bool  #: nothing stands before the segment though it does not begin its take
 
     @classmethod
     def of(cls, text: Mapping[str, Tensor]) -> Words:
@@ -49,7 +53,8 @@ class Words:
                 'testcard: the text conditioning has no "stage"; stages.generate says 1, stages.refine says 2'
             )
         label, prompt = (bytes(text[key].tolist()) if key in text else b"" for key in ("label", "prompt"))
-        return cls(1 if stage == 1 else 2, label.decode("utf-8", "replace"), prompt.decode("utf-8", "replace"))
+        said = (label.decode("utf-8", "replace"), prompt.decode("utf-8", "replace"))
+        return cls(1 if stage == 1 else 2, *said, "free" in text and bool(text["free"]))
 
 
 class CardDenoiser:
@@ -83,14 +88,14 @@ def _video_card(state: LatentState, sigma: float, words: Words) -> Tensor:
     """Clean tokens [1, T, C] of the whole segment."""
     layout = _layout_of(state, words.stage)
     rate = state.video_layout.frame_rate
-    pinned, tag, hue = _pinned_latents(state), tag_of(words.label), hue_of(words.prompt)
-    counted = _counted(state, layout.fine or layout.coarse, pinned, tag)
+    known, tag, hue = _known_latents(state), tag_of(words.label), hue_of(words.prompt)
+    counted = _counted(state, layout.fine or layout.coarse, known, tag)
     if layout.fine is None:
         cells = _paint(layout, counted, None, hue=hue, frame_rate=rate)
     else:
-        noisy = to_values(unpack_video(state.latent, state.video_layout)[0])
-        seen = timeline.read_noisy(noisy, layout.coarse, sigma=sigma, free=~pinned, tag=tag)
-        cells = _paint(layout, seen, counted, hue=hue, frame_rate=rate)
+        seen = _seen(state, layout.coarse, sigma, known, tag)
+        own = seen if words.is_free and not known.any() else counted
+        cells = _paint(layout, seen, own, hue=hue, frame_rate=rate)
     caption = Caption(words.stage, rate, hue, words.label, words.prompt)
     return pack_video(to_latent(cells, caption))
 
@@ -101,21 +106,40 @@ def _layout_of(state: LatentState, stage: int) -> Layout:
     return make(grid.width * side, grid.height * side)
 
 
-def _pinned_latents(state: LatentState) -> NDArray[np.bool_]:
-    """Which latent frames are pinned whole."""
+def _known_latents(state: LatentState) -> NDArray[np.bool_]:
+    """Which latent frames are held, whole or in part."""
     mask = state.denoise_mask[0, :, 0].reshape(state.video_layout.num_latents, -1)
-    return np.asarray((mask == 0).all(dim=1).cpu())
+    return np.asarray((mask < 1).all(dim=1).cpu())
 
 
-def _counted(state: LatentState, strip: Strip, pinned: NDArray[np.bool_], tag: int) -> list[Said | None]:
-    """Numbers counted on from the first run of pinned latents, or from 0."""
-    num_latents = len(pinned)
-    if not pinned.any():
+def _seen(state: LatentState, strip: Strip, sigma: float, known: NDArray[np.bool_], tag: int) -> list[Said | None]:
+    """What the latents say: those partly held by what they are held at, the free ones through the noise."""
+    noisy = to_values(unpack_video(state.latent, state.video_layout)[0])
+    seen = timeline.read_noisy(noisy, strip, sigma=sigma, free=~known, tag=tag)
+    if not (known.any() and (state.denoise_mask[state.denoise_mask < 1] > 0).any()):
+        return seen
+    clean = to_values(unpack_video(state.clean, state.video_layout)[0])
+    held = timeline.read_noisy(clean, strip, sigma=0.0, free=known, tag=tag)
+    return [each or other for each, other in zip(seen, held, strict=True)]
+
+
+def _counted(state: LatentState, strip: Strip, known: NDArray[np.bool_], tag: int) -> list[Said | None]:
+    """Numbers counted on from the first run of known latents, or from 0; None throughout if another run contradicts."""
+    num_latents = len(known)
+    counts: list[list[Said | None]] = []
+    for run in _runs(known):
+        clean = unpack_video(state.clean, state.video_layout)[0, :, run.start : run.stop]
+        values = to_values(clean)
+        counts.append(timeline.count_on(values, strip, last=run.stop - 1, num_latents=num_latents, tag=tag))
+    if not counts:
         return timeline.count_from_zero(num_latents, tag)
-    first = int(pinned.argmax())
-    last = first + int(np.append(~pinned[first:], True).argmax()) - 1
-    clean = unpack_video(state.clean, state.video_layout)[0, :, first : last + 1]
-    return timeline.count_on(to_values(clean), strip, last=last, num_latents=num_latents, tag=tag)
+    return counts[0] if all(count == counts[0] for count in counts) else [None] * num_latents
+
+
+def _runs(flags: NDArray[np.bool_]) -> list[range]:
+    """Indices of each stretch of True, in order."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return [range(start, stop) for start, stop in edges.reshape(-1, 2).tolist()]
 
 
 def _paint(
@@ -154,17 +178,22 @@ def _sound_card(state: LatentState, sigma: float, words: Words) -> Tensor:
 
 
 def _count_cells(state: LatentState, pinned: NDArray[np.bool_], words: Words) -> tuple[int | None, int]:
-    """Number of the first cell, counted back from the last pinned one, or 0; and the tune's key."""
+    """Number of the first cell, counted back from the last of every pinned run, or 0; and the tune's key.
+
+    None if they cannot be read or do not agree.
+    """
     if not pinned.any():
         return 0, tune.key_of(words.label)
-    last = int(np.flatnonzero(pinned)[-1])
-    numbers, keys = tune.read_cells(state.clean[0, last : last + 1].float().cpu().numpy())
-    return (None if numbers[0] < 0 else int(numbers[0]) - last), int(keys[0])
+    ends = np.array([run.stop - 1 for run in _runs(pinned)])
+    numbers, keys = tune.read_cells(state.clean[0, ends].float().cpu().numpy())
+    starts = (numbers - ends) % tune.PERIOD_CELLS
+    is_one = (numbers >= 0).all() and (starts == starts[0]).all() and (keys == keys[0]).all()
+    return (int(starts[0]) if is_one else None), int(keys[0])
 
 
 def _heard(state: LatentState, sigma: float, pinned: NDArray[np.bool_]) -> tuple[int | None, int]:
-    """What the noisy cells after the pinned ones say."""
-    first = int(np.flatnonzero(pinned)[-1]) + 1 if pinned.any() and not pinned[-1] else int((~pinned).argmax())
-    tokens = state.latent[0, first:].float().cpu().numpy()
+    """What the longest run of noisy cells says."""
+    run = max(_runs(~pinned), key=len)
+    tokens = state.latent[0, run.start : run.stop].float().cpu().numpy()
     found = match.find_cells(tokens, sigma)
-    return (None if found is None else found - first), match.find_key(tokens)
+    return (None if found is None else found - run.start), match.find_key(tokens)

@@ -7,10 +7,18 @@ from torch import Tensor
 
 from ltx_ray.models.testcard.denoise import CardDenoiser
 from ltx_ray.models.testcard.facts import TESTCARD
-from ltx_ray.models.testcard.sound import CardAudioDecoder
+from ltx_ray.models.testcard.sound import CardAudioDecoder, CardAudioEncoder
 from ltx_ray.models.testcard.video import CardUpscaler, CardVideoDecoder, CardVideoEncoder
 from ltx_ray.spec.model import ModelFacts
-from ltx_ray.spec.protocols import AudioDecoder, Denoiser, TextEncoder, Upscaler, VideoDecoder, VideoEncoder
+from ltx_ray.spec.protocols import (
+    AudioDecoder,
+    AudioEncoder,
+    Denoiser,
+    TextEncoder,
+    Upscaler,
+    VideoDecoder,
+    VideoEncoder,
+)
 
 
 class CardTextEncoder:
@@ -49,3 +57,6 @@ class TestCard:
 
     def audio_decoder(self) -> AudioDecoder:
         return CardAudioDecoder()
+
+    def audio_encoder(self) -> AudioEncoder:
+        return CardAudioEncoder()

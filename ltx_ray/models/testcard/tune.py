@@ -2,7 +2,8 @@
 
 Samples are exact: a beep is one stored waveform, indexed by the sample's number in the take. numpy only.
 An audio cell carries its number in the take and the tune's key twice: plain with a check, for readers of clean cells,
-and as spread codes, for readers of noisy ones.
+and as spread codes, for readers of noisy ones. A take that goes on from a given film finds its seconds anywhere between
+two cells: such a tune's key also says how late they fall, ``key + NUM_KEYS * steps``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ LOWEST_HZ = 440.0
 PERIOD_CELLS = 60000
 CELL_SAMPLES = 1920
 SLOT_SAMPLES = 480
+#: Keys with a delay: whole seconds fall this many samples late, times the key's steps; all steps make a cell.
+DELAY_SAMPLES = 96
+NUM_DELAYS = CELL_SAMPLES // DELAY_SAMPLES
+NUM_TUNES = NUM_KEYS * NUM_DELAYS
 NUMBER_BITS, KEY_BITS, CHECK_BITS, SPREAD_BITS, KEY_SPREAD_BITS = 16, 8, 8, 96, 64
 #: Where the spread codes begin, after the plain bits.
 _SPREAD = NUMBER_BITS + KEY_BITS + CHECK_BITS
@@ -39,7 +44,7 @@ def key_of(label: str) -> int:
 
 def pitch_hz(key: int, second: int) -> float:
     """Frequency of the beep at a whole second."""
-    return float(LOWEST_HZ * 2 ** ((key + NOTES[second % len(NOTES)]) / 12))
+    return float(LOWEST_HZ * 2 ** ((key % NUM_KEYS + NOTES[second % len(NOTES)]) / 12))
 
 
 @lru_cache(maxsize=64)
@@ -53,7 +58,8 @@ def beep(key: int, note: int) -> Floats:
 
 def sound(start: int, stop: int, key: int) -> Floats:
     """Samples [start, stop) of a take's tune."""
-    out = np.zeros(stop - start, np.float32)
+    out, delay = np.zeros(stop - start, np.float32), key // NUM_KEYS * DELAY_SAMPLES
+    start, stop = start - delay, stop - delay
     for second in range(max(0, start // SAMPLE_RATE_HZ), stop // SAMPLE_RATE_HZ + 1):
         onset = second * SAMPLE_RATE_HZ
         first, last = max(start, onset), min(stop, onset + BEEP_SAMPLES)
@@ -76,7 +82,7 @@ def read_cells(tokens: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     bits = tokens[:, : NUMBER_BITS + KEY_BITS + CHECK_BITS] > 0
     numbers, keys = _value(bits[:, :NUMBER_BITS]), _value(bits[:, NUMBER_BITS : NUMBER_BITS + KEY_BITS])
     check = _value(bits[:, NUMBER_BITS + KEY_BITS :])
-    good = (check == _check(numbers, keys)) & (keys < NUM_KEYS) & (np.abs(tokens).mean(axis=1) > 0.5)
+    good = (check == _check(numbers, keys)) & (keys < NUM_TUNES) & (np.abs(tokens).mean(axis=1) > 0.5)
     return np.where(good, numbers, -1), keys
 
 
@@ -98,8 +104,8 @@ def spread_codes() -> Floats:
 
 @lru_cache(maxsize=1)
 def key_codes() -> Floats:
-    """The same for every key, [NUM_KEYS, KEY_SPREAD_BITS]."""
-    return _codes(0x17D, NUM_KEYS, KEY_SPREAD_BITS)
+    """The same for every key, [NUM_TUNES, KEY_SPREAD_BITS]."""
+    return _codes(0x17D, NUM_TUNES, KEY_SPREAD_BITS)
 
 
 def _codes(seed: int, rows: int, columns: int) -> Floats:

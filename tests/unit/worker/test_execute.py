@@ -119,7 +119,7 @@ def test_a_full_disk_under_a_stage_is_the_storages_failure_not_the_tasks(store, 
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("ltx_ray.worker.execute.write_wav", full)
+    monkeypatch.setattr("ltx_ray.worker.make.write_wav", full)
     failure = attempt(tasks["fox audio_decode"], store, Steps())
     assert (failure.kind, failure.retryable) == ("StoreUnusable", False)
     assert failure.message.startswith("fox audio_decode: no space left on the device")

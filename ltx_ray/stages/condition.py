@@ -1,0 +1,40 @@
+"""A connector from outside: the end of a given film as latents, at the size of the stage that goes on from it.
+
+B batch, C channels, F latent frames, L audio cells, N frames, H W height and width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ltx_ray.spec.protocols import Model
+from ltx_ray.spec.recipe import ConditionRecipe
+
+#: Sound before the first frame that a model may listen to.
+CONTEXT_S = 4
+
+
+def condition(
+    recipe: ConditionRecipe,
+    frames: Iterable[np.ndarray],
+    samples: np.ndarray,
+    model: Model,
+    *,
+    num_context_samples: int,
+) -> dict[str, Tensor]:
+    """``video`` [1, C, F, H, W] and ``audio`` [1, L, C] of the recipe's frames and cells, normalised, float32.
+
+    Args:
+        frames: uint8 RGB [H, W, 3], one after another.
+        samples: float32 [2, n] at the model's rate, from ``num_context_samples`` before the first frame to its end.
+    """
+    frames_NHWC = torch.from_numpy(np.stack(list(frames)))
+    assert len(frames_NHWC) == recipe.stop - recipe.start, f"{len(frames_NHWC)} frames given for {recipe}"
+    audio = model.audio_encoder().encode(
+        torch.from_numpy(samples), recipe.num_cells, num_context_samples=num_context_samples
+    )
+    return {"video": model.video_encoder().encode(frames_NHWC), "audio": audio}

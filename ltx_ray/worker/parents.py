@@ -1,0 +1,104 @@
+"""The inputs of a task by role, read when asked for and no more of them than asked for.
+
+An artifact's digest is checked whenever it is opened. Only one tensor file is open at a time, so a task that joins a
+hundred segments needs the memory of what it joins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from torch import Tensor
+
+from ltx_ray.spec.recipe import Piece
+from ltx_ray.spec.task import Task
+from ltx_ray.store.protocol import Store
+
+
+class Parents:
+    """Files that ``files`` gave live as long as ``stack``; tensors are copies.
+
+    Every method raises ArtifactMissing or ArtifactCorrupt, as the store does.
+    """
+
+    def __init__(self, task: Task, store: Store, stack: ExitStack) -> None:
+        self._task, self._store, self._stack = task, store, stack
+
+    def has(self, role: str) -> bool:
+        return bool(self._keys(role))
+
+    def tensors(self, role: str) -> dict[str, Tensor]:
+        """All tensors of the one parent with this role."""
+        (key,) = self._keys(role)
+        with self._open(key) as file:
+            return {name: file.get_tensor(name).clone() for name in file.keys()}
+
+    def tensor(self, role: str, name: str) -> Tensor:
+        """One tensor of the one parent with this role."""
+        (key,) = self._keys(role)
+        with self._open(key) as file:
+            tensor: Tensor = file.get_tensor(name)
+            return tensor.clone()
+
+    def joined(self, role: str, name: str, pieces: Sequence[Piece], *, dim: int) -> Tensor:
+        """The tensor ``name`` of every parent with this role, of each its piece along ``dim``, end to end.
+
+        Raises:
+            ValueError: a piece lies outside its tensor.
+        """
+        keys = self._keys(role)
+        assert len(keys) == len(pieces) > 0, f"{self._task.name}: {len(pieces)} pieces of {len(keys)} parents {role}"
+        joined: Tensor | None = None
+        done = 0
+        for key, piece in zip(keys, pieces, strict=True):
+            with self._open(key) as file:
+                part = self._cut(file.get_slice(name), piece, dim, where=f"{role} {key[:12]} {name}")
+                if joined is None:
+                    shape = list(part.shape)
+                    shape[dim] = sum(each.stop - each.start for each in pieces)
+                    joined = part.new_empty(shape)
+                joined.narrow(dim, done, part.shape[dim]).copy_(part)
+                done += part.shape[dim]
+        assert joined is not None
+        return joined
+
+    def last(self, role: str, name: str, piece: Piece, *, dim: int) -> Tensor:
+        """A piece of the tensor ``name`` of the last parent with this role. Raises as ``joined``."""
+        key = self._keys(role)[-1]
+        with self._open(key) as file:
+            return self._cut(file.get_slice(name), piece, dim, where=f"{role} {key[:12]} {name}").clone()
+
+    def numbers(self, role: str, name: str) -> list[float | None]:
+        """The one number that the tensor ``name`` holds in each parent with this role; None where there is none."""
+        found = []
+        for key in self._keys(role):
+            with self._open(key) as file:
+                found.append(float(file.get_tensor(name)) if name in file.keys() else None)
+        return found
+
+    def files(self, role: str) -> list[Path]:
+        """Local files of every parent with this role, in order."""
+        return [self._stack.enter_context(self._store.local_path(key)) for key in self._keys(role)]
+
+    def _keys(self, role: str) -> list[str]:
+        return [parent.key for parent in self._task.parents if parent.role == role]
+
+    @contextmanager
+    def _open(self, key: str) -> Iterator[Any]:
+        with self._store.local_path(key) as path, safe_open(path, framework="pt") as file:
+            yield file
+
+    @staticmethod
+    def _cut(tensor: Any, piece: Piece, dim: int, *, where: str) -> Tensor:
+        """A view of the open file."""
+        shape = tensor.get_shape()
+        if not 0 <= piece.start <= piece.stop <= shape[dim]:
+            raise ValueError(f"{where}: [{piece.start}, {piece.stop}) is not inside its {shape[dim]}")
+        index = [slice(None)] * len(shape)
+        index[dim] = slice(*piece)
+        part: Tensor = tensor[tuple(index)]
+        return part
