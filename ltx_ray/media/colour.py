@@ -41,11 +41,17 @@ def to_yuv(converter: VideoReformatter, picture: np.ndarray) -> VideoFrame:
     return frame
 
 
-def to_rgb(converter: VideoReformatter, frame: VideoFrame) -> np.ndarray:
-    """A decoded frame as uint8 RGB [height, width, 3]; what it does not say of itself is BT.709 limited."""
+def to_rgb(converter: VideoReformatter, frame: VideoFrame, size_px: tuple[int, int] | None = None) -> np.ndarray:
+    """A decoded frame as uint8 RGB [height, width, 3]; what it does not say of itself is BT.709 limited.
+
+    ``size_px`` is (width, height) of the result, scaled in the same go; None = the frame's own.
+    """
+    width, height = size_px or (frame.width, frame.height)
     full_range = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
     picture = converter.reformat(
         frame,
+        width,
+        height,
         format="rgb24",
         src_colorspace=Colorspace.ITU601 if frame.colorspace in _BT601 else Colorspace.ITU709,
         dst_colorspace=Colorspace.ITU709,

@@ -1,0 +1,309 @@
+"""A file of any codec, rate and size, seen as footage: pictures at a given rate and size, and the sound under them.
+
+Time 0 is when the file's first picture is shown, for picture and sound alike. Picture i is the one on the screen at
+i / rate: pictures are left out or repeated, never mixed. It is scaled to cover the size and what juts out is cut away
+on both sides alike; turned and stretched pixels are as a player shows them. Where rate and size are the file's own,
+these are exactly the pictures of ``media.read``. Everything is streamed, and a start deep inside the file is sought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import chain, dropwhile
+from math import gcd
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container.input import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from ltx_ray.errors import MediaError
+from ltx_ray.media.colour import to_rgb
+from ltx_ray.media.read import exact, open_media, presented_samples
+from ltx_ray.spec.grid import round_half_up
+from ltx_ray.spec.recipe import Footage
+
+#: Containers that count milliseconds are up to one off; a picture that begins so little late counts as shown.
+_LATE_S = Fraction(1, 1000)
+#: How much further back to look for a key frame when the nearest one is shown too late.
+_FURTHER_S = 10
+#: Sound is sought this much earlier: decoders need a run-up, and a resampler's filter looks back.
+_RUN_UP_S = 1
+#: Sound whose time is further off than this from where the samples before it end is put where it says.
+_GAP_S = Fraction(1, 50)
+_BLOCK = 1 << 16
+
+
+def footage_frames(path: Path, footage: Footage, start: int, stop: int) -> Iterator[np.ndarray]:
+    """Frames [start, stop) of the footage, uint8 RGB [height, width, 3]; past the end the last picture stands still.
+
+    Raises:
+        MediaError: ``path`` is no media file, is damaged, or has no picture.
+    """
+    if start >= stop:
+        return
+    pictures = _pictures_from(path, start / footage.frame_rate)
+    lens, shown = _Lens(footage), next(pictures)
+    coming = next(pictures, None)
+    for frame_idx in range(start, stop):
+        while coming is not None and coming.time_s <= frame_idx / footage.frame_rate + _LATE_S:
+            shown, coming = coming, next(pictures, None)
+        yield lens.view(shown)
+
+
+def footage_samples(path: Path, *, sample_rate_hz: int, start: int, stop: int) -> Iterator[np.ndarray]:
+    """Samples [start, stop) of the file's sound, float32 [2, n] in blocks; silence where it has none, exactly so many.
+
+    One channel is heard on both sides; more than two are mixed down.
+
+    Raises:
+        MediaError: ``path`` is no media file, is damaged, or has no picture.
+    """
+    done = start
+    for first, samples in _sound_from(path, sample_rate_hz, start, stop):
+        wanted = samples[:, max(0, done - first) : max(0, stop - first)]
+        if wanted.shape[1]:
+            yield from _silence(first - done)
+            yield wanted
+            done = max(first, done) + wanted.shape[1]
+    yield from _silence(stop - done)
+
+
+def picture_stream(path: Path, container: InputContainer) -> VideoStream:
+    """The file's picture; a cover on a sound file is none.
+
+    Raises:
+        MediaError: there is none.
+    """
+    videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not videos:
+        raise MediaError(f"{path}: has no picture")
+    return videos[0]
+
+
+def displayed_size(frame: VideoFrame, stream: VideoStream) -> tuple[Fraction, Fraction]:
+    """Width and height as a player shows the frame, in square pixels of which as many lie across as in the file."""
+    width = frame.width * (exact(stream.sample_aspect_ratio) or Fraction(1))
+    height = Fraction(frame.height)
+    return (height, width) if _quarter_turns(frame) % 2 else (width, height)
+
+
+def _quarter_turns(frame: VideoFrame) -> int:
+    """How often a player turns the frame by 90 degrees against the clock."""
+    return round(frame.rotation / 90) % 4
+
+
+class _Picture:
+    """A decoded frame, shown from ``time_s`` on."""
+
+    __slots__ = ("frame", "size", "time_s")
+
+    def __init__(self, frame: VideoFrame, time_s: Fraction, size: tuple[Fraction, Fraction]) -> None:
+        self.frame, self.time_s, self.size = frame, time_s, size
+
+
+class _Lens:
+    """Scales, turns and cuts; a picture that is shown again is not made again."""
+
+    def __init__(self, footage: Footage) -> None:
+        self._size = footage.width_px, footage.height_px
+        self._converter = VideoReformatter()
+        self._last: tuple[_Picture, np.ndarray] | None = None
+
+    def view(self, picture: _Picture) -> np.ndarray:
+        if self._last is None or self._last[0] is not picture:
+            self._last = picture, self._made(picture)
+        return self._last[1]
+
+    def _made(self, picture: _Picture) -> np.ndarray:
+        (width, height), frame = self._size, picture.frame
+        factor = max(width / picture.size[0], height / picture.size[1])
+        across, down = (round_half_up(side * factor) for side in picture.size)
+        turns = _quarter_turns(frame)
+        turned = np.rot90(to_rgb(self._converter, frame, (down, across) if turns % 2 else (across, down)), turns)
+        top, left = (down - height) // 2, (across - width) // 2
+        return np.ascontiguousarray(turned[top : top + height, left : left + width])
+
+
+def _pictures_from(path: Path, time_s: Fraction) -> Iterator[_Picture]:
+    """Pictures in order, the first of them shown at ``time_s`` or earlier; at least one."""
+    with open_media(path) as container:
+        stream = picture_stream(path, container)
+        first = next(container.decode(stream), None)
+        if first is None:
+            raise MediaError(f"{path}: has no picture that can be decoded")
+        clock = _Clock(first, stream)
+        for goal_s in (time_s, time_s - _FURTHER_S):
+            frames = clock.seek(container, stream, goal_s)
+            begin = next(frames, None)
+            if begin is not None and clock.time_s(begin) <= time_s:
+                for frame in chain([begin], frames):
+                    yield _Picture(frame, clock.time_s(frame), displayed_size(frame, stream))
+                return
+    # Nothing to hold on to: an index that is wrong or missing, or a start near the file's.
+    with open_media(path) as container:
+        stream = picture_stream(path, container)
+        for frame in container.decode(stream):
+            yield _Picture(frame, clock.time_s(frame), displayed_size(frame, stream))
+
+
+class _Clock:
+    """Times of pictures, from the file's first; by their number and the rate where the file does not say times."""
+
+    def __init__(self, first: VideoFrame, stream: VideoStream) -> None:
+        self._tick_s = exact(first.time_base or stream.time_base)
+        self._first = first.pts
+        self._interval_s = 1 / (exact(stream.average_rate) or exact(stream.guessed_rate) or Fraction(25))
+        self._num_untold = 0
+
+    def time_s(self, frame: VideoFrame) -> Fraction:
+        """Untold times are counted, so each frame is asked for once."""
+        if self._first is not None and self._tick_s is not None and frame.pts is not None:
+            return (frame.pts - self._first) * self._tick_s
+        self._num_untold += 1
+        return (self._num_untold - 1) * self._interval_s
+
+    def seek(self, container: InputContainer, stream: VideoStream, time_s: Fraction) -> Iterator[VideoFrame]:
+        """Frames from the key frame that a seek leads to; none where there is no seeking, or no need.
+
+        What a decoder gives before a key frame may lack what it refers to.
+        """
+        if self._first is None or self._tick_s is None or time_s <= 0:
+            return
+        try:
+            container.seek(self._first + int(time_s / self._tick_s), stream=stream)
+            yield from dropwhile(lambda frame: not frame.key_frame, container.decode(stream))
+        except av.FFmpegError:
+            return
+
+
+def _sound_from(path: Path, sample_rate_hz: int, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Blocks float32 [2, n] that hold all sound of [start, stop), each with the number of its first sample."""
+    zero_s = _first_picture_s(path)
+    for run_up_s in (_RUN_UP_S, None):
+        with open_media(path) as container:
+            if not container.streams.audio:
+                return
+            stream = container.streams.audio[0]
+            frames: Iterator[AudioFrame] = container.decode(stream)
+            if run_up_s is not None:
+                start_s = zero_s + Fraction(start, sample_rate_hz)
+                begin = _sought(container, stream, frames, start_s - run_up_s)
+                if begin is None or _time_s(begin) > start_s - run_up_s / 2:
+                    continue
+                frames = chain([begin], frames)
+            for first, samples in _resampled(frames, stream, zero_s, sample_rate_hz):
+                if first >= stop:
+                    break
+                yield first, samples
+            return
+
+
+def _first_picture_s(path: Path) -> Fraction:
+    with open_media(path) as container:
+        first = next(container.decode(picture_stream(path, container)), None)
+        return Fraction(0) if first is None else _time_s(first)
+
+
+def _sought(
+    container: InputContainer, stream: AudioStream, frames: Iterator[AudioFrame], time_s: Fraction
+) -> AudioFrame | None:
+    """The first of ``frames`` after a seek; None where there is no need, or a time does not tell the sample."""
+    tick_s = exact(stream.time_base)
+    if tick_s is None or tick_s * stream.codec_context.sample_rate > 1 or time_s <= (stream.start_time or 0) * tick_s:
+        return None
+    try:
+        container.seek(int(time_s / tick_s), stream=stream)
+    except av.FFmpegError:
+        return None
+    return next(frames, None)
+
+
+def _time_s(frame: VideoFrame | AudioFrame) -> Fraction:
+    return (frame.pts or 0) * (exact(frame.time_base) or Fraction(0))
+
+
+def _resampled(
+    frames: Iterable[AudioFrame], stream: AudioStream, zero_s: Fraction, sample_rate_hz: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Sound at another rate, in blocks with the numbers of their first samples, counted from ``zero_s``."""
+    rate = stream.codec_context.sample_rate
+    presented, zero = presented_samples(stream), round_half_up(zero_s * rate)
+    stretch: _Stretch | None = None
+    for frame in frames:
+        at = round_half_up(_time_s(frame) * rate) - zero
+        if stretch is not None and abs(at - stretch.stop) > _GAP_S * rate:
+            yield from stretch.end()
+            stretch = None
+        if stretch is None:
+            stretch = _Stretch(at, None if presented is None else presented - zero, rate, sample_rate_hz)
+        yield from stretch.feed(frame)
+    if stretch is not None:
+        yield from stretch.end()
+
+
+class _Stretch:
+    """Sound without a gap, at the file's rate, made stereo at another.
+
+    What lies outside [0, ``end``) is dropped. The resampler is fed from a sample that both rates share, so a sample is
+    the same wherever reading began, but for the few milliseconds its filter looks back.
+    """
+
+    def __init__(self, at: int, end: int | None, rate: int, sample_rate_hz: int) -> None:
+        step = rate // gcd(rate, sample_rate_hz)
+        self.stop = at  #: the number, at the file's rate, of the sample after those fed
+        self._begin, self._end = max(0, at // step * step), end
+        self._next = self._begin * sample_rate_hz // rate
+        self._rate, self._sample_rate_hz = rate, sample_rate_hz
+        self._planar = av.AudioResampler(format="fltp")
+        self._resampler: av.AudioResampler | None = None
+        self._lead = max(0, at - self._begin)  # silence up to the first sample
+
+    def feed(self, frame: AudioFrame) -> Iterator[tuple[int, np.ndarray]]:
+        for part in self._planar.resample(frame):
+            samples = part.to_ndarray()
+            samples = samples.reshape(len(part.layout.channels), -1)
+            first = self.stop
+            self.stop += samples.shape[1]
+            samples = samples[:, max(0, -first) : None if self._end is None else max(0, self._end - first)]
+            if samples.shape[1]:
+                yield from self._convert(np.pad(samples, ((0, 0), (self._lead, 0))), part.layout.name)
+                self._lead = 0
+
+    def end(self) -> Iterator[tuple[int, np.ndarray]]:
+        """What the resampler still holds."""
+        if self._resampler is not None:
+            yield from self._numbered(self._resampler.resample(None))
+
+    def _convert(self, samples: np.ndarray, layout: str) -> Iterator[tuple[int, np.ndarray]]:
+        num_channels = len(samples)
+        if num_channels == 1:
+            samples, layout = samples.repeat(2, 0), "stereo"
+        if num_channels <= 2 and self._rate == self._sample_rate_hz:
+            yield from self._numbered_arrays([samples])
+            return
+        if self._resampler is None:
+            self._resampler = av.AudioResampler(format="fltp", layout="stereo", rate=self._sample_rate_hz)
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples, np.float32), format="fltp", layout=layout)
+        frame.sample_rate = self._rate
+        yield from self._numbered(self._resampler.resample(frame))
+
+    def _numbered(self, frames: Iterable[AudioFrame]) -> Iterator[tuple[int, np.ndarray]]:
+        return self._numbered_arrays(frame.to_ndarray() for frame in frames)
+
+    def _numbered_arrays(self, blocks: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
+        for block in blocks:
+            yield self._next, block
+            self._next += block.shape[1]
+
+
+def _silence(num_samples: int) -> Iterator[np.ndarray]:
+    for first in range(0, num_samples, _BLOCK):
+        yield np.zeros((2, min(_BLOCK, num_samples - first)), np.float32)
