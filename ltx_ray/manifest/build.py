@@ -29,8 +29,7 @@ def build(merged: Merged) -> Video:
     is_draft, extend = ways.refine is None, _extend(merged)
     check_segment(merged, ways.segment)
     scenes = read_scenes(merged, ways, is_extended=extend is not None)
-    is_used = any(scene.segment is ways.segment for scene in scenes)
-    check_seams(merged, ways.segment, is_draft=is_draft, is_used=is_used)
+    check_seams(merged, ways.segment, scenes, is_draft=is_draft)
     return Video(
         id=merged.id,
         model=facts.name,

@@ -21,6 +21,8 @@ from ltx_ray.manifest.seams import check_scene, segment_of
 UNUSED_NEGATIVE = "changes nothing, because no guidance is away from it; stage1.guidance.video.cfg above 1 is"
 
 _SAMPLING = ("stage1", "refine")
+#: Keys that say how long a stretch is, the strongest first, by whether the video goes on from a file.
+_LENGTHS = {False: ("num_frames", "seconds"), True: ("extend.seconds", "num_frames", "seconds")}
 
 
 class Ways(NamedTuple):
@@ -32,7 +34,11 @@ class Ways(NamedTuple):
 
     @property
     def use_negative(self) -> bool:
-        return any(way is not None and way.guidance is not None and way.guidance.uses_negative for way in self[1:])
+        return _uses_negative(self.stage1) or (self.refine is not None and _uses_negative(self.refine))
+
+
+def _uses_negative(sampling: Sampling) -> bool:
+    return sampling.guidance is not None and sampling.guidance.uses_negative
 
 
 def read_scenes(merged: Merged, ways: Ways, *, is_extended: bool) -> tuple[Scene, ...]:
@@ -70,13 +76,8 @@ def _read_parts(merged: Merged, parts: Sequence[Any], ways: Ways, *, is_extended
 def _inherited(values: Mapping[str, Any], scene: Mapping[str, Any], *, is_extended: bool) -> dict[str, Any]:
     """What a scene that does not say takes from its video: prompts, seed and length."""
     has_length = "seconds" in scene or "num_frames" in scene
-    keys = ("prompt", "negative_prompt", "seed", *(() if has_length else _lengths(is_extended)))
+    keys = ("prompt", "negative_prompt", "seed", *(() if has_length else _LENGTHS[is_extended]))
     return {key: values[key] for key in keys if key in values}
-
-
-def _lengths(is_extended: bool) -> tuple[str, ...]:
-    """Keys that say how long a stretch is, the strongest first."""
-    return ("extend.seconds", "num_frames", "seconds") if is_extended else ("num_frames", "seconds")
 
 
 def _scene(merged: Merged, values: Mapping[str, Any], prefix: str, ways: Ways, *, is_extended: bool) -> Scene:
@@ -84,10 +85,10 @@ def _scene(merged: Merged, values: Mapping[str, Any], prefix: str, ways: Ways, *
     if prompt is None:
         remedy = "say what this scene shows" if prefix else "a video needs a prompt, or scenes that each have one"
         merged.report(f"{prefix}prompt", f"is missing; {remedy}")
-    length = next(key for key in _lengths(is_extended) if key in values)
+    length = next(key for key in _LENGTHS[is_extended] if key in values)
     num_frames, seconds = (values[length], None) if length == "num_frames" else (None, values[length])
     if num_frames is None:
-        what = None if BAD in (seconds, rate) else seconds_problem(seconds, rate)
+        what = None if seconds is BAD or rate is BAD else seconds_problem(seconds, rate)
     elif is_extended or prefix or num_frames is BAD:
         what = None  # a stretch among others ends where it is cut to
     else:

@@ -6,14 +6,14 @@ video's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from ltx_ray.manifest.merged import Merged
 from ltx_ray.manifest.model_rules import call_problem, segment_problems
 from ltx_ray.manifest.problems import BAD
-from ltx_ray.manifest.schema import Segment
+from ltx_ray.manifest.schema import Scene, Segment
 from ltx_ray.spec.grid import VideoGrid
 
 #: From this rate on, a connector shorter than this carries too little sound to go on from.
@@ -53,13 +53,10 @@ def check_scene(merged: Merged, segment: Segment, prefix: str, *, of_video: Segm
     _note_short_connector(merged, segment, prefix)
 
 
-def check_seams(merged: Merged, segment: Segment, *, is_draft: bool, is_used: bool) -> None:
-    """Note what contradicts itself in how a video's segments are chained and joined.
-
-    ``is_used`` says whether any scene has the ``segment`` of the video.
-    """
+def check_seams(merged: Merged, segment: Segment, scenes: Sequence[Scene], *, is_draft: bool) -> None:
+    """Note what contradicts itself in how a video's segments are chained and joined; ``segment`` is the video's own."""
     values = merged.values
-    chain, join, crossfade, order = (values[key] for key in ("chain", "join", "crossfade", "refine.order"))
+    chain, join, crossfade, order = values["chain"], values["join"], values["crossfade"], values["refine.order"]
     if join == "latent" and crossfade is not BAD and crossfade > 0:
         merged.report("crossfade", f"{crossfade} frames are blended only with join: pixels; set it, or crossfade 0")
     if order == "alternate" and is_draft:
@@ -69,8 +66,8 @@ def check_seams(merged: Merged, segment: Segment, *, is_draft: bool, is_used: bo
         merged.report("refine.order", what)
     if chain == "final" and is_draft:
         merged.report("chain", "final goes on from what stage 2 made, and a draft has none; take stagewise")
-    if is_used:
-        for key, what in _of_seams(merged, segment):
+    for key, what in _of_seams(merged, segment):
+        if any(scene.segment is segment for scene in scenes):
             merged.report(key, what)
 
 
@@ -88,7 +85,8 @@ def _of_segment(merged: Merged, segment: Segment) -> Found:
 
 def _of_seams(merged: Merged, segment: Segment) -> Found:
     """With the ways in which a video's segments are put together."""
-    join, crossfade, order = (merged.values[key] for key in ("join", "crossfade", "refine.order"))
+    values = merged.values
+    join, crossfade, order = values["join"], values["crossfade"], values["refine.order"]
     if (segment.strength == 1.0 and crossfade == 0 and order == "chain") or BAD in (
         segment.connector, segment.strength, join, crossfade, order,
     ):  # fmt: skip
@@ -114,7 +112,8 @@ def _seam_problems(grid: VideoGrid, segment: Segment, join: str, crossfade: int,
 
 def _note_short_connector(merged: Merged, segment: Segment, prefix: str) -> None:
     rate = merged.values["frame_rate"]
-    if BAD in (rate, segment.connector) or segment.connector >= FAST_CONNECTOR or rate < FAST_RATE:
+    connector = segment.connector
+    if connector is BAD or connector >= FAST_CONNECTOR or rate is BAD or rate < FAST_RATE:
         return
-    what = f"{segment.connector} frames hold little sound to go on from at {FAST_RATE} frames a second and over"
+    what = f"{connector} frames hold little sound to go on from at {FAST_RATE} frames a second and over"
     merged.note(f"{prefix}segment.connector", f"{what}; {FAST_CONNECTOR} or more are better")
