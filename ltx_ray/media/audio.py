@@ -39,6 +39,14 @@ class Sound:
             while data := file.read(num_samples * self.num_channels * _SAMPLE_BYTES):
                 yield np.frombuffer(data, "<f4").reshape(-1, self.num_channels).T.astype(np.float32)
 
+    def samples(self, start: int, stop: int) -> np.ndarray:
+        """Samples [start, stop), float32 [channels, n]; fewer where the sound ends before."""
+        frame_bytes = self.num_channels * _SAMPLE_BYTES
+        with self.path.open("rb") as file:
+            file.seek(_HEADER.size + start * frame_bytes)
+            data = file.read((stop - start) * frame_bytes)
+        return np.frombuffer(data, "<f4").reshape(-1, self.num_channels).T.astype(np.float32)
+
 
 def write_wav(blocks: Iterable[np.ndarray], path: Path, *, sample_rate_hz: int) -> int:
     """Write float32 blocks [channels, n] one after another and return how many samples there were.

@@ -6,7 +6,8 @@ here, so sample 0 is presentation time 0 and the count is what the container pro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +24,9 @@ from av.video.reformatter import VideoReformatter
 
 from ltx_ray.errors import MediaError
 from ltx_ray.media.colour import to_rgb
+
+#: Decoding so many pictures in vain costs less than looking for a key frame and decoding from there.
+SEEK_FRAMES = 24
 
 
 class Ratio(Protocol):
@@ -67,6 +71,49 @@ def read_planes(path: Path) -> Iterator[tuple[np.ndarray, ...]]:
     """The coded planes of every picture of an 8-bit planar file, each uint8 [rows, columns], without conversion."""
     for frame in _video_frames(path):
         yield tuple(_plane(plane) for plane in frame.planes)
+
+
+def read_ranges(
+    path: Path, ranges: Sequence[tuple[int, int]], *, frame_rate: Fraction
+) -> Iterator[tuple[int, tuple[np.ndarray, ...]]]:
+    """Number and coded planes, as ``read_planes`` has them, of the pictures in each [start, stop), in order.
+
+    For files of a constant rate from time 0. Decodes little more than is asked for: far ahead it seeks.
+
+    Args:
+        ranges: ascending and apart.
+    """
+    with open_media(path) as container:
+        if not container.streams.video:
+            raise MediaError(f"{path}: has no picture")
+        stream = container.streams.video[0]
+        frames, position = container.decode(stream), 0
+        for start, stop in ranges:
+            if start - position > SEEK_FRAMES:
+                frames = _seek(container, start, frame_rate)
+            for frame in frames:
+                position = _frame_number(frame, frame_rate) + 1
+                if position > start:
+                    yield position - 1, tuple(_plane(plane) for plane in frame.planes)
+                if position >= stop:
+                    break
+
+
+def _seek(container: InputContainer, start: int, frame_rate: Fraction) -> Iterator[VideoFrame]:
+    """Pictures from a key frame at or before number ``start``."""
+    stream = container.streams.video[0]
+    time_base = exact(stream.time_base) or Fraction(1, 1000)
+    container.seek(round(start / frame_rate / time_base), stream=stream)
+    frames = container.decode(stream)
+    first = next(frames, None)
+    if first is None or _frame_number(first, frame_rate) > start:  # the key frame is decoded before, shown after
+        container.seek(0, stream=stream)
+        return container.decode(stream)
+    return itertools.chain([first], frames)
+
+
+def _frame_number(frame: VideoFrame, frame_rate: Fraction) -> int:
+    return round((frame.pts or 0) * (exact(frame.time_base) or 0) * frame_rate)
 
 
 def read_samples(path: Path) -> np.ndarray:

@@ -42,6 +42,12 @@ def test_blocks_are_the_sound_in_order(noise, path, size, counts):
     assert np.array_equal(np.concatenate(blocks, axis=1), noise)
 
 
+@pytest.mark.parametrize(("start", "stop"), [(0, 1000), (17, 18), (400, 400), (990, 1010), (2000, 2001)])
+def test_a_part_of_the_sound_is_read_alone(noise, path, start, stop):
+    write_wav([noise], path, sample_rate_hz=48_000)
+    assert np.array_equal(open_wav(path).samples(start, stop), noise[:, start:stop])
+
+
 def test_other_programs_read_it(noise, path):
     write_wav([noise], path, sample_rate_hz=44_100)
     assert np.array_equal(read_samples(path), noise)

@@ -9,7 +9,7 @@ import pytest
 from ltx_ray.errors import MediaError
 from ltx_ray.media.audio import write_wav
 from ltx_ray.media.probe import describe
-from ltx_ray.media.read import exact, inside, read_frames, read_planes, read_samples
+from ltx_ray.media.read import exact, inside, read_frames, read_planes, read_ranges, read_samples
 
 
 def test_frames_come_back_in_order_as_they_went_in(encode):
@@ -34,6 +34,19 @@ def test_frames_arrive_one_at_a_time(clip, encode):
 def test_planes_have_no_padding(clip, encode):
     [planes] = read_planes(encode(clip(1, 50, 34)))
     assert [plane.shape for plane in planes] == [(34, 50), (17, 25), (17, 25)]
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265", "ffv1"])
+@pytest.mark.parametrize("ranges", [[(0, 2), (3, 4)], [(59, 60)], [(5, 6), (50, 55)], [(49, 90)], [(70, 71)], []])
+def test_ranges_hold_the_same_pictures_as_the_whole_file(codec, ranges, clip, encode):
+    rate = Fraction(24000, 1001)
+    chunk = encode(clip(75), rate, codec=codec, preset="ultrafast", gop_frames=7)
+    whole = list(read_planes(chunk))
+    wanted = [number for start, stop in ranges for number in range(start, min(stop, 75))]
+    found = list(read_ranges(chunk, ranges, frame_rate=rate))
+    assert [number for number, _ in found] == wanted
+    for number, planes in found:
+        assert all(np.array_equal(got, want) for got, want in zip(planes, whole[number], strict=True))
 
 
 @pytest.mark.parametrize(
