@@ -1,79 +1,39 @@
 """A manifest as a DAG of tasks, every key known before anything runs.
 
 Equal work has equal keys, so a prompt used by many videos is one task. Keys and seeds hold nothing absolute (no row
-number, no take offset): editing one take leaves the others alone.
+number, no place in a file): editing one take leaves the others alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import Any
 
 from ltx_ray.errors import ManifestError, PlanError, Problem
-from ltx_ray.manifest.schema import Manifest, Sampling, Video
-from ltx_ray.plan.keys import artifact_key, digest_of
-from ltx_ray.plan.segments import Take, cut_takes, decode_windows
+from ltx_ray.manifest.schema import Manifest, Video
+from ltx_ray.plan.dag import Plan, PlannedVideo
+from ltx_ray.plan.keys import digest_of
+from ltx_ray.plan.opening import Opening, plan_opening
+from ltx_ray.plan.segments import Take, cut_takes
+from ltx_ray.plan.takes import TakeTasks, decoded_size, plan_take
 from ltx_ray.spec.canonical import canonical
 from ltx_ray.spec.model import ModelFacts
-from ltx_ray.spec.recipe import (
-    AudioDecodeRecipe,
-    DecodeRecipe,
-    EncodeSettings,
-    GenerateRecipe,
-    Recipe,
-    RefineRecipe,
-    SamplingRecipe,
-    SegmentRecipe,
-    StitchRecipe,
-    TextEncodeRecipe,
-    UpscaleRecipe,
-)
-from ltx_ray.spec.seeds import noise_seed
-from ltx_ray.spec.sigmas import ShiftedByTokens, shifted
-from ltx_ray.spec.task import Parent, Stage, Task
+from ltx_ray.spec.recipe import EncodeSettings, InspectRecipe, StitchRecipe
+from ltx_ray.spec.source import SourceFacts
+from ltx_ray.spec.task import Parent
 
 PROVENANCE_SCHEMA = 1
 #: Coded frames between key frames: two seconds seek well, and every decode window starts one anyway.
 GOP_S = 2
 #: Encoder threads of one chunk; fixed because it can change the bytes. Chunks are what runs in parallel.
 ENCODE_THREADS = 1
-DTYPE = "fp32"
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedVideo:
-    """One output file and the task that makes it."""
-
-    id: str
-    path: str  #: relative to the run's videos directory
-    stitch: str  #: key
-    num_frames: int
-    frame_rate: Fraction
-    width_px: int
-    height_px: int
-
-
-@dataclass(slots=True)
-class Plan:
-    """``tasks`` is ordered: parents stand before their children."""
-
-    tasks: dict[str, Task] = field(default_factory=dict)
-    videos: list[PlannedVideo] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def add(self, stage: Stage, unit: str, recipe: Recipe, parents: tuple[Parent, ...] = ()) -> str:
-        """The key of this task, entering it unless equal work is planned already."""
-        key = artifact_key(stage, recipe, parents)
-        if key not in self.tasks:
-            self.tasks[key] = Task(key, stage, unit, recipe, parents)
-        return key
-
-
-def build_plan(manifest: Manifest, models: Mapping[str, ModelFacts]) -> Plan:
-    """Every task of every video.
+def build_plan(
+    manifest: Manifest, models: Mapping[str, ModelFacts], sources: Mapping[str, SourceFacts] | None = None
+) -> Plan:
+    """Every task of every video; ``sources`` says what the files are that videos go on from, by path.
 
     Raises:
         ManifestError: all videos that cannot be planned, each with its reason.
@@ -82,7 +42,7 @@ def build_plan(manifest: Manifest, models: Mapping[str, ModelFacts]) -> Plan:
     problems = []
     for video in manifest.videos:
         try:
-            plan.videos.append(_plan_video(plan, video, models[video.model]))
+            plan.videos.append(_plan_video(plan, video, models[video.model], sources or {}))
         except PlanError as error:
             problems.append(Problem(f"{manifest.source}: video '{video.id}'", str(error)))
     if problems:
@@ -90,18 +50,27 @@ def build_plan(manifest: Manifest, models: Mapping[str, ModelFacts]) -> Plan:
     return plan
 
 
-def _plan_video(plan: Plan, video: Video, facts: ModelFacts) -> PlannedVideo:
-    takes = cut_takes(video.scenes, video.segment, frame_rate=video.frame_rate, facts=facts)
-    chunks: list[Parent] = []
-    sounds: list[Parent] = []
+def _plan_video(plan: Plan, video: Video, facts: ModelFacts, sources: Mapping[str, SourceFacts]) -> PlannedVideo:
+    takes, moved = cut_takes(video, facts)
+    plan.notes += [f"{video.id}: {note}" for note in moved]
+    longest = max(segment.num_frames for take in takes for segment in take.segments)
+    if longest > facts.max_frames:
+        plan.notes.append(f"{video.id}: {longest} frames in one call is over the tried {facts.max_frames}")
+    encode = _encode_settings(video, facts)
+    opening = plan_opening(plan, video, facts, takes[0], sources, encode) if video.extend is not None else None
+    shown_before = opening.num_shown if opening else 0
+    chunks: list[Parent] = list(opening.chunks) if opening else []
+    sounds: list[Parent] = list(opening.sounds) if opening else []
+    made: list[TakeTasks] = []
     for take_idx, take in enumerate(takes):
         unit = video.id if len(takes) == 1 else f"{video.id}/take {take_idx}"
-        if take.num_rendered > facts.max_frames:
-            plan.notes.append(f"{unit}: {take.num_rendered} frames in one call is over the tried {facts.max_frames}")
-        picture, sound = _plan_take(plan, video, take, facts=facts, unit=unit)
-        chunks += [Parent("chunk", key) for key in picture]
-        sounds.append(Parent("sound", sound))
-    num_frames = sum(take.num_frames for take in takes)
+        head = opening.connector if opening and take_idx == 0 else None
+        file_start = shown_before + take.start
+        tasks = plan_take(plan, video, take, facts=facts, unit=unit, encode=encode, head=head, file_start=file_start)
+        made.append(tasks)
+        chunks += [Parent("chunk", key) for key in tasks.chunks]
+        sounds.append(Parent("sound", tasks.sound))
+    num_frames = shown_before + sum(take.num_frames for take in takes)
     container = PurePosixPath(video.output.path).suffix[1:].lower()
     recipe = StitchRecipe(
         num_frames=num_frames,
@@ -109,17 +78,44 @@ def _plan_video(plan: Plan, video: Video, facts: ModelFacts) -> PlannedVideo:
         container=container,
         audio_codec="flac" if container == "mkv" else "aac",
         audio_bit_rate=video.output.audio_bit_rate,
-        provenance=_provenance(video, takes, facts) if video.output.provenance else None,
+        provenance=_provenance(video, takes, facts, opening) if video.output.provenance else None,
     )
-    stitch = plan.add("stitch", video.id, recipe, (*chunks, *sounds))
-    width, height = _crop(video, facts) or _decoded_size(video, facts)
-    return PlannedVideo(video.id, video.output.path, stitch, num_frames, video.frame_rate, width, height)
+    parents = (*chunks, *sounds)
+    stitch = plan.add("stitch", video.id, recipe, parents)
+    inspect = _plan_inspection(plan, video, takes, made, opening, parents)
+    width, height = encode.crop_px or decoded_size(video, facts)
+    return PlannedVideo(video.id, video.output.path, stitch, num_frames, video.frame_rate, width, height, inspect)
 
 
-def _plan_take(plan: Plan, video: Video, take: Take, *, facts: ModelFacts, unit: str) -> tuple[list[str], str]:
-    """Keys of the take's coded chunks, in order, and of its sound."""
-    stage1, refined = _plan_latents(plan, video, take, facts=facts, unit=unit)
-    encode = EncodeSettings(
+def _plan_inspection(
+    plan: Plan,
+    video: Video,
+    takes: list[Take],
+    made: list[TakeTasks],
+    opening: Opening | None,
+    parents: tuple[Parent, ...],
+) -> str | None:
+    """Key of the task that looks at the file's seams; None where it has none."""
+    shown = opening.num_shown if opening else 0
+    places: list[tuple[int, str | None]] = [(shown, None)] if shown else []
+    for take, tasks in zip(takes, made, strict=True):
+        places += [(shown + take.start + frame, connector) for frame, connector in tasks.seams]
+    if not places:
+        return None
+    connectors = [(seam_idx, key) for seam_idx, (_, key) in enumerate(places) if key is not None]
+    recipe = InspectRecipe(
+        frame_rate=video.frame_rate,
+        chunk_frames=(*(opening.chunk_frames if opening else ()), *(n for tasks in made for n in tasks.chunk_frames)),
+        sound_samples=(*(opening.sound_samples if opening else ()), *(tasks.num_samples for tasks in made)),
+        seams=tuple(frame for frame, _ in places),
+        cuts=tuple(shown + take.start for take in takes[1:]),
+        connectors=tuple(seam_idx for seam_idx, _ in connectors),
+    )
+    return plan.add("inspect", video.id, recipe, (*parents, *(Parent("connector", key) for _, key in connectors)))
+
+
+def _encode_settings(video: Video, facts: ModelFacts) -> EncodeSettings:
+    return EncodeSettings(
         codec=video.output.codec,
         crf=video.output.crf,
         preset=video.output.preset,
@@ -127,114 +123,41 @@ def _plan_take(plan: Plan, video: Video, take: Take, *, facts: ModelFacts, unit:
         threads=ENCODE_THREADS,
         crop_px=_crop(video, facts),
     )
-    windows = decode_windows(take.num_frames, video.decode_window or facts.window_latents, facts.video)
-    chunks = []
-    for window_idx, (start, stop) in enumerate(windows):
-        decode = DecodeRecipe(
-            model=facts.digest,
-            start=start,
-            stop=stop,
-            tiling=video.decode_tiling,
-            frame_rate=video.frame_rate,
-            encode=encode,
-            dtype=DTYPE,
-        )
-        chunks.append(plan.add("decode", f"{unit}/window {window_idx}", decode, (Parent("latent", refined),)))
-    audio = AudioDecodeRecipe(model=facts.digest, num_samples=_num_samples(take, video, facts), dtype=DTYPE)
-    sound_from = stage1 if video.audio_from == "stage1" else refined
-    return chunks, plan.add("audio_decode", unit, audio, (Parent("latent", sound_from),))
-
-
-def _plan_latents(plan: Plan, video: Video, take: Take, *, facts: ModelFacts, unit: str) -> tuple[str, str]:
-    """Keys of the stage-1 latents and of the final ones; a draft has only the first, twice."""
-    grid = facts.video
-    width, height = grid.stage1_px(video.width), grid.stage1_px(video.height)
-    generate = GenerateRecipe(
-        model=facts.digest,
-        sampling=_sampling(video.stage1, grid.num_tokens(take.num_rendered, width, height)),
-        video_seed=noise_seed(take.scene.seed, 0, "video"),
-        audio_seed=noise_seed(take.scene.seed, 0, "audio"),
-        num_frames=take.num_rendered,
-        frame_rate=video.frame_rate,
-        width_px=width,
-        height_px=height,
-        audio_start=0,
-        num_audio_cells=facts.audio.num_cells(take.num_frames / video.frame_rate),
-        dtype=DTYPE,
-        label=video.id if facts.paints_label else None,
-    )
-    segment = f"{unit}/segment 0"
-    stage1 = plan.add("generate", segment, generate, _plan_text(plan, take, generate, unit))
-    if video.refine is None:
-        return stage1, stage1
-    upscale = UpscaleRecipe(model=facts.digest, ratio=grid.upscale, dtype=DTYPE)
-    upscaled = plan.add("upscale", segment, upscale, (Parent("latent", stage1),))
-    tokens = grid.num_tokens(take.num_rendered, video.width, video.height)
-    changes = {"width_px": video.width, "height_px": video.height, "sampling": _sampling(video.refine, tokens)}
-    refine = RefineRecipe(**(_fields(generate) | changes))
-    parents = (*_plan_text(plan, take, refine, unit), Parent("video", upscaled), Parent("audio", stage1))
-    return stage1, plan.add("refine", segment, refine, parents)
-
-
-def _plan_text(plan: Plan, take: Take, recipe: SegmentRecipe, unit: str) -> tuple[Parent, ...]:
-    """The encoded prompt, and the negative one where the stage's guidance is away from it."""
-    texts = [("text", unit, take.scene.prompt)]
-    if recipe.sampling.guidance is not None and recipe.sampling.guidance.uses_negative:
-        texts.append(("negative", f"{unit}/negative", take.scene.negative_prompt))
-    return tuple(
-        Parent(role, plan.add("text_encode", name, TextEncodeRecipe(model=recipe.model, prompt=text, dtype=DTYPE)))
-        for role, name, text in texts
-    )
-
-
-def _fields(recipe: GenerateRecipe) -> dict[str, Any]:
-    return {field.name: getattr(recipe, field.name) for field in fields(recipe)}
-
-
-def _sampling(sampling: Sampling, num_tokens: int) -> SamplingRecipe:
-    """``num_tokens``: video tokens of the segment at this stage's size, for schedules that depend on them."""
-    sigmas = sampling.sigmas
-    if isinstance(sigmas, ShiftedByTokens):
-        sigmas = shifted(sigmas.num_steps, num_tokens=num_tokens)
-    return SamplingRecipe(sampler=sampling.sampler, sigmas=sigmas, guidance=sampling.guidance)
-
-
-def _decoded_size(video: Video, facts: ModelFacts) -> tuple[int, int]:
-    if video.refine is None:
-        return facts.video.stage1_px(video.width), facts.video.stage1_px(video.height)
-    return video.width, video.height
 
 
 def _crop(video: Video, facts: ModelFacts) -> tuple[int, int] | None:
     """The crop in pixels of the decoded size: a draft's is smaller by the upscale ratio, kept even for 4:2:0."""
     crop = video.output.crop
-    if crop is None or video.refine is not None:
+    if crop is None or not video.is_draft:
         return crop
     width, height = (facts.video.stage1_px(side) // 2 * 2 for side in crop)
     return width, height
 
 
-def _num_samples(take: Take, video: Video, facts: ModelFacts) -> int:
-    """Samples from the take's first frame to its end on the video's sample grid, so that takes add up exactly."""
-    samples = facts.audio.num_samples
-    return samples((take.start + take.num_frames) / video.frame_rate) - samples(take.start / video.frame_rate)
-
-
-def _provenance(video: Video, takes: list[Take], facts: ModelFacts) -> str:
+def _provenance(video: Video, takes: list[Take], facts: ModelFacts, opening: Opening | None) -> str:
     """What the file says of itself: enough to make it again and to prove it, no path, date or run."""
-    entry = replace(video, output=replace(video.output, path=""))
-    prompts = list(dict.fromkeys(take.scene.prompt for take in takes))
-    return canonical(
-        {
-            "ltx_ray": PROVENANCE_SCHEMA,
-            "video": video.id,
-            "model": facts.name,
-            "model_digest": facts.digest,
-            "prompt": prompts[0] if len(prompts) == 1 else prompts,
-            "seed": takes[0].scene.seed,
-            "size_px": _decoded_size(video, facts),
-            "frame_rate": f"{video.frame_rate.numerator}/{video.frame_rate.denominator}",
-            "takes": [take.num_frames for take in takes],
-            "entry_sha256": digest_of(entry),
+    extend = video.extend and replace(video.extend, path="")
+    entry = replace(video, output=replace(video.output, path=""), extend=extend)
+    prompts = list(dict.fromkeys(segment.scene.prompt for take in takes for segment in take.segments))
+    lengths = [take.num_frames for take in takes]
+    if opening is not None:
+        lengths[0] += opening.num_shown
+    says: dict[str, object] = {
+        "ltx_ray": PROVENANCE_SCHEMA,
+        "video": video.id,
+        "model": facts.name,
+        "model_digest": facts.digest,
+        "prompt": prompts[0] if len(prompts) == 1 else prompts,
+        "seed": takes[0].segments[0].scene.seed,
+        "size_px": decoded_size(video, facts),
+        "frame_rate": f"{video.frame_rate.numerator}/{video.frame_rate.denominator}",
+        "takes": lengths,
+        "entry_sha256": digest_of(entry),
+    }
+    if opening is not None:
+        says["extends"] = {
+            "sha256": opening.sha256,
+            "num_frames": opening.num_frames,
+            "included": opening.num_shown > 0,
         }
-    )
+    return canonical(says)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ltx_ray.plan.graph import Plan
+from ltx_ray.plan.dag import Plan
 from ltx_ray.spec.canonical import canonical
 from ltx_ray.spec.task import Task
 
@@ -48,8 +48,8 @@ class LastPlan:
 
 
 def needed(plan: Plan, kept: Collection[str]) -> set[str]:
-    """Keys that must be made so that every video's file can exist."""
-    wanted = {video.stitch for video in plan.videos}
+    """Keys that must be made so that every video's file can exist, and what is said of it."""
+    wanted = plan.outputs
     needed_keys: set[str] = set()
     for key in reversed(plan.tasks):
         if key in wanted and key not in kept:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from ltx_ray.plan.graph import Plan
+from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.reasons import LastPlan, LastTask
 from ltx_ray.spec.canonical import canonical
 

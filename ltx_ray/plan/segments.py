@@ -1,67 +1,139 @@
-"""From scenes to takes and model calls: exact arithmetic, nothing else.
+"""From scenes to takes and segments: exact arithmetic, nothing else.
 
-A take is a stretch between cuts: one latent timeline, one audio grid. Its end is exact; it is rendered to the next
-valid frame count and trimmed when frames leave the decoder. This version makes a take from one segment; a take that
-needs more is refused with what would fit.
+A take is a stretch between cuts: one latent timeline, one grid of audio cells, one chain of segments. Its frames count
+from its start. A segment is one model call over 8n+1 of them; every later one begins with the connector, the last
+frames that the one before keeps, and may end in an overshoot, which is thrown away. So
+
+    joined latents   of segment 0 all but the overshoot, of each later one all between connector and overshoot
+    own cells        those between what the segment before hands over and what this one does
+
+tile the take without gap or overlap. A take's end is exact: it is rendered to the next valid count and trimmed when
+frames leave the decoder. A scene's end inside a take moves to the nearest place where segments can meet.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 from ltx_ray.errors import PlanError
-from ltx_ray.manifest.schema import Scene, Segment
+from ltx_ray.manifest.schema import Scene, Video
 from ltx_ray.spec.grid import VideoGrid, round_half_up
 from ltx_ray.spec.model import ModelFacts
+from ltx_ray.spec.recipe import Piece
+
+#: Frames of a segment where none are given and one call cannot hold the take.
+DEFAULT_FRAMES = 121
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One model call over frames [start, start + num_frames) of a take."""
+
+    scene: Scene
+    scene_idx: int  #: in its video
+    start: int  #: a multiple of the frames of a latent
+    num_frames: int  #: with connector and overshoot
+    connector: int  #: 0 = nothing stands before
+    overshoot: int
+    cells: Piece  #: of the take's grid, that are generated here
+    own_cells: Piece  #: those of them that are this segment's in the joined sound
+
+    @property
+    def kept_stop(self) -> int:
+        """The take's frame where what is kept of this segment ends."""
+        return self.start + self.num_frames - self.overshoot
 
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """Frames [start, start + num_frames) of a video; ``num_rendered`` >= num_frames is what the model is asked for."""
+    """Frames [start, start + num_frames) of what is made of a video; ``lead`` frames of the timeline come before them.
+
+    A lead is the connector from a given file: known, and not shown again.
+    """
 
     start: int
     num_frames: int
-    num_rendered: int
+    lead: int
+    segments: tuple[Segment, ...]
+
+    @property
+    def num_rendered(self) -> int:
+        """Frames of the joined timeline, the lead and what is trimmed at the end included."""
+        return self.segments[-1].kept_stop
+
+
+class _Stretch(NamedTuple):
+    """Latents [start, stop) of a take that one scene makes."""
+
+    scene_idx: int
     scene: Scene
+    start: int
+    stop: int
 
 
-def cut_takes(scenes: tuple[Scene, ...], segment: Segment, *, frame_rate: Fraction, facts: ModelFacts) -> list[Take]:
-    """The takes of a video, in order.
+def cut_takes(video: Video, facts: ModelFacts) -> tuple[list[Take], list[str]]:
+    """The takes of a video in order, and sentences about what was moved.
 
     Raises:
-        PlanError: a take needs more than one segment, or is longer than the model can attend to.
+        PlanError: a scene is too short, or what its segments are to be does not fit together or the model.
     """
-    bounds = _scene_bounds(scenes, frame_rate)
-    takes = []
-    for scene_idx, (scene, (start, stop)) in enumerate(zip(scenes, pairwise(bounds), strict=True)):
-        if scene_idx and not scene.cut:
-            raise PlanError(
-                f"scenes[{scene_idx}].cut: false joins two prompts in one take, which needs chained segments that "
-                "this version does not make; set `cut: true`, or give both scenes one prompt"
-            )
-        rendered = facts.video.round_up(stop - start)
-        _check_length(stop - start, rendered, segment, frame_rate=frame_rate, facts=facts)
-        takes.append(Take(start, stop - start, rendered, scene))
-    return takes
+    bounds = _scene_bounds(video.scenes, video.frame_rate)
+    takes: list[Take] = []
+    notes: list[str] = []
+    for first, stop in pairwise([*_first_scenes(video.scenes), len(video.scenes)]):
+        lead = video.scenes[0].segment.connector if video.extend is not None and first == 0 else 0
+        stretches, moved = _stretches(video.scenes[first:stop], first, lead, video.frame_rate, facts.video)
+        notes += moved
+        num_frames = bounds[stop] - bounds[first]
+        takes.append(Take(bounds[first], num_frames, lead, _cut_take(stretches, lead, num_frames, video, facts)))
+    return takes, notes
 
 
-def decode_windows(num_frames: int, window_latents: int, grid: VideoGrid) -> list[tuple[int, int]]:
-    """Half-open frame ranges that tile [0, num_frames), each starting at a latent's first frame."""
+def joined_latents(take: Take, segment_idx: int, grid: VideoGrid) -> Piece:
+    """Latents of the take's joined timeline that a segment gives."""
+    segment = take.segments[segment_idx]
+    first = 0 if segment_idx == 0 else grid.num_latents(segment.connector)
+    return Piece(segment.start // grid.frames_per_latent + first, grid.num_latents(segment.kept_stop))
+
+
+def pieces_of(take: Take, start: int, stop: int, grid: VideoGrid) -> Iterator[tuple[int, Piece]]:
+    """Which segments give latents [start, stop) of the joined timeline: each with its own latents, in order."""
+    for segment_idx, segment in enumerate(take.segments):
+        joined, offset = joined_latents(take, segment_idx, grid), segment.start // grid.frames_per_latent
+        first, last = max(start, joined.start), min(stop, joined.stop)
+        if first < last:
+            yield segment_idx, Piece(first - offset, last - offset)
+
+
+def decode_windows(start: int, stop: int, window_latents: int, grid: VideoGrid) -> list[tuple[int, int]]:
+    """Half-open frame ranges that tile [start, stop), each beginning at a latent's first frame, as ``start`` does."""
     starts = []
-    latent_idx = 0
-    while (start := grid.first_frame(latent_idx)) < num_frames:
-        starts.append(start)
+    latent_idx = grid.latent_of(start)
+    while (first := grid.first_frame(latent_idx)) < stop:
+        starts.append(first)
         latent_idx += window_latents
-    return list(pairwise([*starts, num_frames]))
+    return list(pairwise([*starts, stop]))
+
+
+def _first_scenes(scenes: Sequence[Scene]) -> list[int]:
+    """Indices of the scenes that begin a take."""
+    return [scene_idx for scene_idx, scene in enumerate(scenes) if scene_idx == 0 or scene.cut]
+
+
+def _length_s(scene: Scene, frame_rate: Fraction) -> Fraction:
+    return scene.seconds if scene.seconds is not None else Fraction(scene.num_frames or 0) / frame_rate
 
 
 def _scene_bounds(scenes: tuple[Scene, ...], frame_rate: Fraction) -> list[int]:
     """Frame indices where scenes begin and end, rounded from the cumulative exact time so that nothing drifts."""
     bounds, end_s = [0], Fraction(0)
     for scene_idx, scene in enumerate(scenes):
-        length_s = scene.seconds if scene.seconds is not None else Fraction(scene.num_frames or 0) / frame_rate
+        length_s = _length_s(scene, frame_rate)
         end_s += length_s
         bounds.append(round_half_up(end_s * frame_rate))
         if bounds[-1] <= bounds[-2]:
@@ -69,20 +141,188 @@ def _scene_bounds(scenes: tuple[Scene, ...], frame_rate: Fraction) -> list[int]:
     return bounds
 
 
-def _check_length(
-    num_frames: int, num_rendered: int, segment: Segment, *, frame_rate: Fraction, facts: ModelFacts
-) -> None:
-    limit = segment.frames or facts.max_frames
-    seconds = num_frames / frame_rate
-    if seconds > facts.max_seconds:
+def _stretches(
+    scenes: Sequence[Scene], first_idx: int, lead: int, frame_rate: Fraction, grid: VideoGrid
+) -> tuple[list[_Stretch], list[str]]:
+    """A take's latents shared out among its scenes, of which the first has the index ``first_idx`` in its video.
+
+    Times count from the take's start. Where that falls between two frames of the file, the take may be shown a frame
+    longer or shorter; it is made long enough for both, so that an edit before it does not make it anew.
+    """
+    step = grid.frames_per_latent
+    ends_s = list(accumulate(_length_s(scene, frame_rate) for scene in scenes))
+    inner = [lead + round_half_up(end_s * frame_rate) for end_s in ends_s[:-1]]
+    meet = [max(1, round_half_up(Fraction(frame - 1, step)) * step + 1) for frame in inner]
+    notes = [
+        f"scenes[{scene_idx}] ends at frame {moved - lead} of its take and not at {frame - lead}, "
+        f"because segments meet at multiples of {step}, plus 1"
+        for scene_idx, (frame, moved) in enumerate(zip(inner, meet, strict=True), first_idx)
+        if frame != moved
+    ]
+    ends = [grid.num_latents(frame) for frame in [*meet, grid.round_up(lead + math.ceil(ends_s[-1] * frame_rate))]]
+    starts = [grid.num_latents(lead) if lead else 0, *ends[:-1]]
+    stretches = [
+        _Stretch(scene_idx, scene, start, stop)
+        for scene_idx, (scene, start, stop) in enumerate(zip(scenes, starts, ends, strict=True), first_idx)
+    ]
+    for order, stretch in enumerate(stretches):
+        least = 2 if order == 0 and not lead else 1
+        if stretch.stop - stretch.start < least:
+            needed = step + 1 if least == 2 else step
+            raise PlanError(
+                f"scenes[{stretch.scene_idx}]: is shorter than the {needed} frames that a scene beside others in its "
+                "take needs; lengthen it, or set `cut: true`"
+            )
+    return stretches, notes
+
+
+def _cut_take(
+    stretches: list[_Stretch], lead: int, num_frames: int, video: Video, facts: ModelFacts
+) -> tuple[Segment, ...]:
+    """The segments of a take, without gap or overlap in frames and cells."""
+    step = facts.video.frames_per_latent
+    segments: list[Segment] = []
+    for order, stretch in enumerate(stretches):
+        following = stretches[order + 1] if order + 1 < len(stretches) else None
+        is_alone = len(stretches) == 1
+        shape = _Shape.of(stretch, video.frame_rate, facts, is_alone=is_alone)
+        has_head = bool(segments) or lead > 0
+        first_latent = stretch.start
+        for num_latents in _shares(stretch, shape, has_head=has_head, following=following, step=step):
+            connector = shape.connector if segments or lead else 0
+            start = 0 if not segments else (first_latent - 1) * step + 1 - connector
+            stop = (first_latent + num_latents - 1) * step + 1
+            segment = Segment(
+                scene=stretch.scene,
+                scene_idx=stretch.scene_idx,
+                start=start,
+                num_frames=stop - start + shape.overshoot,
+                connector=connector,
+                overshoot=shape.overshoot,
+                cells=Piece(0, 0),
+                own_cells=Piece(0, 0),
+            )
+            shape.check_call(segment.num_frames)
+            segments.append(segment)
+            first_latent += num_latents
+    return tuple(_with_cells(segments, lead, lead + num_frames, video.frame_rate, facts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What the segments of one scene are to be, in frames. ``frames`` None = the whole take in one call."""
+
+    scene_idx: int
+    frames: int | None
+    connector: int
+    overshoot: int
+    frame_rate: Fraction
+    facts: ModelFacts
+
+    @classmethod
+    def of(cls, stretch: _Stretch, frame_rate: Fraction, facts: ModelFacts, *, is_alone: bool) -> _Shape:
+        segment, grid = stretch.scene.segment, facts.video
+        longest = _longest_call(frame_rate, facts)
+        frames = segment.frames
+        if frames is None:
+            whole = grid.num_frames(stretch.stop) + segment.overshoot
+            fits = is_alone and whole <= min(facts.max_frames, longest)
+            frames = None if fits else min(DEFAULT_FRAMES, longest)
+        return cls(stretch.scene_idx, frames, segment.connector, segment.overshoot, frame_rate, facts)
+
+    def num_new_latents(self, *, has_head: bool) -> int:
+        """Latents that a full segment adds to its take."""
+        assert self.frames is not None
+        step = self.facts.video.frames_per_latent
+        known = self.connector if has_head else 0
+        return (self.frames - self.overshoot - known) // step + (0 if has_head else 1)
+
+    def check_call(self, num_frames: int) -> None:
+        """Raise PlanError if a segment of so many frames is longer than the model attends to."""
+        longest = _longest_call(self.frame_rate, self.facts)
+        if num_frames > longest:
+            seconds = float(num_frames / self.frame_rate)
+            raise PlanError(
+                f"scenes[{self.scene_idx}].segment.frames: {num_frames} frames are {seconds:.4g} s in one call, more "
+                f"than the {self.facts.max_seconds} s {self.facts.name} attends to; at most {longest} fit"
+            )
+
+
+def _longest_call(frame_rate: Fraction, facts: ModelFacts) -> int:
+    """The most frames, on the grid, whose times the model attends to."""
+    step = facts.video.frames_per_latent
+    return max(1, math.floor(facts.max_seconds * frame_rate / step)) * step + 1
+
+
+def _shares(stretch: _Stretch, shape: _Shape, *, has_head: bool, following: _Stretch | None, step: int) -> list[int]:
+    """New latents of each segment of a scene: full ones first, the last two share the rest evenly.
+
+    So a scene that grows re-makes only its end. Every segment that another follows keeps that one's connector.
+    """
+    total = stretch.stop - stretch.start
+    kept_for_next = 1 if following is None else following.scene.segment.connector // step + 1
+    if shape.frames is None:
+        return [total]
+    first, later = shape.num_new_latents(has_head=has_head), shape.num_new_latents(has_head=True)
+    where = f"scenes[{stretch.scene_idx}].segment"
+    if min(first, later) < 1:
+        least = shape.connector + shape.overshoot + step
         raise PlanError(
-            f"seconds: {float(seconds):g} s in one take is more than the {facts.max_seconds} s {facts.name} attends "
-            "to, and this version does not chain segments; shorten it, or split it into scenes with `cut: true`"
+            f"{where}.frames: {shape.frames} leaves nothing new after connector {shape.connector} and overshoot "
+            f"{shape.overshoot}; at least {least} are needed"
         )
-    if num_rendered > limit:
-        longest_s = min(Fraction(facts.max_seconds), limit / frame_rate)
+    kept = shape.connector // step + 1
+    shares = [total]
+    if total > first:
+        num_later = math.ceil((total - first) / later)
+        full = [first, *[later] * (num_later - 1)][: num_later - 1]
+        rest = total - sum(full)
+        largest = first if num_later == 1 else later
+        last = _share_of_last(rest, largest, later, kept, kept_for_next) or _share_of_last(
+            rest, largest, later, kept, 1
+        )
+        if last is None or min(full, default=kept) < kept:
+            raise PlanError(_keeps_too_little(where, shape, step))
+        shares = [*full, rest - last, last]
+    if following is not None and shares[-1] < kept_for_next:
+        num_kept = shares[-1] * step + (0 if has_head or len(shares) > 1 else 1 - step)
+        largest_connector = (shares[-1] - 1) * step + 1
+        remedy = f"set it to at most {largest_connector}, or " if largest_connector > step else ""
         raise PlanError(
-            f"seconds: a take of {num_frames} frames ({float(seconds):g} s) is more than one segment of {limit}, and "
-            f"this version does not chain segments; at most {float(longest_s):.4g} s fit, "
-            f"or set `segment.frames={num_rendered}`"
+            f"scenes[{following.scene_idx}].segment.connector: {following.scene.segment.connector} is more than the "
+            f"{num_kept} frames that the segment before it keeps; {remedy}lengthen scenes[{stretch.scene_idx}]"
         )
+    return shares
+
+
+def _share_of_last(rest: int, largest: int, later: int, kept: int, kept_for_next: int) -> int | None:
+    """How much of ``rest`` the last segment makes: half of it, or the nearest that both neighbours can do with."""
+    least, most = max(1, kept_for_next, rest - largest), min(later, rest - kept)
+    return min(max(rest // 2, least), most) if least <= most else None
+
+
+def _keeps_too_little(where: str, shape: _Shape, step: int) -> str:
+    least = 2 * shape.connector + shape.overshoot + step - 1
+    return (
+        f"{where}.frames: segments of {shape.frames} keep fewer new frames than the connector of {shape.connector} "
+        f"that the next one takes from them; at least {least} are needed, or a smaller connector"
+    )
+
+
+def _with_cells(
+    segments: list[Segment], lead: int, stop: int, frame_rate: Fraction, facts: ModelFacts
+) -> Iterator[Segment]:
+    """The segments with their audio cells; the take's sound goes to frame ``stop``."""
+    audio = facts.audio
+    handed_over = audio.cells_ended_by(lead / frame_rate) if lead else 0
+    for segment_idx, segment in enumerate(segments):
+        first = audio.first_cell_from(segment.start / frame_rate)
+        if segment_idx + 1 < len(segments):
+            # Cells are never made by nobody, however short the connector is.
+            next_first = audio.first_cell_from(segments[segment_idx + 1].start / frame_rate)
+            own_stop = max(audio.cells_ended_by(segment.kept_stop / frame_rate), next_first)
+        else:
+            own_stop = audio.num_cells(stop / frame_rate)
+        end = audio.num_cells((segment.start + segment.num_frames) / frame_rate)
+        yield replace(segment, cells=Piece(first, max(end, own_stop)), own_cells=Piece(handed_over, own_stop))
+        handed_over = own_stop

@@ -86,6 +86,17 @@ class AudioGrid:
         slots = math.ceil(duration_s / self.slot_s)
         return max(1, math.ceil(Fraction(slots - 1, self.slots_per_cell)) + 1)
 
+    def first_cell_from(self, time_s: Fraction) -> int:
+        """The first cell that starts at or after ``time_s``."""
+        if time_s <= 0:
+            return 0
+        return math.ceil((time_s / self.slot_s - 1) / self.slots_per_cell) + 1
+
+    def cells_ended_by(self, time_s: Fraction) -> int:
+        """How many cells, from the first on, end at or before ``time_s``."""
+        slots = time_s / self.slot_s
+        return 0 if slots < 1 else math.floor((slots - 1) / self.slots_per_cell) + 1
+
     def num_samples(self, duration_s: Fraction) -> int:
         """Whole samples inside ``duration_s``."""
         return math.floor(duration_s * self.sample_rate_hz)

@@ -22,5 +22,6 @@ class ModelFacts:
     max_frames: int  #: more in one call warns
     max_seconds: int  #: more in one call is refused
     window_latents: int  #: default decode window
+    decoder_reach: tuple[int, int]  #: latents before and after its own that a latent's frames depend on
     paints_label: bool  #: the picture shows the video id, so the id decides its bytes
     num_blocks: int | None = None  #: of the transformer; None = not known, 0 = there is nothing for guidance to act on

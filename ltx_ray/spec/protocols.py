@@ -82,6 +82,17 @@ class AudioDecoder(Protocol):
         """Samples [start, stop) of stereo sound, float32 [2, samples] in [-1, 1]; sample 0 is time 0 of the latent."""
 
 
+class AudioEncoder(Protocol):
+    def encode(self, samples: Tensor, num_cells: int, *, num_context_samples: int = 0) -> Tensor:
+        """Normalised latent [1, num_cells, C] of stereo sound, float32 [2, n] at the model's rate, from its time 0.
+
+        Sound that ends before the cells do goes on in silence.
+
+        Args:
+            num_context_samples: so many of the samples lie before time 0, for models that want to know what was.
+        """
+
+
 class Model(Protocol):
     """A checkpoint whose parts load on first use and stay loaded."""
 
@@ -93,6 +104,7 @@ class Model(Protocol):
     def video_decoder(self, tiling: str = "stream") -> VideoDecoder: ...
     def video_encoder(self) -> VideoEncoder: ...
     def audio_decoder(self) -> AudioDecoder: ...
+    def audio_encoder(self) -> AudioEncoder: ...
 
 
 class Pool(Protocol):

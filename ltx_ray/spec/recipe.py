@@ -7,6 +7,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
+
+#: The reference's grid of overlapping pieces in time, in frames; see ``models.ltx2.video_tiles``.
+TILE_FRAMES = 80
+TILE_OVERLAP_FRAMES = 24
+
+
+class Piece(NamedTuple):
+    """Latents, or audio cells, [start, stop) of an artifact. Pieces of several parents lie end to end."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pins:
+    """What is known of a segment beforehand: latents and cells of another artifact, and where they go in the segment.
+
+    The connector stands at the head, with its own first latent of one frame.
+    """
+
+    latents: Piece  #: of the artifact
+    latent_start: int  #: in the segment
+    cells: Piece  #: of the artifact; may be empty
+    cell_start: int  #: in the segment
+    strength: float = 1.0  #: of the latents; 1 = pinned bit for bit; cells are always pinned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +94,11 @@ class SegmentRecipe:
     frame_rate: Fraction
     width_px: int  #: of the picture this stage's latent decodes to
     height_px: int
+    origin_s: Fraction  #: when the segment's frame 0 is shown, in seconds of its take
     audio_start: int  #: first audio cell, counted from the take's start
     num_audio_cells: int
+    head: Pins | None  #: the connector, of the parent "connector"; None = nothing stands before
+    tail: Pins | None  #: what a later segment has settled already, of the parent "tail"
     dtype: str
     label: str | None  #: the video id, for models that paint it; otherwise None
 
@@ -92,6 +121,49 @@ class RefineRecipe(SegmentRecipe):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectRecipe:
+    """The last kept frames of a segment decoded, brought to a size and encoded again: the head of the next segment."""
+
+    model: str
+    pieces: tuple[Piece, ...]  #: of each parent "latent": the connector's latents, context before, overshoot after
+    start: int  #: frames [start, stop) of what the pieces decode to are the connector
+    stop: int
+    cells: Piece  #: of the last parent: the sound under the connector
+    width_px: int  #: of the connector's latent
+    height_px: int
+    tiling: str  #: as in DecodeRecipe
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestRecipe:
+    """A file of the user's, copied into the store as it is."""
+
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footage:
+    """A file seen at another rate and size: frame i is what it shows at i / frame_rate, scaled to cover and cropped."""
+
+    frame_rate: Fraction
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionRecipe:
+    """Frames [start, stop) of the parent "file" and the sound under them, as latents: a connector from outside."""
+
+    model: str
+    footage: Footage
+    start: int
+    stop: int
+    num_cells: int  #: audio cells that end inside the frames, counted from ``start``
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeSettings:
     """How frames become a coded chunk. The thread count is fixed because it can change the bytes."""
 
@@ -104,12 +176,26 @@ class EncodeSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fade:
+    """The first frames of a window blend from what the segment before shows there, weights rising linearly."""
+
+    pieces: tuple[Piece, ...]  #: of each parent "previous"
+    start: int  #: the frame of these pieces that the window's first frame blends with
+    num_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeRecipe:
-    """Frames [start, stop) of a take, decoded and encoded at once."""
+    """A window of a take: frames decoded and encoded at once.
+
+    Nothing here says where in the take the window lies, so an edit before or after it changes nothing.
+    """
 
     model: str
-    start: int
+    pieces: tuple[Piece, ...]  #: of each parent "latent": the window's latents and what their decoding depends on
+    start: int  #: frames [start, stop) of what the pieces decode to
     stop: int
+    fade: Fade | None
     tiling: str  #: "stream", exact in flat memory, or "tiles", the reference's grid of overlapping pieces
     frame_rate: Fraction
     encode: EncodeSettings
@@ -118,9 +204,31 @@ class DecodeRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioDecodeRecipe:
+    """The sound of a take: samples [start, start + num_samples) of what its cells decode to."""
+
     model: str
+    pieces: tuple[Piece, ...]  #: cells of each parent "latent"
+    start: int
     num_samples: int
     dtype: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipDecodeRecipe:
+    """Frames [start, stop) of the parent "file", encoded as a chunk like any window."""
+
+    footage: Footage
+    start: int
+    stop: int
+    encode: EncodeSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipSoundRecipe:
+    """The first samples of the parent "file", resampled; silence where it has none."""
+
+    sample_rate_hz: int
+    num_samples: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +243,30 @@ class StitchRecipe:
     provenance: str | None  #: canonical JSON put into the file's comment tag; None = nothing is written
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectRecipe:
+    """How a finished video goes across its seams; parents "chunk" and "sound" as of its stitch."""
+
+    frame_rate: Fraction
+    chunk_frames: tuple[int, ...]  #: frames of each chunk
+    sound_samples: tuple[int, ...]  #: samples of each sound
+    seams: tuple[int, ...]  #: the first frame after each seam, counted in the file
+    cuts: tuple[int, ...]  #: the first frame after each cut: nothing is expected to go on there
+    connectors: tuple[int, ...]  #: for each parent "connector" the number of its seam
+
+
 Recipe = (
-    TextEncodeRecipe | GenerateRecipe | UpscaleRecipe | RefineRecipe | DecodeRecipe | AudioDecodeRecipe | StitchRecipe
+    IngestRecipe
+    | TextEncodeRecipe
+    | ConditionRecipe
+    | GenerateRecipe
+    | UpscaleRecipe
+    | RefineRecipe
+    | ConnectRecipe
+    | DecodeRecipe
+    | ClipDecodeRecipe
+    | AudioDecodeRecipe
+    | ClipSoundRecipe
+    | StitchRecipe
+    | InspectRecipe
 )

@@ -22,6 +22,7 @@ FACTS = ModelFacts(
     max_frames=257,
     max_seconds=20,
     window_latents=8,
+    decoder_reach=(2, 2),
     paints_label=False,
 )
 MODELS = {"toy": FACTS}
@@ -29,7 +30,16 @@ MODELS = {"toy": FACTS}
 OUTPUT = Output(
     path="fox.mp4", codec="h264", crf=18, preset="medium", crop=None, audio_bit_rate=192_000, provenance=True
 )
-SCENE = Scene(prompt="a fox", seconds=Fraction(5), num_frames=None, seed=7, cut=False)
+SCENE = Scene(
+    prompt="a fox",
+    seconds=Fraction(5),
+    num_frames=None,
+    seed=7,
+    cut=False,
+    segment=Segment(frames=None, connector=25, overshoot=0),
+    stage1=Sampling(sampler="euler", sigmas=(1.0, 0.5, 0.0)),
+    refine=Sampling(sampler="euler", sigmas=(0.725, 0.0)),
+)
 VIDEO = Video(
     id="fox",
     model="toy",
@@ -38,19 +48,23 @@ VIDEO = Video(
     height=256,
     frame_rate=Fraction(24),
     scenes=(SCENE,),
-    segment=Segment(frames=None, connector=25, overshoot=0),
-    stage1=Sampling(sampler="euler", sigmas=(1.0, 0.5, 0.0)),
-    refine=Sampling(sampler="euler", sigmas=(0.725, 0.0)),
     audio_from="stage2",
+    chain="stagewise",
+    join="latent",
+    crossfade=0,
+    refine_order="chain",
+    extend=None,
     decode_window=None,
     decode_tiling="stream",
     output=OUTPUT,
 )
 
+SCENE_FIELDS = ("prompt", "seconds", "seed", "num_frames", "segment", "stage1", "refine", "negative_prompt")
+
 
 def video(video_id: str = "fox", **changes: Any) -> Video:
-    """``VIDEO`` under another id, its output named after it, with changes; ``prompt``, ``seconds`` go to its scene."""
-    scene = {name: changes.pop(name) for name in ("prompt", "seconds", "seed", "num_frames") if name in changes}
+    """``VIDEO`` under another id, its output named after it, with changes; a scene's go to its scene."""
+    scene = {name: changes.pop(name) for name in SCENE_FIELDS if name in changes}
     if scene:
         changes["scenes"] = (replace(SCENE, **scene),)
     output = {name: changes.pop(name) for name in ("crf", "crop", "provenance", "path") if name in changes}

@@ -8,10 +8,11 @@ import pytest
 
 from ltx_ray.errors import ManifestError
 from ltx_ray.manifest.schema import Sampling
-from ltx_ray.plan.graph import Plan, build_plan
+from ltx_ray.plan.dag import Plan
+from ltx_ray.plan.graph import build_plan
 from ltx_ray.spec.recipe import Guidance, GuidanceScales
 from ltx_ray.spec.sigmas import ShiftedByTokens, shifted
-from tests.unit.plan.examples import MODELS, SCENE, VIDEO, manifest, video
+from tests.unit.plan.examples import MODELS, SCENE, manifest, video
 
 ALL = {"text_encode", "generate", "upscale", "refine", "decode", "audio_decode", "stitch"}
 
@@ -115,24 +116,19 @@ def test_a_take_is_rendered_to_the_next_valid_count_and_trimmed():
     assert (recipes["decode"].start, recipes["decode"].stop, recipes["stitch"].num_frames) == (0, 48, 48)
 
 
-def test_everything_too_long_is_refused_at_once_with_what_fits():
-    long = video("long", seconds=Fraction(11))
-    joined = video("joined", scenes=(SCENE, replace(SCENE, prompt="b")))
-    endless = video("endless", seconds=Fraction(21))
+def test_everything_that_does_not_fit_is_refused_at_once():
+    short = video("short", scenes=(replace(SCENE, seconds=Fraction(1, 2)), SCENE))
+    slow = video("slow", seconds=Fraction(60), segment=replace(SCENE.segment, frames=489))
     with pytest.raises(ManifestError) as caught:
-        plan_of(video("ok"), long, joined, endless)
-    assert str(caught.value).splitlines() == [
-        "toy.yaml: video 'long': seconds: a take of 264 frames (11 s) is more than one segment of 257, and this "
-        "version does not chain segments; at most 10.71 s fit, or set `segment.frames=265`",
-        "toy.yaml: video 'joined': scenes[1].cut: false joins two prompts in one take, which needs chained segments "
-        "that this version does not make; set `cut: true`, or give both scenes one prompt",
-        "toy.yaml: video 'endless': seconds: 21 s in one take is more than the 20 s toy attends to, and this version "
-        "does not chain segments; shorten it, or split it into scenes with `cut: true`",
+        plan_of(video("ok"), short, slow)
+    assert [line.split(":")[1:3] for line in str(caught.value).splitlines()] == [
+        [" video 'short'", " scenes[1].segment.connector"],
+        [" video 'slow'", " scenes[0].segment.frames"],
     ]
 
 
 def test_a_longer_segment_is_planned_and_said():
-    plan = plan_of(video("a", seconds=Fraction(20), segment=replace(VIDEO.segment, frames=481)))
+    plan = plan_of(video("a", seconds=Fraction(20), segment=replace(SCENE.segment, frames=481)))
     assert plan.notes == ["a: 481 frames in one call is over the tried 257"]
 
 

@@ -7,14 +7,30 @@ from pathlib import Path
 
 import pytest
 
+from ltx_ray.manifest.schema import Extend
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.keys import artifact_key
 from ltx_ray.spec.canonical import canonical
+from ltx_ray.spec.source import SourceFacts
 from ltx_ray.spec.task import STAGES, Parent
-from tests.unit.plan.examples import MODELS, manifest
+from tests.unit.plan.examples import MODELS, VIDEO, manifest, video
 
 GOLDEN = Path(__file__).with_name("golden_keys.json")
-PLAN = build_plan(manifest(), MODELS)
+SOURCE = SourceFacts(
+    sha256="0" * 64,
+    num_bytes=1000,
+    duration_s=Fraction(4),
+    frame_rate=Fraction(24),
+    width_px=384,
+    height_px=256,
+    has_sound=True,
+)
+#: One call, and two chained ones that go on from a file: every stage there is.
+PLAN = build_plan(
+    manifest(VIDEO, video("owl", seconds=Fraction(11), extend=Extend(path="film.mp4", include_source=True))),
+    MODELS,
+    {"film.mp4": SOURCE},
+)
 ONE_OF_EACH = {task.stage: task for task in PLAN.tasks.values()}
 
 
@@ -34,8 +50,10 @@ def changed(value):
             return f"{value}x"
         case None:
             return "x"
+        case tuple() if not hasattr(value, "_fields"):
+            return (*value, *value) if value else (1,)
         case tuple():
-            return (*value, *value)
+            return value._replace(**{value._fields[0]: changed(value[0])})
     name = fields(value)[0].name
     return replace(value, **{name: changed(getattr(value, name))})
 

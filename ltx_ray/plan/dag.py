@@ -1,0 +1,46 @@
+"""What a plan is: tasks by key, and the files they are for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from ltx_ray.plan.keys import artifact_key
+from ltx_ray.spec.recipe import Recipe
+from ltx_ray.spec.task import Parent, Stage, Task
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedVideo:
+    """One output file and the task that makes it."""
+
+    id: str
+    path: str  #: relative to the run's videos directory
+    stitch: str  #: key
+    num_frames: int
+    frame_rate: Fraction
+    width_px: int
+    height_px: int
+    inspect: str | None = None  #: key; None = there is no seam to look at
+
+
+@dataclass(slots=True)
+class Plan:
+    """``tasks`` is ordered: parents stand before their children."""
+
+    tasks: dict[str, Task] = field(default_factory=dict)
+    videos: list[PlannedVideo] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)  #: keys of ingest tasks, and where their files lie
+
+    def add(self, stage: Stage, unit: str, recipe: Recipe, parents: tuple[Parent, ...] = ()) -> str:
+        """The key of this task, entering it unless equal work is planned already."""
+        key = artifact_key(stage, recipe, parents)
+        if key not in self.tasks:
+            self.tasks[key] = Task(key, stage, unit, recipe, parents)
+        return key
+
+    @property
+    def outputs(self) -> set[str]:
+        """Keys of what a run is for: the files, and what is said of their seams."""
+        return {key for video in self.videos for key in (video.stitch, video.inspect) if key is not None}

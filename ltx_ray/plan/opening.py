@@ -1,0 +1,156 @@
+"""How a video begins that goes on from a file: the file's end as a connector, and the file itself if it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ltx_ray.errors import PlanError
+from ltx_ray.manifest.schema import Video
+from ltx_ray.plan.dag import Plan
+from ltx_ray.plan.segments import Take, decode_windows
+from ltx_ray.plan.takes import DTYPE, Head, decoded_size
+from ltx_ray.spec.model import ModelFacts
+from ltx_ray.spec.recipe import (
+    ClipDecodeRecipe,
+    ClipSoundRecipe,
+    ConditionRecipe,
+    EncodeSettings,
+    Footage,
+    IngestRecipe,
+)
+from ltx_ray.spec.source import SourceFacts
+from ltx_ray.spec.task import Parent
+
+#: Latents' worth of frames in a chunk of a file that is only brought to the output's size and coded.
+CLIP_WINDOW_LATENTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """``num_frames`` of the file at the video's rate; ``num_shown`` of them, all or none, come first in the output."""
+
+    sha256: str
+    num_frames: int
+    num_shown: int
+    connector: Head
+    chunks: tuple[Parent, ...] = ()
+    chunk_frames: tuple[int, ...] = ()
+    sounds: tuple[Parent, ...] = ()
+    sound_samples: tuple[int, ...] = ()
+
+
+def plan_opening(
+    plan: Plan,
+    video: Video,
+    facts: ModelFacts,
+    take: Take,
+    sources: Mapping[str, SourceFacts],
+    encode: EncodeSettings,
+) -> Opening:
+    """Enter the tasks that bring a file to the video's rate and size.
+
+    Raises:
+        PlanError: the file is shorter than the connector.
+    """
+    assert video.extend is not None
+    path = video.extend.path
+    source = sources[path]
+    num_frames = source.num_frames(video.frame_rate)
+    if num_frames < take.lead:
+        step = facts.video.frames_per_latent
+        fits = (num_frames - 1) // step * step + 1
+        remedy = (
+            f"set `segment.connector` to at most {fits}" if fits > step else f"at least {step + 1} frames are needed"
+        )
+        raise PlanError(
+            f"extend.path: {path} has {num_frames} frames at this rate, fewer than the connector of {take.lead}; "
+            f"{remedy}"
+        )
+    if not source.has_sound:
+        plan.notes.append(f"{video.id}: {path} has no sound; silence stands for it")
+    file = plan.add("ingest", f"{video.id}/source", IngestRecipe(sha256=source.sha256))
+    plan.files[file] = path
+    parents = (Parent("file", file),)
+    connector = Head(
+        _condition(plan, video, facts, take, num_frames, parents, is_stage2=False),
+        None if video.is_draft else _condition(plan, video, facts, take, num_frames, parents, is_stage2=True),
+    )
+    _note_conversion(plan, video, facts, source)
+    opening = Opening(source.sha256, num_frames, 0, connector)
+    return _shown(plan, video, facts, opening, parents, encode) if video.extend.include_source else opening
+
+
+def _condition(
+    plan: Plan,
+    video: Video,
+    facts: ModelFacts,
+    take: Take,
+    num_frames: int,
+    parents: tuple[Parent, ...],
+    *,
+    is_stage2: bool,
+) -> str:
+    width, height = video.width, video.height
+    if not is_stage2:
+        width, height = facts.video.stage1_px(width), facts.video.stage1_px(height)
+    recipe = ConditionRecipe(
+        model=facts.digest,
+        footage=Footage(frame_rate=video.frame_rate, width_px=width, height_px=height),
+        start=num_frames - take.lead,
+        stop=num_frames,
+        num_cells=take.segments[0].own_cells.start,
+        dtype=DTYPE,
+    )
+    return plan.add("condition", f"{video.id}/source/{'full' if is_stage2 else 'half'}", recipe, parents)
+
+
+def _shown(
+    plan: Plan,
+    video: Video,
+    facts: ModelFacts,
+    opening: Opening,
+    parents: tuple[Parent, ...],
+    encode: EncodeSettings,
+) -> Opening:
+    """The opening with the tasks that make chunks and sound of the file itself."""
+    width, height = decoded_size(video, facts)
+    footage = Footage(frame_rate=video.frame_rate, width_px=width, height_px=height)
+    windows = decode_windows(0, opening.num_frames, CLIP_WINDOW_LATENTS, facts.video)
+    chunks = [
+        plan.add(
+            "decode",
+            f"{video.id}/source/window {window_idx}",
+            ClipDecodeRecipe(footage=footage, start=start, stop=stop, encode=encode),
+            parents,
+        )
+        for window_idx, (start, stop) in enumerate(windows)
+    ]
+    num_samples = facts.audio.num_samples(opening.num_frames / video.frame_rate)
+    sound = ClipSoundRecipe(sample_rate_hz=facts.audio.sample_rate_hz, num_samples=num_samples)
+    return Opening(
+        opening.sha256,
+        opening.num_frames,
+        opening.num_frames,
+        opening.connector,
+        chunks=tuple(Parent("chunk", key) for key in chunks),
+        chunk_frames=tuple(stop - start for start, stop in windows),
+        sounds=(Parent("sound", plan.add("audio_decode", f"{video.id}/source", sound, parents)),),
+        sound_samples=(num_samples,),
+    )
+
+
+def _note_conversion(plan: Plan, video: Video, facts: ModelFacts, source: SourceFacts) -> None:
+    """Say what becomes of a file that is not what the video is."""
+    width, height = decoded_size(video, facts)
+    if source.frame_rate != video.frame_rate:
+        rates = (f"{float(rate):.6g}" for rate in (source.frame_rate, video.frame_rate))
+        plan.notes.append(
+            f"{video.id}: the source is brought from {' to '.join(rates)} frames a second by repeating or dropping "
+            "frames"
+        )
+    if (source.width_px, source.height_px) != (width, height):
+        plan.notes.append(
+            f"{video.id}: the source is scaled from {source.width_px}x{source.height_px} to cover {width}x{height}, "
+            "and cropped around its centre"
+        )

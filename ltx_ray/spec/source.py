@@ -1,0 +1,25 @@
+"""What planning must know of a media file that a manifest names, read once before anything is planned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ltx_ray.spec.grid import round_half_up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFacts:
+    """``duration_s`` is that of the picture; the sound may be shorter or absent, silence stands for what is missing."""
+
+    sha256: str
+    num_bytes: int
+    duration_s: Fraction
+    frame_rate: Fraction
+    width_px: int
+    height_px: int
+    has_sound: bool
+
+    def num_frames(self, frame_rate: Fraction) -> int:
+        """Frames of the file when it is seen at another rate: frame i shows what the file shows at i / frame_rate."""
+        return max(1, round_half_up(self.duration_s * frame_rate))
