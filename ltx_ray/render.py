@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, Interrupted, StoreError
-from ltx_ray.plan.graph import Plan, PlannedVideo
+from ltx_ray.plan.dag import Plan, PlannedVideo
 from ltx_ray.plan.placement import place
 from ltx_ray.plan.reasons import LastPlan, Reason, explain, needed
 from ltx_ray.spec.task import Task
