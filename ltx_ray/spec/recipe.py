@@ -128,7 +128,7 @@ class ConnectRecipe:
     pieces: tuple[Piece, ...]  #: of each parent "latent": the connector's latents, context before, overshoot after
     start: int  #: frames [start, stop) of what the pieces decode to are the connector
     stop: int
-    cells: Piece  #: of the last parent: the sound under the connector
+    cells: Piece  #: of the parent "sound": those under the connector
     width_px: int  #: of the connector's latent
     height_px: int
     tiling: str  #: as in DecodeRecipe

@@ -95,7 +95,8 @@ def _tensors(recipe: TensorRecipe, parents: Parents, control: Control) -> dict[s
             )
         case ConnectRecipe():
             video = parents.joined("latent", "video", recipe.pieces, dim=FRAMES_AXIS)
-            return connect(recipe, video, parents.last("latent", "audio", recipe.cells, dim=CELLS_AXIS), model, control)
+            audio = parents.joined("sound", "audio", [recipe.cells], dim=CELLS_AXIS)
+            return connect(recipe, video, audio, model, control)
 
 
 def _media(recipe: MediaRecipe, parents: Parents, control: Control, scratch: Path) -> Content:

@@ -66,12 +66,6 @@ class Parents:
         assert joined is not None
         return joined
 
-    def last(self, role: str, name: str, piece: Piece, *, dim: int) -> Tensor:
-        """A piece of the tensor ``name`` of the last parent with this role. Raises as ``joined``."""
-        key = self._keys(role)[-1]
-        with self._open(key) as file:
-            return self._cut(file.get_slice(name), piece, dim, where=f"{role} {key[:12]} {name}").clone()
-
     def numbers(self, role: str, name: str) -> list[float | None]:
         """The one number that the tensor ``name`` holds in each parent with this role; None where there is none."""
         found = []
