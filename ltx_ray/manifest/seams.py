@@ -98,7 +98,7 @@ def _of_seams(merged: Merged, segment: Segment) -> Found:
 def _seam_problems(grid: VideoGrid, segment: Segment, join: str, crossfade: int, order: str) -> Found:
     found = []
     if segment.strength < 1 and (join != "pixels" or not crossfade):
-        what = "lets frames under a seam differ, which needs join: pixels and a crossfade above 0; set both, or take 1"
+        what = "lets frames under a seam differ, which needs join: pixels and a crossfade; set both, or take 1"
         found.append(("segment.strength", f"{segment.strength:g} {what}"))
     if crossfade > segment.connector:
         what = f"{segment.connector} is less than the crossfade, {crossfade} frames"

@@ -37,13 +37,13 @@ import pytest
         (
             "refine: 0.5",
             [
-                "refine: 0.5 is not a mapping with the keys sampler, schedule, steps, sigmas, guidance, "
-                "or null for a draft"
+                "refine: 0.5 is not a mapping with the keys sampler, schedule, steps, sigmas, guidance, order, "
+                "or null for a draft, or one of chain, alternate"
             ],
         ),
         (
             "refine: {strength: 0.5}",
-            ["refine.strength: is not a key here; it can be sampler, schedule, steps, sigmas, guidance"],
+            ["refine.strength: is not a key here; it can be sampler, schedule, steps, sigmas, guidance, order"],
         ),
         (
             "stage1: {guidance: {video: 3}}",
@@ -97,14 +97,14 @@ def test_a_refused_size_does_not_make_the_crop_wrong_too(of_video):
 def test_refine_null_makes_a_draft_that_takes_the_sound_of_stage1(load):
     for spelling in ("null", "false"):
         (video,) = load(f"videos: [{{prompt: p, refine: {spelling}}}]").videos
-        assert (video.preset, video.refine, video.audio_from) == ("distilled", None, "stage1")
+        assert (video.preset, video.scenes[0].refine, video.audio_from) == ("distilled", None, "stage1")
 
 
 def test_presets_decide_refinement_and_where_the_sound_comes_from(load):
     videos = load(
         "videos: [{prompt: p, preset: distilled}, {prompt: p, preset: dev}, {prompt: p, preset: draft}]"
     ).videos
-    assert [(video.refine is not None, video.audio_from) for video in videos] == [
+    assert [(video.scenes[0].refine is not None, video.audio_from) for video in videos] == [
         (True, "stage2"),
         (True, "stage1"),
         (False, "stage1"),
@@ -132,9 +132,9 @@ videos: [{scenes: [{}, {num_frames: 49, seed: 9}, {prompt: the shore, seconds: 2
 
 def test_equal_parts_are_shared_between_videos(load):
     first, second = load("videos: [{prompt: a}, {prompt: b}]").videos
-    assert first.stage1 is second.stage1
-    assert first.refine is second.refine
-    assert first.segment is second.segment
+    assert first.scenes[0].stage1 is second.scenes[0].stage1
+    assert first.scenes[0].refine is second.scenes[0].refine
+    assert first.scenes[0].segment is second.scenes[0].segment
 
 
 def test_the_seed_of_a_scene_may_be_zero(load):

@@ -102,7 +102,7 @@ def test_text_that_no_file_can_hold_is_refused(sentences, text):
 
 def test_noise_levels_are_floats_and_end_in_plain_zero(load):
     (video,) = load("videos: [{prompt: p, stage1: {sigmas: [1, 0.5, -0.0]}}]").videos
-    assert repr(video.stage1.sigmas) == "(1.0, 0.5, 0.0)"
+    assert repr(video.scenes[0].stage1.sigmas) == "(1.0, 0.5, 0.0)"
 
 
 def test_prompts_are_kept_exactly_as_written(load):

@@ -27,12 +27,23 @@ def test_a_prompt_alone_is_a_video_with_every_default_filled_in(load):
         height=512,
         frame_rate=Fraction(24),
         scenes=(
-            Scene(prompt="a fox", seconds=Fraction(5), num_frames=None, seed=seed_of_id("video-00001"), cut=False),
+            Scene(
+                prompt="a fox",
+                seconds=Fraction(5),
+                num_frames=None,
+                seed=seed_of_id("video-00001"),
+                cut=False,
+                segment=Segment(frames=None, connector=25, overshoot=0, strength=1.0),
+                stage1=Sampling(sampler="euler", sigmas=(1.0, 0.725, 0.421875, 0.0)),
+                refine=Sampling(sampler="euler", sigmas=(0.725, 0.421875, 0.0)),
+            ),
         ),
-        segment=Segment(frames=None, connector=25, overshoot=0),
-        stage1=Sampling(sampler="euler", sigmas=(1.0, 0.725, 0.421875, 0.0)),
-        refine=Sampling(sampler="euler", sigmas=(0.725, 0.421875, 0.0)),
         audio_from="stage2",
+        chain="stagewise",
+        join="latent",
+        crossfade=0,
+        refine_order="chain",
+        extend=None,
         decode_window=None,
         decode_tiling="stream",
         output=Output(
@@ -80,7 +91,7 @@ output: {path: "{id}.mp4", codec: h264, crf: 18}
     ]
     journey = manifest.videos[4]
     assert journey.frame_rate == Fraction(24000, 1001)
-    assert journey.segment == Segment(frames=121, connector=25, overshoot=8)
+    assert journey.scenes[0].segment == Segment(frames=121, connector=25, overshoot=8)
     assert [(scene.seconds, scene.seed, scene.cut) for scene in journey.scenes] == [
         (9, 8, False),
         (12, 8, False),
@@ -110,12 +121,13 @@ sweep: {crf: [1]}
         "demo.yaml: videos[1] 'owl'.height: 500 is not a multiple of 64; nearest are 448 and 512",
         "demo.yaml: videos[1] 'owl'.prompt: the video has scenes; give it to one of them, as scenes.0.prompt",
         "demo.yaml: videos[1] 'owl'.colour: is not a key here; it can be id, prompt, negative_prompt, seconds, "
-        "num_frames, model, preset, width, height, frame_rate, seed, segment, stage1, refine, audio_from, decode, "
-        "output, scenes",
+        "num_frames, model, preset, width, height, frame_rate, seed, segment, stage1, refine, chain, join, "
+        "crossfade, extend, audio_from, decode, output, scenes",
         "demo.yaml: output.crf: 99 is not a whole number between 0 and 51",
         "demo.yaml: sweep.crf: is not a key here; it can be output.crf",
         "command line: fps: is not a key here; it can be prompt, negative_prompt, seconds, num_frames, model, preset, "
-        "width, height, frame_rate, seed, segment, stage1, refine, audio_from, decode, output, scenes",
+        "width, height, frame_rate, seed, segment, stage1, refine, chain, join, crossfade, extend, audio_from, decode, "
+        "output, scenes",
     ]
 
 

@@ -17,12 +17,16 @@ videos: [{prompt: p, height: 896, frame_rate: 25}]
 
 def test_what_is_written_wins_over_the_preset_key_by_key(load):
     (video,) = load("defaults: {refine: {sigmas: [0.5, 0.0]}}\nvideos: [{prompt: p, audio_from: stage1}]").videos
-    assert (video.refine.sampler, video.refine.sigmas, video.audio_from) == ("euler", (0.5, 0.0), "stage1")
+    assert (video.scenes[0].refine.sampler, video.scenes[0].refine.sigmas, video.audio_from) == (
+        "euler",
+        (0.5, 0.0),
+        "stage1",
+    )
 
 
 def test_the_preset_of_a_video_stands_below_the_defaults(load):
     (video,) = load("defaults: {stage1.sigmas: [1, 0]}\nvideos: [{prompt: p, preset: draft}]").videos
-    assert (video.preset, video.stage1.sigmas, video.refine) == ("draft", (1.0, 0.0), None)
+    assert (video.preset, video.scenes[0].stage1.sigmas, video.scenes[0].refine) == ("draft", (1.0, 0.0), None)
 
 
 def test_a_length_replaces_a_length_said_the_other_way(load):
@@ -34,8 +38,8 @@ def test_a_length_replaces_a_length_said_the_other_way(load):
 def test_any_key_of_refine_takes_back_an_earlier_null(load):
     text = "defaults: {refine: null}\nvideos: [{prompt: p}, {prompt: p, refine: {sampler: res_2s}}]"
     draft, refined = load(text).videos
-    assert (draft.refine, draft.audio_from) == (None, "stage1")
-    assert (refined.refine.sampler, refined.refine.sigmas, refined.audio_from) == (
+    assert (draft.scenes[0].refine, draft.audio_from) == (None, "stage1")
+    assert (refined.scenes[0].refine.sampler, refined.scenes[0].refine.sigmas, refined.audio_from) == (
         "res_2s",
         (0.725, 0.421875, 0.0),
         "stage2",

@@ -23,7 +23,7 @@ def test_the_command_line_wins_over_the_file(load):
 
 def test_dotted_keys_lists_and_null_can_be_given(load):
     first, second = load(TWO, "output.crf=30", "fox:stage1.sigmas=[1.0, 0.5, 0]", "owl:refine=null").videos
-    assert (first.output.crf, first.stage1.sigmas, second.refine) == (30, (1.0, 0.5, 0.0), None)
+    assert (first.output.crf, first.scenes[0].stage1.sigmas, second.scenes[0].refine) == (30, (1.0, 0.5, 0.0), None)
 
 
 def test_text_is_taken_as_it_is(load):
@@ -79,7 +79,8 @@ def test_num_frames_replaces_seconds_of_the_file(load):
         (
             "a\nb=3",
             "a\\nb: is not a key here; it can be prompt, negative_prompt, seconds, num_frames, model, preset, width, "
-            "height, frame_rate, seed, segment, stage1, refine, audio_from, decode, output, scenes",
+            "height, frame_rate, seed, segment, stage1, refine, chain, join, crossfade, extend, audio_from, decode, "
+            "output, scenes",
         ),
     ],
 )

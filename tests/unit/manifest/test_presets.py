@@ -38,8 +38,8 @@ def video(load):
 def test_distilled_is_eight_steps_and_three_without_guidance(video, model):
     made = video(model, "distilled")
     sampler = "euler_ancestral" if model == "full-2.5" else "euler"
-    assert made.stage1 == replace(EULER, sampler=sampler)
-    assert (made.refine, made.audio_from) == (REFINE, "stage2")
+    assert made.scenes[0].stage1 == replace(EULER, sampler=sampler)
+    assert (made.scenes[0].refine, made.audio_from) == (REFINE, "stage2")
 
 
 @pytest.mark.parametrize(("model", "steps", "block"), [("full-2", 40, 29), ("full-2.3", 30, 28), ("full-2.5", 30, 28)])
@@ -50,8 +50,8 @@ def test_dev_is_guided_in_stage_1_and_keeps_its_sound(video, model, steps, block
         audio=GuidanceScales(cfg=7.0, stg=1.0, modality=3.0, rescale=0.7),
         stg_blocks=(block,),
     )
-    assert made.stage1 == Sampling(sampler="euler", sigmas=shifted(steps), guidance=guidance)
-    assert (made.refine, made.audio_from) == (REFINE, "stage1")
+    assert made.scenes[0].stage1 == Sampling(sampler="euler", sigmas=shifted(steps), guidance=guidance)
+    assert (made.scenes[0].refine, made.audio_from) == (REFINE, "stage1")
 
 
 @pytest.mark.parametrize("model", LTX)
@@ -61,24 +61,25 @@ def test_hq_is_second_order_shifted_by_size_and_has_no_blocks_in_its_key(video, 
         video=GuidanceScales(cfg=3.0, modality=3.0, rescale=0.45),
         audio=GuidanceScales(cfg=7.0, modality=3.0, rescale=1.0),
     )
-    assert made.stage1 == Sampling(sampler="res_2s", sigmas=ShiftedByTokens(15), guidance=guidance)
-    assert (made.refine, made.audio_from) == (replace(REFINE, sampler="res_2s"), "stage2")
+    assert made.scenes[0].stage1 == Sampling(sampler="res_2s", sigmas=ShiftedByTokens(15), guidance=guidance)
+    assert (made.scenes[0].refine, made.audio_from) == (replace(REFINE, sampler="res_2s"), "stage2")
 
 
 @pytest.mark.parametrize("model", LTX)
 def test_portrait_is_a_cropped_1080p_in_eight_steps_and_two(video, model):
     made = video(model, "portrait-1080p")
     assert (made.width, made.height, made.frame_rate, made.output.crop) == (1088, 1920, Fraction(30), (1080, 1920))
-    assert made.stage1 == replace(EULER, sampler="dpmpp_2m")
-    assert made.refine == Sampling(sampler="dpmpp_2m", sigmas=(0.909375, 0.421875, 0.0))
+    assert made.scenes[0].stage1 == replace(EULER, sampler="dpmpp_2m")
+    assert made.scenes[0].refine == Sampling(sampler="dpmpp_2m", sigmas=(0.909375, 0.421875, 0.0))
     assert made.audio_from == "stage2"
 
 
 @pytest.mark.parametrize("model", [*LTX, "tiny-2.3"])
 def test_a_draft_is_stage_1_of_the_full_render_so_that_nothing_is_generated_twice(video, model):
     full, draft = video(model, "distilled"), video(model, "draft")
-    assert (draft.refine, draft.audio_from) == (None, "stage1")
-    same = {"preset": "distilled", "refine": full.refine, "audio_from": full.audio_from, "output": full.output}
+    assert (draft.scenes[0].refine, draft.audio_from) == (None, "stage1")
+    same = {"preset": "distilled", "scenes": full.scenes, "audio_from": full.audio_from, "output": full.output}
+    assert replace(draft.scenes[0], refine=full.scenes[0].refine) == full.scenes[0]
     assert replace(draft, **same) == full
 
 
@@ -108,7 +109,7 @@ def test_what_is_published_cannot_be_written_into_a_manifest(of_video):
 
 _TOP = (
     "id, prompt, negative_prompt, seconds, num_frames, model, preset, width, height, frame_rate, seed, segment, "
-    "stage1, refine, audio_from, decode, output, scenes"
+    "stage1, refine, chain, join, crossfade, extend, audio_from, decode, output, scenes"
 )
 
 

@@ -52,7 +52,7 @@ def test_problems_of_rows_name_their_line_or_row(sentences):
 
 def test_null_in_a_row_means_not_given_except_for_refine(load):
     (video,) = load('{"prompt": "p", "seed": null, "width": null, "refine": null}', name="rows.jsonl").videos
-    assert (video.width, video.refine) == (768, None)
+    assert (video.width, video.scenes[0].refine) == (768, None)
 
 
 def test_whole_floats_of_a_parquet_column_with_gaps_are_integers(load):

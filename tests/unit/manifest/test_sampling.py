@@ -50,7 +50,7 @@ def wrong(sentences):
 def test_a_schedule_is_its_noise_levels_in_both_stages_whatever_the_preset_says(made, keys, sigmas, preset):
     text = f"videos: [{{prompt: p, preset: {preset}, stage1: {{{keys}}}, refine: {{{keys}}}}}]"
     (video,) = made(text)
-    assert (video.stage1.sigmas, video.refine.sigmas) == (sigmas, sigmas)
+    assert (video.scenes[0].stage1.sigmas, video.scenes[0].refine.sigmas) == (sigmas, sigmas)
 
 
 def test_every_schedule_of_the_keys_has_noise_levels(made):
@@ -60,27 +60,27 @@ def test_every_schedule_of_the_keys_has_noise_levels(made):
 
 def test_steps_alone_keep_the_schedule_of_the_preset(made):
     (dev, hq) = made("defaults: {stage1.steps: 4}\nvideos: [{prompt: p, preset: dev}, {prompt: q, preset: hq}]")
-    assert (dev.stage1.sigmas, hq.stage1.sigmas) == (shifted(4), ShiftedByTokens(4))
+    assert (dev.scenes[0].stage1.sigmas, hq.scenes[0].stage1.sigmas) == (shifted(4), ShiftedByTokens(4))
 
 
 def test_a_schedule_alone_keeps_the_steps_of_a_weaker_place(made):
     (video,) = made(
         "defaults: {stage1.steps: 4}\nvideos: [{prompt: p, preset: dev}]", "stage1.schedule=linear-quadratic"
     )
-    assert video.stage1.sigmas == linear_quadratic(4)
+    assert video.scenes[0].stage1.sigmas == linear_quadratic(4)
 
 
 def test_the_strongest_place_decides_between_sigmas_and_a_schedule(made):
     text = "defaults: {stage1: {sigmas: [1, 0.5, 0]}}\nvideos: [{id: a, prompt: p, preset: dev}]"
-    assert made(text)[0].stage1.sigmas == (1.0, 0.5, 0.0)
-    assert made(text, "stage1.steps=3")[0].stage1.sigmas == shifted(3)
-    assert made(text, "stage1.schedule=distilled")[0].stage1.sigmas == DISTILLED
-    assert made(text, "stage1.steps=3", "a:stage1.sigmas=[1, 0]")[0].stage1.sigmas == (1.0, 0.0)
+    assert made(text)[0].scenes[0].stage1.sigmas == (1.0, 0.5, 0.0)
+    assert made(text, "stage1.steps=3")[0].scenes[0].stage1.sigmas == shifted(3)
+    assert made(text, "stage1.schedule=distilled")[0].scenes[0].stage1.sigmas == DISTILLED
+    assert made(text, "stage1.steps=3", "a:stage1.sigmas=[1, 0]")[0].scenes[0].stage1.sigmas == (1.0, 0.0)
 
 
 def test_a_fixed_schedule_takes_back_the_steps_of_a_weaker_place(made):
     text = "defaults: {stage1.steps: 12}\nvideos: [{prompt: p, preset: dev, stage1.schedule: distilled}]"
-    assert made(text)[0].stage1.sigmas == DISTILLED
+    assert made(text)[0].scenes[0].stage1.sigmas == DISTILLED
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_scale_out_of_its_range_is_refused(wrong, keys, found):
 def test_scales_win_key_by_key_over_those_of_the_preset(made):
     text = "videos: [{prompt: p, preset: dev, stage1: {guidance: {video: {cfg: 4}, stg_blocks: [9, 5]}}}]"
     (video,) = made(text, "stage1.guidance.audio.rescale=0")
-    assert video.stage1.guidance == Guidance(
+    assert video.scenes[0].stage1.guidance == Guidance(
         video=GuidanceScales(cfg=4.0, stg=1.0, modality=3.0, rescale=0.7),
         audio=GuidanceScales(cfg=7.0, stg=1.0, modality=3.0, rescale=0.0),
         stg_blocks=(5, 9),
@@ -167,38 +167,38 @@ def test_scales_win_key_by_key_over_those_of_the_preset(made):
 
 def test_refine_can_be_guided_too(made):
     (video,) = made("videos: [{prompt: p, refine: {guidance: {audio: {cfg: 2}}}}]")
-    assert video.stage1.guidance is None
-    assert video.refine.guidance == Guidance(audio=GuidanceScales(cfg=2.0))
+    assert video.scenes[0].stage1.guidance is None
+    assert video.scenes[0].refine.guidance == Guidance(audio=GuidanceScales(cfg=2.0))
     assert video.scenes[0].negative_prompt == NEGATIVE_PROMPT
 
 
 def test_guidance_that_changes_nothing_is_none(made):
     off = "{cfg: 1, stg: 0, modality: 1}"  # rescale and blocks of the preset stay, with nothing to act on
     (video,) = made(f"videos: [{{prompt: p, preset: dev, stage1.guidance: {{video: {off}, audio: {off}}}}}]")
-    assert video.stage1.guidance is None
+    assert video.scenes[0].stage1.guidance is None
 
 
 def test_what_guidance_would_not_read_is_no_part_of_it(made):
     text = "videos: [{prompt: p, stage1.guidance: {video: {cfg: 3}, audio: {rescale: 0.5}, stg_blocks: [4]}}]"
-    assert made(text)[0].stage1.guidance == Guidance(video=GuidanceScales(cfg=3.0))
+    assert made(text)[0].scenes[0].stage1.guidance == Guidance(video=GuidanceScales(cfg=3.0))
 
 
 def test_a_whole_number_is_the_scale_of_its_decimal(made):
     (video,) = made("videos: [{prompt: p, stage1.guidance.video.cfg: 17}]")
-    assert repr(video.stage1.guidance.video.cfg) == "17.0"
+    assert repr(video.scenes[0].stage1.guidance.video.cfg) == "17.0"
 
 
 @pytest.mark.parametrize("nothing", ["null", "false"])
 def test_null_turns_the_guidance_of_a_preset_off_and_any_key_of_it_takes_that_back(made, nothing):
     text = f"defaults: {{preset: dev, stage1: {{guidance: {nothing}}}}}\nvideos: [{{id: a, prompt: p}}]"
-    assert made(text)[0].stage1.guidance is None
+    assert made(text)[0].scenes[0].stage1.guidance is None
     (again,) = made(text, "stage1.guidance.video.cfg=2")
-    assert (again.stage1.guidance.video.cfg, again.stage1.guidance.audio.cfg) == (2.0, 7.0)
+    assert (again.scenes[0].stage1.guidance.video.cfg, again.scenes[0].stage1.guidance.audio.cfg) == (2.0, 7.0)
 
 
 def test_a_row_may_say_null_for_guidance(load):
     row = '{"prompt": "p", "model": "full-2.3", "preset": "dev", "stage1.guidance": null, "seconds": null}'
-    assert load(row, name="demo.jsonl", models=LTX_MODELS).videos[0].stage1.guidance is None
+    assert load(row, name="demo.jsonl", models=LTX_MODELS).videos[0].scenes[0].stage1.guidance is None
 
 
 def test_null_and_keys_of_guidance_in_one_place_are_refused(wrong):
@@ -226,7 +226,7 @@ def test_a_model_that_cannot_be_guided_says_so(wrong):
 def test_a_preset_falls_back_to_the_last_block_of_a_small_model_and_says_so_once(load):
     text = "model: tiny-2.3\nvideos: [{id: a, prompt: p, preset: dev}, {id: b, prompt: p, preset: dev}]"
     manifest = load(text, models=LTX_MODELS)
-    assert [video.stage1.guidance.stg_blocks for video in manifest.videos] == [(2,), (2,)]
+    assert [video.scenes[0].stage1.guidance.stg_blocks for video in manifest.videos] == [(2,), (2,)]
     assert manifest.notes == (
         "demo.yaml: videos[0] 'a'.preset: dev guides with block 28; tiny-2.3 has 0 to 2, so it guides with 2",
     )
@@ -239,7 +239,7 @@ def test_a_block_that_is_written_is_never_changed(wrong):
 
 def test_a_model_of_unknown_depth_takes_any_block(made):
     (video,) = made("videos: [{prompt: p, model: full-2.5, preset: dev, stage1.guidance.stg_blocks: [900]}]")
-    assert video.stage1.guidance.stg_blocks == (900,)
+    assert video.scenes[0].stage1.guidance.stg_blocks == (900,)
 
 
 def test_a_refinement_from_pure_noise_is_said(load):
@@ -293,7 +293,7 @@ def test_a_negative_prompt_that_is_not_text_is_refused(wrong):
 
 def test_scales_can_be_swept_nested_or_dotted(made):
     text = "sweep: {stage1: {guidance: {video: {cfg: [3, 4.5]}}}, negative_prompt: [fog]}\nvideos: [{id: a, prompt: p}]"
-    assert [(video.id, video.stage1.guidance.video.cfg) for video in made(text)] == [
+    assert [(video.id, video.scenes[0].stage1.guidance.video.cfg) for video in made(text)] == [
         ("a-cfg3-negative_prompt1", 3.0),
         ("a-cfg4.5-negative_prompt1", 4.5),
     ]

@@ -38,7 +38,9 @@ def test_a_sweep_wins_over_the_video_and_may_turn_refinement_off(load):
     videos = load(
         "videos: [{id: fox, prompt: p, seed: 3}]\nsweep: {seed: [4], refine: [null, {sigmas: [0.5, 0]}]}"
     ).videos
-    assert [(video.id, video.scenes[0].seed, video.refine and video.refine.sigmas) for video in videos] == [
+    assert [
+        (video.id, video.scenes[0].seed, video.scenes[0].refine and video.scenes[0].refine.sigmas) for video in videos
+    ] == [
         ("fox-seed4-refine1", 4, None),
         ("fox-seed4-refine2", 4, (0.5, 0.0)),
     ]
