@@ -24,7 +24,15 @@ from ltx_ray.models.ltx2.denoiser import Ltx2Denoiser
 from ltx_ray.models.ltx2.text import Ltx2TextEncoder
 from ltx_ray.models.ltx2.upscaler import Ltx2Upscaler
 from ltx_ray.spec.model import ModelFacts
-from ltx_ray.spec.protocols import AudioDecoder, Denoiser, TextEncoder, Upscaler, VideoDecoder, VideoEncoder
+from ltx_ray.spec.protocols import (
+    AudioDecoder,
+    AudioEncoder,
+    Denoiser,
+    TextEncoder,
+    Upscaler,
+    VideoDecoder,
+    VideoEncoder,
+)
 
 #: Classes a checkpoint may name in ``model_index.json``; no other is ever looked up.
 TEXT_ENCODERS = ("Gemma3ForConditionalGeneration", "Gemma4UnifiedForConditionalGeneration")
@@ -130,3 +138,8 @@ class Ltx2Model:
         from ltx_ray.models.ltx2.audio_vae import WindowedAudioDecoder
 
         return WindowedAudioDecoder(self.parts.audio_vae, self.parts.vocoder)
+
+    def audio_encoder(self) -> AudioEncoder:
+        from ltx_ray.models.ltx2.audio_encoder import MelAudioEncoder
+
+        return MelAudioEncoder(self.parts.audio_vae, self.facts.audio)

@@ -34,7 +34,15 @@ def test_a_part_is_loaded_once(folder):
 
 def test_every_part_of_the_model_is_there(folder):
     model = Ltx2Model(TINY["2.0"], Parts(folder))
-    for part in ("text_encoder", "denoiser", "upscaler", "video_decoder", "video_encoder", "audio_decoder"):
+    for part in (
+        "text_encoder",
+        "denoiser",
+        "upscaler",
+        "video_decoder",
+        "video_encoder",
+        "audio_decoder",
+        "audio_encoder",
+    ):
         assert getattr(model, part)() is not None, part
 
 
