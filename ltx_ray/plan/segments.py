@@ -257,35 +257,32 @@ def _longest_call(frame_rate: Fraction, facts: ModelFacts) -> int:
 def _shares(stretch: _Stretch, shape: _Shape, *, has_head: bool, following: _Stretch | None, step: int) -> list[int]:
     """New latents of each segment of a scene: full ones first, the last two share the rest evenly.
 
-    So a scene that grows re-makes only its end. Every segment that another follows keeps that one's connector.
+    So a scene that grows re-makes only its end. Every segment that another follows keeps that one's connector; where
+    two cannot see to that, more of the last ones share.
     """
     total = stretch.stop - stretch.start
-    kept_for_next = 1 if following is None else following.scene.segment.connector // step + 1
     if shape.frames is None:
         return [total]
-    first, later = shape.num_new_latents(has_head=has_head), shape.num_new_latents(has_head=True)
     where = f"scenes[{stretch.scene_idx}].segment"
+    first, later = shape.num_new_latents(has_head=has_head), shape.num_new_latents(has_head=True)
     if min(first, later) < 1:
         least = shape.connector + shape.overshoot + step
         raise PlanError(
             f"{where}.frames: {shape.frames} leaves nothing new after connector {shape.connector} and overshoot "
             f"{shape.overshoot}; at least {least} are needed"
         )
-    kept = shape.connector // step + 1
-    shares = [total]
-    if total > first:
-        num_later = math.ceil((total - first) / later)
-        full = [first, *[later] * (num_later - 1)][: num_later - 1]
-        rest = total - sum(full)
-        largest = first if num_later == 1 else later
-        last = _share_of_last(rest, largest, later, kept, kept_for_next) or _share_of_last(
-            rest, largest, later, kept, 1
-        )
-        if last is None or min(full, default=kept) < kept:
+    num_segments = 1 + max(0, math.ceil((total - first) / later))
+    most = [first, *[later] * (num_segments - 1)]
+    least_kept = [shape.connector // step + 1] * (num_segments - 1)
+    kept_for_next = 1 if following is None else following.scene.segment.connector // step + 1
+    shares = _fitting(total, [*least_kept, kept_for_next], most)
+    if shares is None:
+        shares = _fitting(total, [*least_kept, 1], most)
+        if shares is None:
             raise PlanError(_keeps_too_little(where, shape, step))
-        shares = [*full, rest - last, last]
-    if following is not None and shares[-1] < kept_for_next:
-        num_kept = shares[-1] * step + (0 if has_head or len(shares) > 1 else 1 - step)
+        assert following is not None
+        is_first = num_segments == 1 and not has_head
+        num_kept = shares[-1] * step + (1 - step if is_first else 0)
         largest_connector = (shares[-1] - 1) * step + 1
         remedy = f"set it to at most {largest_connector}, or " if largest_connector > step else ""
         raise PlanError(
@@ -295,10 +292,19 @@ def _shares(stretch: _Stretch, shape: _Shape, *, has_head: bool, following: _Str
     return shares
 
 
-def _share_of_last(rest: int, largest: int, later: int, kept: int, kept_for_next: int) -> int | None:
-    """How much of ``rest`` the last segment makes: half of it, or the nearest that both neighbours can do with."""
-    least, most = max(1, kept_for_next, rest - largest), min(later, rest - kept)
-    return min(max(rest // 2, least), most) if least <= most else None
+def _fitting(total: int, least: list[int], most: list[int]) -> list[int] | None:
+    """``total`` in as many parts as there are bounds: the most for all but the last few, which share evenly."""
+    for num_sharing in range(min(2, len(most)), len(most) + 1):
+        num_full = len(most) - num_sharing
+        full, lows, highs = most[:num_full], least[num_full:], most[num_full:]
+        rest = total - sum(full)
+        if sum(lows) <= rest <= sum(highs) and all(low <= part for low, part in zip(least, full, strict=False)):
+            parts = list(lows)
+            while sum(parts) < rest:
+                smallest = min(range(num_sharing), key=lambda idx: (parts[idx] >= highs[idx], parts[idx]))
+                parts[smallest] += 1
+            return [*full, *parts] if all(map(int.__le__, parts, highs)) else None
+    return None
 
 
 def _keeps_too_little(where: str, shape: _Shape, step: int) -> str:

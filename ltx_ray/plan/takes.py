@@ -364,7 +364,8 @@ def _context(first: int, stop: int, tiling: str, facts: ModelFacts) -> Piece:
     """Latents of the timeline that the frames of latents [first, stop) depend on; may reach beyond either end."""
     if tiling == "stream":
         before, after = facts.decoder_reach
-        return Piece(first - before, stop + after)
+        # The first latent of whatever is decoded gives one frame alone, so it cannot be the window's own.
+        return Piece(first - max(1, before), stop + after)
     size, overlap = (frames // facts.video.frames_per_latent for frames in (TILE_FRAMES, TILE_OVERLAP_FRAMES))
     stride = size - overlap
     # Tiles begin at multiples of the stride, also in what is cut out; the tile before the first one that shows has

@@ -266,3 +266,14 @@ def first_segment(each, scene_idx) -> int:
     """The first segment of a scene, counted in its take."""
     segments = [segment for take in cut_takes(each, FACTS)[0] for segment in enumerate(take.segments)]
     return next(segment_idx for segment_idx, segment in segments if segment.scene_idx == scene_idx)
+
+
+@pytest.mark.parametrize("reach", [(0, 0), (1, 1), (14, 14), (22, 22)])
+@pytest.mark.parametrize("tiling", ["stream", "tiles"])
+def test_a_window_asks_only_for_frames_that_its_pieces_decode_to(reach, tiling):
+    plan = build_plan(manifest(replace(LONG, decode_tiling=tiling)), {"toy": replace(FACTS, decoder_reach=reach)})
+    recipes = [task.recipe for task in plan.tasks.values() if task.stage == "decode"]
+    assert len(recipes) == 7
+    for recipe in recipes:
+        num_latents = sum(piece.stop - piece.start for piece in recipe.pieces)
+        assert 0 <= recipe.start < recipe.stop <= 8 * (num_latents - 1) + 1
