@@ -166,12 +166,11 @@ def _sound_card(state: LatentState, sigma: float, words: Words) -> Tensor:
     """Clean tokens [1, L, C]. Stage 2 repaints what it hears, or silence if the pinned cells contradict it."""
     pinned = np.asarray((state.denoise_mask[0, :, 0] == 0).cpu())
     count = len(pinned)
-    own_start, key = _count_cells(state, pinned, words)
-    start = own_start
-    if words.stage == 2 and not pinned.all():
-        start, key = _heard(state, sigma, pinned)
-        if pinned.any() and start is not None and own_start is not None and (start - own_start) % tune.PERIOD_CELLS:
-            start = None
+    start, key = _count_cells(state, pinned, words)
+    if words.stage == 2 and not pinned.any():
+        start, key = _heard(state, sigma)
+    elif words.stage == 2 and start is not None and _is_contradicted(state, sigma, ~pinned, start, key):
+        start = None
     if start is None:
         return torch.zeros(1, count, TESTCARD.audio_channels)
     return torch.from_numpy(tune.cell_tokens(start + np.arange(count), key))[None]
@@ -191,9 +190,14 @@ def _count_cells(state: LatentState, pinned: NDArray[np.bool_], words: Words) ->
     return (int(starts[0]) if is_one else None), int(keys[0])
 
 
-def _heard(state: LatentState, sigma: float, pinned: NDArray[np.bool_]) -> tuple[int | None, int]:
-    """What the longest run of noisy cells says."""
-    run = max(_runs(~pinned), key=len)
-    tokens = state.latent[0, run.start : run.stop].float().cpu().numpy()
-    found = match.find_cells(tokens, sigma)
-    return (None if found is None else found - run.start), match.find_key(tokens)
+def _heard(state: LatentState, sigma: float) -> tuple[int | None, int]:
+    """What noisy cells say."""
+    tokens = state.latent[0].float().cpu().numpy()
+    return match.find_cells(tokens, sigma), match.find_key(tokens)
+
+
+def _is_contradicted(state: LatentState, sigma: float, free: NDArray[np.bool_], start: int, key: int) -> bool:
+    """Whether the noisy cells say that the pinned ones are not theirs; at full noise they say nothing of anybody."""
+    cells = np.flatnonzero(free)
+    tokens = state.latent[0, cells].float().cpu().numpy()
+    return bool(len(cells)) and (sigma >= 1 or match.cells_contradict(tokens, start + cells, key, sigma))

@@ -24,7 +24,14 @@ from ltx_ray.models.testcard.code import (
     to_bits,
 )
 from ltx_ray.models.testcard.layout import CELL_PX, WORD_CELLS, Strip
-from ltx_ray.models.testcard.tune import PERIOD_CELLS, key_codes, key_part, number_part, spread_codes
+from ltx_ray.models.testcard.tune import (
+    KEY_SPREAD_BITS,
+    PERIOD_CELLS,
+    key_codes,
+    key_part,
+    number_part,
+    spread_codes,
+)
 
 Floats = NDArray[np.float32]
 #: Audio cells tried together; more add nothing but time.
@@ -79,8 +86,13 @@ def find_start(soft_N32: Floats, weights: Floats, doubt: float) -> int | None:
 def contradicts(soft_N32: Floats, counters: NDArray[np.int64], doubt: float) -> bool:
     """True if these frames clearly have other numbers; False also where noise lets nobody tell."""
     signs = to_bits(counters * SCRAMBLE % PERIOD, COUNTER_BITS).astype(np.float32) * 2 - 1
+    return _lacks(soft_N32[:, :COUNTER_BITS], signs, doubt)
+
+
+def _lacks(soft: Floats, signs: Floats, doubt: float) -> bool:
+    """Whether less than half of a code's strength is there, and noise of deviation ``doubt`` a place is no excuse."""
     deviation = doubt / math.sqrt(signs.size)
-    return _ENOUGH > _TELLABLE * deviation and float((soft_N32[:, :COUNTER_BITS] * signs).mean()) < _ENOUGH
+    return _ENOUGH > _TELLABLE * deviation and float((soft * signs).mean()) < _ENOUGH
 
 
 def find_tag(soft_N32: Floats, counters: NDArray[np.int64], doubt: float, expected: int) -> int:
@@ -116,6 +128,13 @@ def find_cells(tokens_LC: Floats, sigma: float) -> int | None:
     share = float(total[best]) / spread.size
     deviation = sigma / math.sqrt(spread.size)
     return best if share > max(_ENOUGH * (1 - sigma), _ABOVE_NOISE * deviation) else None
+
+
+def cells_contradict(tokens_LC: Floats, numbers: NDArray[np.int64], key: int, sigma: float) -> bool:
+    """True if these audio cells clearly have other numbers or another key; False also where noise lets nobody tell."""
+    keys = np.broadcast_to(key_codes()[key], (len(numbers), KEY_SPREAD_BITS))
+    pairs = ((number_part(tokens_LC), spread_codes()[numbers % PERIOD_CELLS]), (key_part(tokens_LC), keys))
+    return any(_lacks(said / (1 - sigma), code, sigma / (1 - sigma)) for said, code in pairs)
 
 
 def find_key(tokens_LC: Floats) -> int:

@@ -6,7 +6,7 @@ import torch
 
 from ltx_ray.models.testcard import tune
 from ltx_ray.models.testcard.hear import find_beeps
-from ltx_ray.models.testcard.sound import CardAudioDecoder
+from ltx_ray.models.testcard.sound import CardAudioDecoder, CardAudioEncoder
 
 TOKENS = torch.from_numpy(tune.cell_tokens(np.arange(90), 3))[None]
 LENGTH = 357 * 480
@@ -68,3 +68,50 @@ def test_an_audio_clock_wraps_on_a_whole_second_and_note():
     assert tune.PERIOD_CELLS % 25 == 0 and tune.PERIOD_CELLS // 25 % len(tune.NOTES) == 0
     numbers, keys = tune.read_cells(tune.cell_tokens(np.arange(59_998, 60_003), 11))
     assert numbers.tolist() == [59_998, 59_999, 0, 1, 2] and set(keys.tolist()) == {11}
+
+
+def test_a_second_of_a_take_of_days_is_heard_at_once():
+    days = torch.zeros(1, 1, 192).expand(1, 10_000_000, 192)
+    assert not CardAudioDecoder().decode(days, 300_000 * 48_000, 300_001 * 48_000).any()
+
+
+def heard_again(first, stop, *, key=3, num_cells=12, time_0=None):
+    """Cells of what samples [first, stop) of a tune say, from ``time_0`` on, decoded again."""
+    time_0 = first if time_0 is None else time_0
+    played = torch.from_numpy(np.stack([tune.sound(first, stop, key)] * 2))
+    return CardAudioEncoder().encode(played, num_cells, num_context_samples=time_0 - first)
+
+
+@pytest.mark.parametrize("key", [0, 3, 11])
+@pytest.mark.parametrize("time_0", [192_000, 200_001, 211_300, 1_000_000, 5_000_000])
+def test_a_tune_goes_on_where_it_is_broken_off(key, time_0):
+    latent = heard_again(time_0 - 4 * 48_000, time_0 + 16_000, key=key, time_0=time_0)
+    numbers, keys = tune.read_cells(latent[0].numpy())
+    assert (np.diff(numbers) == 1).all() and len(set(keys.tolist())) == 1
+    more = torch.from_numpy(tune.cell_tokens(numbers[0] + np.arange(150), int(keys[0])))[None]
+    again = CardAudioDecoder().decode(more, 0, 5 * 48_000).numpy()
+    wanted = find_beeps(np.stack([tune.sound(time_0, time_0 + 5 * 48_000, key)]))
+    for beep, right in zip(find_beeps(again), wanted, strict=True):
+        assert abs(beep.onset - right.onset) <= 72, "within 1.5 ms"
+        assert beep.pitch_hz == pytest.approx(right.pitch_hz, rel=0.01)
+
+
+def test_a_tune_that_has_only_just_begun_is_known_by_fewer_notes():
+    for length in (15_000, 60_000, 100_000):
+        numbers, keys = tune.read_cells(heard_again(0, length, time_0=7_680)[0].numpy())
+        assert (numbers[0], keys[0]) == (4, 3)
+
+
+def test_sound_without_a_tune_becomes_silence():
+    noise = torch.randn(2, 96_000, generator=torch.Generator().manual_seed(0)) * 0.3
+    for samples in (noise, torch.zeros(2, 96_000), torch.zeros(2, 0)):
+        latent = CardAudioEncoder().encode(samples, 5)
+        assert latent.shape == (1, 5, 192) and not latent.any()
+
+
+def test_late_tunes_are_read_from_cells_and_heard_late():
+    late = 3 + tune.NUM_KEYS * 7
+    tokens = tune.cell_tokens(np.arange(30), late)
+    assert set(tune.read_cells(tokens)[1].tolist()) == {late}
+    sound = CardAudioDecoder().decode(torch.from_numpy(tokens)[None], 0, 50_000)[0].numpy()
+    assert np.array_equal(sound[672:], whole()[0, : 50_000 - 672].numpy()) and not sound[:672].any()
