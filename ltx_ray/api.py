@@ -22,6 +22,7 @@ from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.reasons import LastPlan
 from ltx_ray.plan.record import last_plan, plan_lines
 from ltx_ray.render import DryRun, Observer, RenderOptions, Session, Silent, Summary, compare, failures
+from ltx_ray.sources import read_sources
 from ltx_ray.spec.canonical import canonical
 from ltx_ray.store import run_dir as run_files
 from ltx_ray.store.journal import History, Journal, read_journal
@@ -66,7 +67,7 @@ def default_store(run_dir: Path) -> str:
 def dry_run(manifest: Manifest, *, run_dir: str | Path | None = None, store: str | None = None) -> DryRun:
     """Plan ``manifest`` and compare it with the store and the run's last plan; writes nothing."""
     run_dir = Path(run_dir or default_run_dir(manifest))
-    plan = build_plan(manifest, BUILT_IN)
+    plan = build_plan(manifest, BUILT_IN, read_sources(manifest))
     opened = open_store(store or default_store(run_dir), create=False)
     layout = RunLayout(run_dir)
     return compare(plan, opened, _last_plan(layout, read_journal(layout.journal)))
@@ -82,7 +83,7 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
     run_dir = Path(options.run_dir or default_run_dir(manifest))
     store_uri = options.store or default_store(run_dir)
     layout = RunLayout(run_dir)
-    plan = build_plan(manifest, BUILT_IN)
+    plan = build_plan(manifest, BUILT_IN, read_sources(manifest))
     run_files.prepare(layout)
     with RunLock(layout.lock), Journal.open(layout.journal) as journal:
         dry = compare(plan, open_store(store_uri, create=False), _last_plan(layout, journal.history))

@@ -15,6 +15,7 @@ from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, Interrupted, StoreE
 from ltx_ray.plan.dag import Plan, PlannedVideo
 from ltx_ray.plan.placement import place
 from ltx_ray.plan.reasons import LastPlan, Reason, explain, needed
+from ltx_ray.sources import ingest
 from ltx_ray.spec.task import Task
 from ltx_ray.store import run_dir as run_files
 from ltx_ray.store.journal import History, Journal
@@ -116,6 +117,7 @@ class Session:
         self._publish(key for key in self.videos_of if key in self.dry.kept)
         gave_up = {} if options.retry_failed else given_up(self.journal.history)
         tasks, failed, num_blocked = self._open_tasks(gave_up)
+        num_copied = self._ingest(tasks)
         state = RunState(tasks.values(), limits=Limits(no_worker_timeout_s=NO_WORKER_TIMEOUT_S))
         with ExitStack() as stack:
             if tasks:
@@ -136,7 +138,7 @@ class Session:
             run_dir=self.layout.path,
             finished=tuple(video for video in self.dry.plan.videos if self._is_finished(video, state)),
             unfinished=tuple(video for video in self.dry.plan.videos if not self._is_finished(video, state)),
-            num_made=state.total("done"),
+            num_made=state.total("done") + num_copied,
             num_cached=len(self.dry.kept),
             failed=failed,
             num_blocked=num_blocked + state.total("blocked"),
@@ -161,6 +163,13 @@ class Session:
             else:
                 tasks[key] = task
         return tasks, failed, len(closed) - len(failed)
+
+    def _ingest(self, tasks: dict[str, Task]) -> int:
+        """Copy what is asked for of the user's files into the store; these tasks are done then and leave ``tasks``."""
+        keys = [key for key, task in tasks.items() if task.stage == "ingest"]
+        for key in keys:
+            self._record([ingest(tasks.pop(key), Path(self.dry.plan.files[key]), self.store)])
+        return len(keys)
 
     def _pool(
         self, options: RenderOptions, num_tasks: int, *, should_stop: Callable[[], bool], stack: ExitStack

@@ -1,4 +1,4 @@
-"""Sound to cells: the front end against torchaudio's figures, cells in their place, and back again as long as it was."""
+"""Sound to cells: the front end against the figures of torchaudio, cells in their place, and back to sound."""
 
 from __future__ import annotations
 

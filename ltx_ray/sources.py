@@ -1,0 +1,97 @@
+"""Files of the user's that videos go on from: their facts before anything is planned, their copies in the store.
+
+A copy is made by the render command itself, because the file may lie where no worker can see it; from then on it is an
+artifact like any other. The plan knows a file by its digest, so a file that changed in between is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ltx_ray.errors import ManifestError, MediaError, Problem
+from ltx_ray.spec.canonical import canonical
+from ltx_ray.spec.recipe import IngestRecipe
+from ltx_ray.spec.source import SourceFacts
+from ltx_ray.spec.task import Task
+from ltx_ray.store.faults import storage_errors
+from ltx_ray.store.key_file import Meta
+
+if TYPE_CHECKING:
+    from ltx_ray.manifest.schema import Manifest
+    from ltx_ray.store.protocol import Store
+
+_BLOCK_BYTES = 1 << 20
+
+
+def read_sources(manifest: Manifest) -> Mapping[str, SourceFacts]:
+    """Facts of every file that a video goes on from, by path; each is read once.
+
+    Raises:
+        ManifestError: all videos whose file cannot be gone on from, each with its reason.
+    """
+    facts: dict[str, SourceFacts | MediaError] = {}
+    problems = []
+    for video in manifest.videos:
+        if video.extend is None:
+            continue
+        path = video.extend.path
+        if path not in facts:
+            facts[path] = _facts_or_error(Path(path))
+        if isinstance(error := facts[path], MediaError):
+            problems.append(Problem(f"{manifest.source}: video '{video.id}'", f"extend.path: {error}"))
+    if problems:
+        raise ManifestError(tuple(problems))
+    return {path: found for path, found in facts.items() if isinstance(found, SourceFacts)}
+
+
+def ingest(task: Task, path: Path, store: Store) -> dict[str, Any]:
+    """Copy the file at ``path`` into the store as the artifact of ``task``; its journal record.
+
+    Raises:
+        MediaError: the file is gone, or is not the one that was planned with.
+    """
+    assert isinstance(task.recipe, IngestRecipe)
+    begun = time.monotonic()
+    with store.scratch() as scratch:
+        copy = scratch / "source"
+        if _copied(path, copy) != task.recipe.sha256:
+            raise MediaError(f"{path}: changed while it was being read; run the same command again")
+        took_s = time.monotonic() - begun
+        meta = Meta(
+            stage=task.stage,
+            unit=task.unit,
+            recipe=json.loads(canonical(task.recipe)),
+            run_s=took_s,
+            total_s=took_s,
+            suffix=path.suffix,
+        )
+        bound = store.commit(task.key, copy, meta)
+    return {"event": "done", "task": task.key, "digest": bound.digest, "num_bytes": bound.num_bytes, "run_s": took_s}
+
+
+def _facts_or_error(path: Path) -> SourceFacts | MediaError:
+    from ltx_ray.media.source import read_source
+
+    try:
+        return read_source(path)
+    except MediaError as error:
+        return error
+
+
+def _copied(path: Path, copy: Path) -> str:
+    """Copy a file and return the digest of what was copied."""
+    digest = hashlib.sha256()
+    try:
+        source = path.open("rb")
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be read any more ({error.strerror}); put it back and try again") from error
+    with source, storage_errors(copy), copy.open("wb") as target:
+        while block := source.read(_BLOCK_BYTES):
+            digest.update(block)
+            target.write(block)
+    return digest.hexdigest()
