@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ltx_ray.engine.instructions import CancelAttempt, Dispatch, Instruction, Retire
@@ -26,7 +26,7 @@ from ltx_ray.spec.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ltx_ray.spec.task import Stage, Task
+from ltx_ray.spec.task import STAGES, Stage, Task
 
 Durations = Callable[[Task, str], float] | Mapping[Stage, float]  #: seconds, of a task on a worker or per stage
 Observer = Callable[[RunState, Event, Sequence[Instruction]], None]
@@ -47,12 +47,23 @@ class Faults:
     respawn_s: float | None = None  #: a dead process is back under its name after so long; None = never
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loads:
+    """How weights come onto a worker's device, where all it has loaded stays side by side until the worker is lost."""
+
+    module_s: float = 0.0  #: seconds to load one module
+    modules: Mapping[Stage, str] = field(default_factory=dict)  #: whose weights a stage needs; not named = none
+    #: A worker begins with its first module when it joins and goes on with the others, in the order of ``STAGES``,
+    #: beside its tasks. False = each module when the first task needs it.
+    ahead: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Simulation:
     """How it went. ``state.finished`` is False when no worker was left and no timeout was set."""
 
     makespan_s: float  #: from 0 to the last answer that counted
-    busy_s: dict[str, float]  #: per worker, seconds with a task
+    busy_s: dict[str, float]  #: per worker, seconds with a task, waiting for its weights included
     num_events: int
     state: RunState
 
@@ -63,6 +74,7 @@ def simulate(
     *,
     durations: Durations,
     weights: Mapping[Stage, float] | None = None,
+    loads: Loads | None = None,
     faults: Faults | None = None,
     limits: Limits | None = None,
     script: Iterable[Event] = (),
@@ -75,7 +87,7 @@ def simulate(
     if weights is None and isinstance(durations, Mapping):
         weights = durations
     state = RunState(tasks, weights=weights, limits=limits)
-    farm = _Farm(state, durations, faults or Faults())
+    farm = _Farm(state, durations, loads or Loads(), faults or Faults())
     farm.later(Tick(0.0))  # the wait for workers starts now
     for name, stages in workers:
         farm.later(WorkerJoined(0.0, name, frozenset(stages)))
@@ -93,8 +105,8 @@ def simulate(
 class _Farm:
     """The workers: what they run, when they answer, and how they fail."""
 
-    def __init__(self, state: RunState, durations: Durations, faults: Faults) -> None:
-        self.state, self.durations, self.faults = state, durations, faults
+    def __init__(self, state: RunState, durations: Durations, loads: Loads, faults: Faults) -> None:
+        self.state, self.durations, self.loads, self.faults = state, durations, loads, faults
         #: Time, order, event, and the attempt that a death belongs to.
         self.queue: list[tuple[float, int, Event, Dispatch | None]] = []
         self.busy_s: dict[str, float] = {}
@@ -105,6 +117,8 @@ class _Farm:
         self._stages: dict[str, frozenset[Stage]] = {}
         #: What each worker runs: task, attempt, since when.
         self._seats: dict[str, tuple[str, int, float]] = {}
+        #: By worker: when each module is on its device, of those that are or will be.
+        self._loaded_at: dict[str, dict[str, float]] = {}
 
     def later(self, event: Event, dispatch: Dispatch | None = None) -> None:
         """Let an event happen at its time, those of one time in the order given; ``dispatch`` as in ``happen``."""
@@ -125,6 +139,7 @@ class _Farm:
             case WorkerJoined(worker=name, stages=stages):
                 self._rise(name, event.at)
                 self._stages[name] = stages
+                self._loaded_at[name] = self._loading(stages, event.at)
             case WorkerLost(worker=name, cause=cause):
                 if name not in self._stages or (dispatch and self._seat(name) != (dispatch.task, dispatch.attempt)):
                     return []
@@ -151,7 +166,7 @@ class _Farm:
 
     def _answer(self, dispatch: Dispatch, at: float) -> Event:
         key, name, attempt = dispatch.task, dispatch.worker, dispatch.attempt
-        at += self._duration_s(key, name)
+        at += self._wait_s(key, name, at) + self._duration_s(key, name)
         match self._outcome(key, name):
             case "death":
                 return WorkerLost(at, name, "death")
@@ -170,6 +185,20 @@ class _Farm:
             return "hopeless"
         is_bad = key in faults.failing or name in faults.bad_workers
         return "failure" if is_bad or chance < faults.death_rate + faults.fail_rate else "done"
+
+    def _loading(self, stages: Collection[Stage], at: float) -> dict[str, float]:
+        """When a worker that joins will have what it loads of its own accord."""
+        if not self.loads.ahead:
+            return {}
+        modules = dict.fromkeys(self.loads.modules[s] for s in STAGES if s in stages and s in self.loads.modules)
+        return {module: at + idx * self.loads.module_s for idx, module in enumerate(modules, start=1)}
+
+    def _wait_s(self, key: str, name: str, at: float) -> float:
+        """Until the weights of a task are on the worker's device."""
+        module = self.loads.modules.get(self.state.tasks[key].stage)
+        if module is None:
+            return 0.0
+        return max(0.0, self._loaded_at[name].setdefault(module, at + self.loads.module_s) - at)
 
     def _duration_s(self, key: str, name: str) -> float:
         task = self.state.tasks[key]

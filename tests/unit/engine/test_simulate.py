@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ltx_ray.engine.retry import Limits
-from ltx_ray.engine.simulate import Faults, simulate
+from ltx_ray.engine.simulate import Faults, Loads, simulate
 from ltx_ray.spec.events import CancelRequested, WorkerJoined, WorkerLost
 from ltx_ray.spec.task import STAGES
-from tests.fakes import chain, independent, video_tasks
+from tests.fakes import chain, independent, make_task, video_tasks
 
 
 def test_independent_tasks_share_the_workers_and_a_chain_does_not():
@@ -67,3 +69,47 @@ def test_three_hundred_lost_workers_are_replaced_without_a_pause():
     script += [WorkerJoined(1.0, f"new {name}", frozenset(STAGES)) for name in nodes]
     result = simulate(independent(600), [(name, STAGES) for name in nodes], durations={}, script=script)
     assert result.makespan_s == 3.0
+
+
+MODULES = {"generate": "transformer", "refine": "transformer", "decode": "vae"}
+
+
+@pytest.mark.parametrize(("ahead", "makespan_s"), [(False, 20.0 + 1.0 + 1.0 + 20.0 + 1.0), (True, 40.0 + 1.0)])
+def test_each_module_is_loaded_once_by_a_worker_when_needed_or_ahead(ahead, makespan_s):
+    tasks = [
+        make_task("g", "generate"),
+        make_task("r", "refine", parents=["g"]),
+        make_task("d", "decode", parents=["r"]),
+    ]
+    loads = Loads(module_s=20.0, modules=MODULES, ahead=ahead)
+    result = simulate(tasks, [("a", STAGES)], durations={}, loads=loads)
+    assert (result.makespan_s, result.busy_s) == (makespan_s, {"a": makespan_s})
+
+
+def test_a_stage_without_weights_waits_for_none():
+    loads = Loads(module_s=20.0, modules=MODULES, ahead=True)
+    assert simulate(chain(3, "stitch"), [("a", STAGES)], durations={}, loads=loads).makespan_s == 3.0
+
+
+def test_a_worker_that_comes_back_loads_again():
+    loads = Loads(module_s=20.0, modules=MODULES)
+    script = [WorkerLost(25.0, "a", "node"), WorkerJoined(30.0, "a", frozenset(STAGES))]
+    result = simulate(chain(5), [("a", STAGES)], durations={"generate": 3.0}, loads=loads, script=script)
+    assert result.makespan_s == 30.0 + 20.0 + 4 * 3.0
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    num_workers=st.integers(1, 6),
+    num_videos=st.integers(1, 4),
+    module_s=st.floats(0.0, 20.0),
+    ahead=st.booleans(),
+)
+def test_loading_costs_no_worker_more_than_each_of_its_modules_once(num_workers, num_videos, module_s, ahead):
+    tasks = [task for idx in range(num_videos) for task in video_tasks(f"v{idx}")]
+    workers = [(f"w{idx}", STAGES) for idx in range(num_workers)]
+    loads = Loads(module_s=module_s, modules=MODULES, ahead=ahead)
+    result = simulate(tasks, workers, durations={}, loads=loads)
+    assert result.state.total("done") == len(tasks)
+    cost_s = sum(result.busy_s.values()) - len(tasks)
+    assert -1e-6 <= cost_s <= num_workers * 2 * module_s + 1e-6

@@ -1,10 +1,15 @@
 """Workers follow the machines."""
 
+from itertools import pairwise
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ltx_ray.errors import DoesNotFit
-from ltx_ray.plan.placement import ALL_STAGES, place
+from ltx_ray.plan.placement import ALL_STAGES, HOSTS_PER_SHARE, bind, place
 from ltx_ray.spec.machine import Node
+from ltx_ray.spec.task import STAGES
 
 
 def names(*nodes, max_workers=None, num_tasks=100):
@@ -45,3 +50,34 @@ def test_few_workers_are_spread_over_the_nodes():
 
 def test_a_limit_holds_for_gpus_too_but_every_stage_keeps_a_worker():
     assert names(Node("a", 8, 4), max_workers=2) == ["gpu0.0", "gpu0.1", "cpu0.0"]
+
+
+WORK = st.dictionaries(st.sampled_from(STAGES), st.floats(0.1, 1e5), min_size=1)
+
+
+def test_the_bulk_goes_everywhere_and_what_is_rare_to_two():
+    work_s = {"text_encode": 1.0, "generate": 1500.0, "upscale": 150.0, "refine": 3750.0, "decode": 900.0}
+    sets = bind(work_s, 8)
+    assert (
+        sets
+        == [frozenset(work_s)] * 2
+        + [frozenset(work_s) - {"text_encode"}]
+        + [frozenset({"generate", "refine", "decode"})] * 5
+    )
+
+
+@given(work_s=WORK, num_workers=st.integers(1, 64))
+def test_every_stage_has_the_hosts_that_its_work_asks_for_and_no_worker_is_without(work_s, num_workers):
+    sets = bind(work_s, num_workers)
+    assert len(sets) == num_workers and all(sets)
+    assert all(later <= earlier for earlier, later in pairwise(sets))
+    for stage, seconds in work_s.items():
+        num_hosts = sum(stage in stages for stages in sets)
+        assert num_hosts >= min(2, num_workers)
+        assert num_hosts == num_workers or num_hosts >= HOSTS_PER_SHARE * num_workers * seconds / sum(work_s.values())
+
+
+@given(work_s=WORK, num_workers=st.integers(1, 64))
+def test_sets_depend_on_proportions_of_work_alone(work_s, num_workers):
+    twice = {stage: 2.0 * seconds for stage, seconds in work_s.items()}
+    assert bind(work_s, num_workers) == bind(twice, num_workers)
