@@ -21,7 +21,18 @@ from ltx_ray.models.catalog import BUILT_IN
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.reasons import LastPlan
 from ltx_ray.plan.record import last_plan, plan_lines
-from ltx_ray.render import DryRun, Observer, RenderOptions, Session, Silent, Summary, compare, failures
+from ltx_ray.render import (
+    DryRun,
+    Observer,
+    RenderOptions,
+    Session,
+    Silent,
+    Summary,
+    compare,
+    failures,
+    index_rows,
+    seams_of,
+)
 from ltx_ray.sources import read_sources
 from ltx_ray.spec.canonical import canonical
 from ltx_ray.store import run_dir as run_files
@@ -32,6 +43,7 @@ from ltx_ray.store.open import open_store
 
 if TYPE_CHECKING:
     from ltx_ray.manifest.schema import Manifest
+    from ltx_ray.report.seams import SeamReport
 
 __all__ = [
     "DryRun",
@@ -91,7 +103,12 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
         run_files.write_lines(layout.manifest, [canonical(manifest)])
         run_files.write_lines(layout.plan, plan_lines(plan))
         journal.append({"event": "render", "store": _without_secrets(store.location), "to_make": len(dry.needed)})
-        return Session(layout, store, journal, dry, observer or Silent()).run(options)
+        session = Session(layout, store, journal, dry, observer or Silent())
+        summary = session.run(options)
+        from ltx_ray.report.index import write_index
+
+        write_index(list(index_rows(manifest, plan, summary, session.published)), layout.index)
+        return summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +117,7 @@ class VideoStatus:
     path: Path
     is_finished: bool
     why_not: str  #: the reason of a failed task it waits for; empty when there is none
+    seams: SeamReport | None  #: None = it is not finished, has no seam, or nobody has looked yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +137,8 @@ def status(run_dir: str | Path, *, store: str | None = None) -> RunStatus:
     """
     layout, records, history = _read_run(Path(run_dir))
     tasks = [record for record in records if "key" in record]
-    kept = open_store(store or _store_of(layout, history), create=False).known(task["key"] for task in tasks)
+    opened = open_store(store or _store_of(layout, history), create=False)
+    kept = opened.known(task["key"] for task in tasks)
     failed = failures(history)
     why: dict[str, str] = {}  # a parent stands before its children
     stages: dict[str, tuple[int, int]] = {}
@@ -130,20 +149,16 @@ def status(run_dir: str | Path, *, store: str | None = None) -> RunStatus:
             why[key] = f"{task['unit']} {task['stage']} failed: {failed[key]}"
         elif blocked_by := next((why[parent] for _, parent in task["parents"] if parent in why), None):
             why[key] = blocked_by
-    videos = tuple(
-        VideoStatus(
-            record["video"]["id"],
-            layout.videos / record["video"]["path"],
-            (stitch := record["video"]["stitch"]) in kept and (layout.videos / record["video"]["path"]).exists(),
-            why.get(stitch, ""),
-        )
-        for record in records
-        if "video" in record
-    )
+    videos = []
+    for video in (record["video"] for record in records if "video" in record):
+        path, inspect = layout.videos / video["path"], video.get("inspect")
+        is_finished = video["stitch"] in kept and path.exists()
+        seams = seams_of(opened, inspect) if is_finished else None
+        videos.append(VideoStatus(video["id"], path, is_finished, why.get(video["stitch"], ""), seams))
     holder = read_lock(layout.lock)
     is_held = holder is not None and holder.life != "dead"
     name = f"process {holder.owner.pid} on {holder.owner.host}" if is_held and holder and holder.owner else None
-    return RunStatus(layout.path, name, stages, videos, history.problem)
+    return RunStatus(layout.path, name, stages, tuple(videos), history.problem)
 
 
 def verify(
@@ -188,7 +203,8 @@ def _last_plan(layout: RunLayout, history: History) -> LastPlan | None:
 def _lost(records: list[dict[str, Any]], bound: Collection[str], history: History) -> list[str]:
     """Keys that were made, are not bound, and that a render would make again because a file needs them."""
     made = {record["task"] for record in history.records if record.get("event") == "done"}
-    wanted = {record["video"]["stitch"] for record in records if "video" in record}
+    videos = [record["video"] for record in records if "video" in record]
+    wanted = {video["stitch"] for video in videos} | {video.get("inspect") for video in videos}
     lost = []
     for record in reversed([record for record in records if "key" in record]):
         if record["key"] in wanted and record["key"] not in bound:

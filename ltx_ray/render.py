@@ -15,6 +15,7 @@ from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, Interrupted, StoreE
 from ltx_ray.plan.dag import Plan, PlannedVideo
 from ltx_ray.plan.placement import place
 from ltx_ray.plan.reasons import LastPlan, Reason, explain, needed
+from ltx_ray.report.seams import SeamReport, read_seams
 from ltx_ray.sources import ingest
 from ltx_ray.spec.task import Task
 from ltx_ray.store import run_dir as run_files
@@ -23,6 +24,8 @@ from ltx_ray.store.layout import RunLayout
 
 if TYPE_CHECKING:
     from ltx_ray.engine.state import RunState
+    from ltx_ray.manifest.schema import Manifest
+    from ltx_ray.report.index import IndexRow
     from ltx_ray.spec.protocols import Pool
     from ltx_ray.store.protocol import Store
 
@@ -80,6 +83,7 @@ class Summary:
     failed: Mapping[str, str]  #: task name -> why, of those given up
     num_blocked: int
     left_over: tuple[str, ...]  #: files in videos/ of an earlier manifest
+    seams: Mapping[str, SeamReport]  #: of the finished videos that have any, by id
     gave_up: str | None  #: why the run as a whole stopped early; None = it did not
     stopped: int | None  #: exit code of the signal that stopped the run; None = it ran to its end
 
@@ -109,6 +113,7 @@ class Session:
 
     def run(self, options: RenderOptions) -> Summary:
         from ltx_ray.cluster.driver import StopSignals, drive
+        from ltx_ray.engine.priority import STAGE_WEIGHTS
         from ltx_ray.engine.retry import Limits
         from ltx_ray.engine.state import RunState
 
@@ -118,7 +123,8 @@ class Session:
         gave_up = {} if options.retry_failed else given_up(self.journal.history)
         tasks, failed, num_blocked = self._open_tasks(gave_up)
         num_copied = self._ingest(tasks)
-        state = RunState(tasks.values(), limits=Limits(no_worker_timeout_s=NO_WORKER_TIMEOUT_S))
+        limits = Limits(no_worker_timeout_s=NO_WORKER_TIMEOUT_S)
+        state = RunState(tasks.values(), weights=STAGE_WEIGHTS, limits=limits)
         with ExitStack() as stack:
             if tasks:
                 stack.enter_context(signals.installed())
@@ -134,15 +140,17 @@ class Session:
             if progress.status == "failed"
         }
         is_cut = any(state.total(status) for status in ("waiting", "ready", "running"))
+        finished = tuple(video for video in self.dry.plan.videos if self._is_finished(video, state))
         return Summary(
             run_dir=self.layout.path,
-            finished=tuple(video for video in self.dry.plan.videos if self._is_finished(video, state)),
+            finished=finished,
             unfinished=tuple(video for video in self.dry.plan.videos if not self._is_finished(video, state)),
             num_made=state.total("done") + num_copied,
             num_cached=len(self.dry.kept),
             failed=failed,
             num_blocked=num_blocked + state.total("blocked"),
             left_over=self._left_over(),
+            seams={video.id: report for video in finished if (report := seams_of(self.store, video.inspect))},
             gave_up=state.gave_up,
             stopped=signals.exit_code if signals.is_set and is_cut else None,
         )
@@ -229,6 +237,38 @@ class Session:
         planned = {video.path for video in self.dry.plan.videos}
         return tuple(
             path for path in sorted(self.published) if path not in planned and (self.layout.videos / path).exists()
+        )
+
+
+def seams_of(store: Store, inspect: str | None) -> SeamReport | None:
+    """What is known of a video's seams, by the key of its inspection; None where it has none or was not looked at."""
+    return None if inspect is None else read_seams(store, inspect)
+
+
+def index_rows(
+    manifest: Manifest, plan: Plan, summary: Summary, published: Mapping[str, tuple[str, int]]
+) -> Iterator[IndexRow]:
+    """What ``index.parquet`` says of each video of the manifest, finished or not."""
+    from ltx_ray.report.index import IndexRow
+
+    finished = {video.id for video in summary.finished}
+    for entry, video in zip(manifest.videos, plan.videos, strict=True):
+        digest, num_bytes = published.get(video.path, (None, None)) if video.id in finished else (None, None)
+        seams = SeamReport(()) if video.inspect is None else summary.seams.get(video.id)
+        yield IndexRow(
+            id=video.id,
+            path=video.path,
+            num_frames=video.num_frames,
+            frame_rate=video.frame_rate,
+            width_px=video.width_px,
+            height_px=video.height_px,
+            num_bytes=num_bytes,
+            sha256=digest,
+            model=entry.model,
+            prompts=tuple(scene.prompt for scene in entry.scenes),
+            seeds=tuple(scene.seed for scene in entry.scenes),
+            stitch_key=video.stitch,
+            seams=seams if video.id in finished else None,
         )
 
 

@@ -20,4 +20,7 @@ StoreOption = Annotated[
     str | None,
     typer.Option("--store", help="Where artifacts are kept: directory or URI.  [default: .store by the run]"),
 ]
+SeamWarningOption = Annotated[
+    float, typer.Option(min=0, metavar="TIMES", help="Warn of seams over so many times what is normal.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]

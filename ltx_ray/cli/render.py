@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ltx_ray.cli.options import JsonOption, ManifestArgument, OverridesArgument, RunOption, StoreOption
+from ltx_ray.cli.options import (
+    JsonOption,
+    ManifestArgument,
+    OverridesArgument,
+    RunOption,
+    SeamWarningOption,
+    StoreOption,
+)
 from ltx_ray.errors import Interrupted, RunIncomplete
+from ltx_ray.report.seams import SEAM_WARNING, warnings
 
 if TYPE_CHECKING:
     from ltx_ray.render import Summary
@@ -28,6 +36,7 @@ def render(
     inline: Annotated[bool, typer.Option("--inline", help="Run every task in this process, without Ray.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="At most so many workers.  [default: one a core]")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what was given up.")] = False,
+    seam_warning: SeamWarningOption = SEAM_WARNING,
     as_json: JsonOption = False,
 ) -> None:
     """Render a manifest; run it again to go on where it stopped. Ctrl-C finishes what runs, a second one stops."""
@@ -41,15 +50,16 @@ def render(
     )
     with open_observer(as_json=as_json, is_terminal=sys.stderr.isatty()) as observer:
         summary = api.render(resolved, options, observer)
-    _tell(summary, as_json=as_json)
+    _tell(summary, seam_warning, as_json=as_json)
     if summary.stopped is not None:
         raise Interrupted(str(summary.run_dir), summary.stopped)
-    if summary.unfinished:
+    if summary.unfinished or summary.failed:
         raise RunIncomplete(len(summary.failed), summary.num_blocked, str(summary.run_dir))
 
 
-def _tell(summary: Summary, *, as_json: bool) -> None:
+def _tell(summary: Summary, seam_warning: float, *, as_json: bool) -> None:
     videos = summary.run_dir / "videos"
+    warned = [line for id_, report in summary.seams.items() for line in warnings(id_, report, seam_warning)]
     if as_json:
         fields = {
             "type": "summary",
@@ -62,6 +72,7 @@ def _tell(summary: Summary, *, as_json: bool) -> None:
             "blocked": summary.num_blocked,
             "gave_up": summary.gave_up,
             "left_over": list(summary.left_over),
+            "warnings": warned,
         }
         typer.echo(json.dumps(fields))
         return
@@ -71,6 +82,8 @@ def _tell(summary: Summary, *, as_json: bool) -> None:
         )
     for path in summary.left_over:
         typer.echo(f"{videos / path}  (of an earlier manifest)")
+    for line in warned:
+        typer.echo(f"warning: {line}", err=True)
     for name, why in list(summary.failed.items())[:MAX_REASONS]:
         typer.echo(f"failed: {name}: {why}", err=True)
     if summary.gave_up:

@@ -4,7 +4,7 @@
             keys/<aa>/<key>.json      the truth: which object a key is bound to, and how it was made
             tokens/<name>             small files that prove two machines see the same store
             tmp/<owner>.<random>      files on their way; left only by processes that died
-    RUN/    manifest.resolved.json  plan.jsonl  journal.jsonl  lock  videos/
+    RUN/    manifest.resolved.json  plan.jsonl  journal.jsonl  lock  videos/  index.parquet  preview/
 
 Names inside a store are relative and use "/", because a store may be a directory or a bucket.
 """
@@ -79,3 +79,11 @@ class RunLayout:
     @property
     def videos(self) -> Path:
         return self.path / "videos"
+
+    @property
+    def index(self) -> Path:
+        return self.path / "index.parquet"
+
+    @property
+    def previews(self) -> Path:
+        return self.path / "preview"
