@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,8 +21,19 @@ from ltx_ray.models.ltx2.tiny_facts import TINY
 from ltx_ray.sampling.denoise import denoise
 from ltx_ray.sampling.noise import draw, noised
 from ltx_ray.sampling.state import AudioLayout, LatentState, VideoLayout, empty_state, unpack_video
-from ltx_ray.spec.recipe import GenerateRecipe, Guidance, RefineRecipe, SamplingRecipe
+from ltx_ray.spec.recipe import (
+    AudioDecodeRecipe,
+    DecodeRecipe,
+    EncodeSettings,
+    GenerateRecipe,
+    Guidance,
+    Piece,
+    RefineRecipe,
+    SamplingRecipe,
+)
 from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED
+from ltx_ray.stages.audio_decode import audio_decode
+from ltx_ray.stages.decode import decode
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -53,6 +65,7 @@ NUM_FRAMES, STAGE1_PX, FINAL_PX = 17, (96, 64), (192, 128)
 NUM_CELLS = round(25 * NUM_FRAMES / RATE)
 VIDEO_SEED, AUDIO_SEED = 11, 12
 STAGE1_LAYOUT, FINAL_LAYOUT = VideoLayout(3, 2, 3, RATE), VideoLayout(3, 4, 6, RATE)
+NO_ENCODING = EncodeSettings(codec="ffv1", crf=0, preset="", gop_frames=1, threads=1, crop_px=None)
 
 
 def open_tiny(flavour: Flavour, folder: Path, dtype: torch.dtype = torch.float32) -> Ltx2Model:
@@ -82,11 +95,38 @@ def _fields(sigmas: tuple[float, ...], size_px: tuple[int, int], guidance: Guida
         "frame_rate": RATE,
         "width_px": size_px[0],
         "height_px": size_px[1],
+        "origin_s": Fraction(0),
         "audio_start": 0,
         "num_audio_cells": NUM_CELLS,
+        "head": None,
+        "tail": None,
         "dtype": "fp32",
         "label": None,
     }
+
+
+def frames_of(model: Ltx2Model, video_BCFHW: Tensor, dtype: str = "fp32") -> np.ndarray:
+    """All frames that our decode stage makes of one segment."""
+    num_latents = video_BCFHW.shape[2]
+    recipe = DecodeRecipe(
+        model="",
+        pieces=(Piece(0, num_latents),),
+        start=0,
+        stop=model.facts.video.num_frames(num_latents),
+        fade=None,
+        tiling="stream",
+        frame_rate=RATE,
+        encode=NO_ENCODING,
+        dtype=dtype,
+    )
+    return np.concatenate(list(decode(recipe, video_BCFHW, model, SilentControl())))
+
+
+def sound_of(model: Ltx2Model, audio_BLC: Tensor, num_samples: int, dtype: str = "fp32") -> np.ndarray:
+    """The first samples that our stage makes of one segment's cells."""
+    pieces = (Piece(0, audio_BLC.shape[1]),)
+    recipe = AudioDecodeRecipe(model="", pieces=pieces, start=0, num_samples=num_samples, dtype=dtype)
+    return np.concatenate(list(audio_decode(recipe, audio_BLC, model, SilentControl())), axis=1)
 
 
 def empty_states(model: Ltx2Model, layout: VideoLayout) -> tuple[LatentState, LatentState]:

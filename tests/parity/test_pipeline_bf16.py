@@ -14,10 +14,8 @@ import pytest
 import torch
 
 from ltx_ray.sampling.noise import draw
-from ltx_ray.spec.recipe import AudioDecodeRecipe, DecodeRecipe, EncodeSettings, Guidance, GuidanceScales
+from ltx_ray.spec.recipe import Guidance, GuidanceScales
 from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED
-from ltx_ray.stages.audio_decode import audio_decode
-from ltx_ray.stages.decode import decode
 from ltx_ray.stages.generate import generate
 from ltx_ray.stages.refine import refine
 from tests.parity.pipelines import (
@@ -26,7 +24,6 @@ from tests.parity.pipelines import (
     FLAVOURS,
     NUM_FRAMES,
     PROMPT,
-    RATE,
     STAGE1_LAYOUT,
     STAGE1_PX,
     GivenText,
@@ -35,13 +32,13 @@ from tests.parity.pipelines import (
     SilentControl,
     descend,
     empty_states,
+    frames_of,
     generate_recipe,
     noise,
     open_tiny,
     refine_recipe,
+    sound_of,
 )
-
-NO_ENCODING = EncodeSettings(codec="ffv1", crf=0, preset="", gop_frames=1, threads=1, crop_px=None)
 
 
 @pytest.fixture(scope="module", params=FLAVOURS)
@@ -174,12 +171,9 @@ def decoded(model, text):
             num_inference_steps=len(DISTILLED) - 1,
         )
     made = generate(generate_recipe(), text, model, SilentControl())
-    window = {"start": 0, "stop": NUM_FRAMES, "tiling": "stream", "frame_rate": RATE}
-    recipe = DecodeRecipe(model="", encode=NO_ENCODING, dtype="bf16", **window)
-    sound = AudioDecodeRecipe(model="", num_samples=audio.shape[-1], dtype="bf16")
     return Decoded(
-        frames=np.concatenate(list(decode(recipe, made["video"], model, SilentControl()))),
-        samples=audio_decode(sound, made["audio"], model),
+        frames=frames_of(model, made["video"], "bf16"),
+        samples=sound_of(model, made["audio"], audio.shape[-1], "bf16"),
         wanted_frames=video[0],
         wanted_samples=audio[0].float().numpy(),
     )

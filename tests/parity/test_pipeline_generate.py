@@ -12,10 +12,8 @@ import torch
 
 from ltx_ray.models.ltx2.model import LTX2LatentUpsamplerModel
 from ltx_ray.models.ltx2.upscaler import Ltx2Upscaler
-from ltx_ray.spec.recipe import AudioDecodeRecipe, DecodeRecipe, EncodeSettings, UpscaleRecipe
+from ltx_ray.spec.recipe import UpscaleRecipe
 from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED
-from ltx_ray.stages.audio_decode import audio_decode
-from ltx_ray.stages.decode import decode
 from ltx_ray.stages.generate import generate
 from ltx_ray.stages.refine import refine
 from ltx_ray.stages.upscale import upscale
@@ -24,19 +22,18 @@ from tests.parity.pipelines import (
     FINAL_PX,
     NUM_FRAMES,
     PROMPT,
-    RATE,
     STAGE1_LAYOUT,
     STAGE1_PX,
     LTX2LatentUpsamplePipeline,
     LTX2Pipeline,
     Reference,
     SilentControl,
+    frames_of,
     generate_recipe,
     noise,
     refine_recipe,
+    sound_of,
 )
-
-NO_ENCODING = EncodeSettings(codec="ffv1", crf=0, preset="", gop_frames=1, threads=1, crop_px=None)
 
 
 def test_a_prompt_is_encoded_as_by_the_pipeline(model, reference, text):
@@ -124,9 +121,7 @@ def test_stage_2_is_the_pipeline_bit_for_bit(run, reference):
 
 def test_frames_are_those_of_the_pipeline(run, model):
     """To one level of 255: in pieces a convolution rounds otherwise than in one (1e-4 of a standard deviation)."""
-    window = {"start": 0, "stop": NUM_FRAMES, "tiling": "stream", "frame_rate": RATE}
-    recipe = DecodeRecipe(model="", encode=NO_ENCODING, dtype="fp32", **window)
-    ours = np.concatenate(list(decode(recipe, run.ours["refined"]["video"], model, SilentControl()))).astype(int)
+    ours = frames_of(model, run.ours["refined"]["video"]).astype(int)
     theirs = np.round(run.theirs["np"][0][0] * 255.0).astype(int)
     assert ours.shape == theirs.shape == (NUM_FRAMES, FINAL_PX[1], FINAL_PX[0], 3)
     assert np.abs(ours - theirs).max() <= 1
@@ -136,8 +131,7 @@ def test_frames_are_those_of_the_pipeline(run, model):
 def test_sound_is_that_of_the_pipeline(run, model):
     """To 1e-5: windows make a convolution round otherwise than one piece."""
     theirs = run.theirs["np"][1][0].numpy()
-    recipe = AudioDecodeRecipe(model="", num_samples=theirs.shape[1], dtype="fp32")
-    ours = audio_decode(recipe, run.ours["refined"]["audio"], model)
+    ours = sound_of(model, run.ours["refined"]["audio"], theirs.shape[1])
     assert ours.shape == theirs.shape
     assert 0.01 < theirs.std() < 0.9, "neither silent nor clipped"
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
