@@ -1,8 +1,8 @@
 """Is a finished file what it must be? What it says of itself is held against what is in it.
 
 Any file with our provenance must have exactly the frames, rate and sound it was planned with. A test card is also read
-back picture by picture and beep by beep, as far as its crop leaves them. A file without provenance that is no card is
-only described.
+back picture by picture and beep by beep, as far as its crop leaves them; one that goes on from another file must carry
+that file's count on, unless that is no card. A file without provenance that is no card is only described.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from ltx_ray.media.probe import MediaDescription, describe
 from ltx_ray.media.read import read_frames, read_samples
+from ltx_ray.models.testcard.expected import Source
 from ltx_ray.models.testcard.facts import TESTCARD
 from ltx_ray.models.testcard.findings import CardProof
 from ltx_ray.models.testcard.proof import prove
@@ -46,7 +47,7 @@ def probe(path: str | Path) -> Proof:
     card = _prove_card(path, media, claims)
     if card.is_card:
         wrong += [str(finding) for finding in card.wrong]
-    elif claims and claims.model == TESTCARD.name:
+    elif claims and claims.model == TESTCARD.name and claims.source is None:
         wrong.append("frame 0: no test card can be read, and the file says it is one")
     return Proof(path, media, card if card.is_card else None, tuple(wrong))
 
@@ -60,6 +61,7 @@ class _Claims:
     frame_rate: Fraction
     takes: tuple[int, ...]
     size_px: tuple[int, int]
+    source: Source | None  #: the file that it goes on from
 
     @classmethod
     def of(cls, provenance: Mapping[str, object] | None) -> _Claims | None:
@@ -69,7 +71,9 @@ class _Claims:
             width, height = fields["size_px"]
             takes = tuple(int(take) for take in fields["takes"])
             rate = Fraction(fields["frame_rate"])
-            return cls(str(fields["video"]), str(fields["model"]), rate, takes, (int(width), int(height)))
+            extends = fields.get("extends")
+            source = extends and Source(int(extends["num_frames"]), bool(extends["included"]))
+            return cls(str(fields["video"]), str(fields["model"]), rate, takes, (int(width), int(height)), source)
         except (KeyError, TypeError, ValueError, ZeroDivisionError):
             return None
 
@@ -106,5 +110,6 @@ def _prove_card(path: Path, media: MediaDescription, claims: _Claims | None) -> 
         size=claims.size_px if claims else None,
         label=claims.video if claims else None,
         takes=takes,
+        source=claims.source if claims else None,
         is_claimed=claims is not None and claims.model == TESTCARD.name,
     )

@@ -98,6 +98,8 @@ def _fields(found: Proof) -> dict[str, Any]:
             "worst_beep_ms": round(card.worst_beep_s * 1000, 3),
             "not_provable": {_FIELDS[clock]: "cropped" for clock in card.cropped},
             "takes_read": card.takes_read,
+            "first_number": card.first_number,
+            "num_unjudged": card.num_unjudged,
         },
         "wrong": list(found.wrong),
     }
@@ -126,6 +128,7 @@ def _clocks(card: CardProof) -> list[str]:
     stage2 = [] if card.is_draft else [_clock(card, "fine", alone, card.fine, cut="stage 2")]
     return [
         *_takes(card),
+        *_source(card),
         _clock(card, "coarse", "frames", card.coarse, cut="frames" if card.is_draft else "stage 1"),
         *stage2,
         _clock(card, "flashes", "flashes", card.flashes, cut="flashes"),
@@ -146,6 +149,13 @@ def _takes(card: CardProof) -> list[str]:
     shown = "+".join(str(length) for length in card.takes_read[:MAX_TAKES])
     more = f"+... ({len(card.takes_read)} takes)" if len(card.takes_read) > MAX_TAKES else ""
     return [f"takes {shown}{more} as read"]
+
+
+def _source(card: CardProof) -> list[str]:
+    """How it goes on from another file."""
+    if card.num_unjudged:
+        return [f"{card.num_unjudged} frames not provable: they go on from no card"]
+    return [f"counted on from {card.first_number}"] if card.first_number else []
 
 
 def _clock(card: CardProof, clock: Visible, name: str, tally: Tally, *, cut: str) -> str:

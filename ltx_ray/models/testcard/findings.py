@@ -51,6 +51,8 @@ class CardProof:
     wrong: tuple[Finding, ...]
     cropped: tuple[Visible, ...]  #: cut away, so neither right nor wrong
     takes_read: tuple[int, ...] | None  #: frames of each take, where the strips had to tell; None = one, or known
+    first_number: int = 0  #: of the first frame; above 0 where the card goes on from another
+    num_unjudged: int = 0  #: frames of which nothing is asked, because they go on from a film that is no card
 
     @property
     def first_wrong(self) -> str | None:

@@ -6,13 +6,15 @@ A strip that a crop has cut away is not judged: what the other one says is still
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
-from ltx_ray.models.testcard.code import TAG_BYTES, is_flash, tag_of
+from ltx_ray.models.testcard.code import PERIOD, TAG_BYTES, is_flash, tag_of
 from ltx_ray.models.testcard.findings import Finding, Kind, Tally, Visible
 from ltx_ray.models.testcard.read import NO_WORD, Frame, Reader, Word
+from ltx_ray.models.testcard.stretch import Stretch
 
 
 @dataclass(slots=True)
@@ -50,7 +52,7 @@ class FrameWords:
 
     def num_vouched(self, label: str | None) -> int:
         """Frames whose number is confirmed, by the other strip, the frame before or the label: chance does not."""
-        octets = None if label is None else _octets(label)
+        octets = None if label is None else octets_of(label)
         count, last = 0, NO_WORD
         for word, fine in zip(self.main, self.fine, strict=True):
             agrees = self.reader.sees_coarse and fine.is_whole and word.counter == fine.counter
@@ -60,21 +62,31 @@ class FrameWords:
             last = word
         return count
 
-    def lengths(self) -> list[int]:
-        """Frames of each take, as the strips tell them: numbers start again at 0 where a take does.
+    def lengths(self, stop: int | None = None) -> list[int]:
+        """Frames of each take before frame ``stop``, as the strips tell them: numbers start again at 0 where one does.
 
         All strips must say 0 with this video's tag, and numbers must run on from there: a 0 amid a run is no take.
         """
-        octet, starts = _voted_octets(self)[0], [0]
+        stop = len(self.main) if stop is None else stop
+        octet, starts = self.voted_octets(0, stop)[0], [0]
         following: tuple[int, int] | None = None
-        for idx in range(len(self.main) - 1, 0, -1):
+        for idx in range(stop - 1, 0, -1):
             words = [strip[idx] for strip in self.strips]
             is_zero = bool(words) and all((word.counter, word.tag_byte) == (0, octet) for word in words)
             if is_zero and (following is None or following[1] in (0, following[0] - idx)):
                 starts.insert(1, idx)
             if self.main[idx].is_whole:
                 following = idx, self.main[idx].counter
-        return [stop - start for start, stop in pairwise([*starts, len(self.main)])]
+        return [end - start for start, end in pairwise([*starts, stop])]
+
+    def first_number(self, start: int, stop: int) -> int:
+        """The number of frame ``start``, as the first word in [start, stop) tells it; 0 if there is none."""
+        words = enumerate(self.main[start:stop])
+        return next(((word.counter - idx) % PERIOD for idx, word in words if word.is_whole), 0)
+
+    def voted_octets(self, start: int, stop: int) -> tuple[int, ...]:
+        """The tag's bytes as most of frames [start, stop) say them."""
+        return _voted([*self.coarse[start:stop], *self.fine[start:stop]])
 
     @property
     def strips(self) -> list[list[Word]]:
@@ -91,16 +103,15 @@ class PictureCheck:
     flashes: Tally
 
 
-def check_picture(seen: FrameWords, takes: list[int], frame_rate: Fraction, label: str | None) -> PictureCheck:
+def check_picture(seen: FrameWords, stretches: Sequence[Stretch], frame_rate: Fraction) -> PictureCheck:
     wrong: list[Finding] = []
-    num_frames = len(seen.main)
-    expected = [number for length in takes for number in range(length)]
-    octets = _voted_octets(seen) if label is None else _octets(label)
+    num_frames, num_expected = len(seen.main), sum(stretch.num_frames for stretch in stretches)
     right = Counter[str]()
-    lit = 0
-    for idx, (coarse, fine, number) in enumerate(zip(seen.coarse, seen.fine, expected, strict=False)):
-        at_s = float(idx / frame_rate)
-        octet = octets[number % TAG_BYTES]
+    for idx, (number, octet) in _expected(seen, stretches):
+        if idx >= num_frames:
+            break
+        coarse, fine, at_s = seen.coarse[idx], seen.fine[idx], float(idx / frame_rate)
+        right["judged"] += 1
         right["coarse"] += coarse.is_whole and (coarse.counter, coarse.tag_byte) == (number, octet)
         right["fine"] += fine.is_whole and (fine.counter, fine.tag_byte) == (number, octet)
         words = {"coarse": coarse} if seen.reader.sees_coarse else {}
@@ -109,21 +120,40 @@ def check_picture(seen: FrameWords, takes: list[int], frame_rate: Fraction, labe
         if finding is not None:
             wrong.append(Finding(at_s, idx, *finding))
         flash, main = is_flash(number, frame_rate), seen.main[idx]
-        lit += flash
+        right["lit"] += flash
         if main.is_whole and main.flash != flash:
             wrong.append(Finding(at_s, idx, "flash", _lit(flash), _lit(main.flash)))
         else:
             right["flash"] += flash and main.is_whole
-    if num_frames != len(expected):
-        end = float(min(num_frames, len(expected)) / frame_rate)
+    if num_frames != num_expected:
+        end = min(num_frames, num_expected)
         found = f"{num_frames} frames"
-        wrong.append(Finding(end, min(num_frames, len(expected)), "num frames", f"{len(expected)} frames", found))
+        wrong.append(Finding(float(end / frame_rate), end, "num frames", f"{num_expected} frames", found))
     return PictureCheck(
         wrong,
-        Tally(right["coarse"], num_frames if seen.reader.sees_coarse else 0),
-        Tally(right["fine"], num_frames if seen.reader.sees_fine else 0),
-        Tally(right["flash"], lit if seen.is_seen else 0),
+        Tally(right["coarse"], right["judged"] if seen.reader.sees_coarse else 0),
+        Tally(right["fine"], right["judged"] if seen.reader.sees_fine else 0),
+        Tally(right["flash"], right["lit"] if seen.is_seen else 0),
     )
+
+
+def _expected(seen: FrameWords, stretches: Sequence[Stretch]) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Frames of which something is asked: their place in the file, and the number and tag byte they must show."""
+    starts = list(accumulate((stretch.num_frames for stretch in stretches), initial=0))
+    unnamed: list[Word] = []
+    for start, stretch in zip(starts, stretches, strict=False):
+        if stretch.label is None and stretch.is_judged:
+            unnamed += [
+                *seen.coarse[start : start + stretch.num_frames],
+                *seen.fine[start : start + stretch.num_frames],
+            ]
+    voted = _voted(unnamed)
+    for start, stretch in zip(starts, stretches, strict=False):
+        if stretch.is_judged:
+            octets = voted if stretch.label is None else octets_of(stretch.label)
+            for idx in range(stretch.num_frames):
+                number = (stretch.first + idx) % PERIOD
+                yield start + idx, (number, octets[number % TAG_BYTES])
 
 
 def _wrong_word(words: dict[str, Word], number: int, octet: int) -> tuple[Kind, str, str] | None:
@@ -146,15 +176,15 @@ def _wrong_word(words: dict[str, Word], number: int, octet: int) -> tuple[Kind, 
     return None
 
 
-def _octets(label: str) -> tuple[int, ...]:
+def octets_of(label: str) -> tuple[int, ...]:
     """The bytes of a video's tag, in the order in which they go out."""
     return tuple(tag_of(label) >> (8 * place) & 0xFF for place in range(TAG_BYTES))
 
 
-def _voted_octets(seen: FrameWords) -> tuple[int, ...]:
-    """The tag's bytes as most frames say them."""
+def _voted(words: Sequence[Word]) -> tuple[int, ...]:
+    """The tag's bytes as most words say them."""
     votes = [Counter[int]() for _ in range(TAG_BYTES)]
-    for word in (*seen.coarse, *seen.fine):
+    for word in words:
         if word.is_whole:
             votes[word.counter % TAG_BYTES][word.tag_byte] += 1
     return tuple(vote.most_common(1)[0][0] if vote else NO_WORD.tag_byte for vote in votes)

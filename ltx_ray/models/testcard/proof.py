@@ -12,6 +12,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from ltx_ray.models.testcard.expected import Source, stretches
 from ltx_ray.models.testcard.findings import CardProof, Tally
 from ltx_ray.models.testcard.layout import Layout, card_layout, draft_layout
 from ltx_ray.models.testcard.picture_check import FrameWords, check_picture
@@ -19,7 +20,7 @@ from ltx_ray.models.testcard.read import Frame, Reader
 from ltx_ray.models.testcard.sound_check import check_sound
 
 
-def prove(
+def prove(  # noqa: PLR0913 - a file makes many claims, and any of them may be missing
     frames: Iterable[Frame],
     samples: NDArray[np.float32] | None,
     *,
@@ -29,6 +30,7 @@ def prove(
     size: tuple[int, int] | None = None,
     label: str | None = None,
     takes: Sequence[int] | None = None,
+    source: Source | None = None,
     is_claimed: bool = False,
 ) -> CardProof:
     """Check a decoded file.
@@ -40,6 +42,7 @@ def prove(
             next multiples of 64 (32 for a draft).
         label: the video id; None = any, but one and the same throughout.
         takes: frames of each take, in order; numbers and beeps start again at 0 in each. None = as the strips tell.
+        source: the file that the first take goes on from, with its count, tag and tune; None = there is none.
         is_claimed: the file says that it is a card; where a crop has left neither strip, the rest is still checked.
     """
     readings = [FrameWords(reader) for reader in _readers(width, height, size)]
@@ -51,8 +54,9 @@ def prove(
         none, num_frames = Tally(0, 0), len(readings[0].main) if readings else 0
         return CardProof(num_frames, False, False, none, none, none, none, 0.0, (), (), None)
     lengths = list(takes) if takes else best.lengths()
-    picture = check_picture(best, lengths, frame_rate, label)
-    sound = check_sound(samples, lengths, frame_rate, label)
+    expected = stretches(best, lengths, label, source)
+    picture = check_picture(best, expected, frame_rate)
+    sound = check_sound(samples, expected, frame_rate)
     wrong = sorted([*picture.wrong, *sound.wrong], key=lambda finding: finding.at_s)
     return CardProof(
         num_frames=len(best.main),
@@ -66,6 +70,8 @@ def prove(
         wrong=tuple(wrong),
         cropped=best.cropped,
         takes_read=None if takes or len(lengths) == 1 else tuple(lengths),
+        first_number=expected[0].first,
+        num_unjudged=sum(stretch.num_frames for stretch in expected if not stretch.is_judged),
     )
 
 

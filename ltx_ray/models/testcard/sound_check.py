@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, pairwise
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from ltx_ray.models.testcard.findings import Finding, Kind, Tally
 from ltx_ray.models.testcard.hear import Beep, find_beeps
-from ltx_ray.models.testcard.tune import NOTES, SAMPLE_RATE_HZ, key_of, pitch_hz
+from ltx_ray.models.testcard.stretch import Stretch
+from ltx_ray.models.testcard.tune import BEEP_SAMPLES, NOTES, SAMPLE_RATE_HZ, key_of, pitch_hz
 
 #: Beeps further off than 10 ms are wrong.
 _TOLERANCE = SAMPLE_RATE_HZ // 100
@@ -34,10 +36,15 @@ class SoundCheck:
 
 @dataclass(frozen=True, slots=True)
 class _Take:
-    """``start``, ``stop`` in samples of the file; a beep may be cut by the next take's, so each is heard alone."""
+    """``start``, ``stop`` in samples of the file; a beep may be cut by the next take's, so each is heard alone.
+
+    ``begun``: samples of the tune that were heard before.
+    """
 
     start: int
     stop: int
+    begun: int
+    label: str | None
 
     @property
     def is_heard(self) -> bool:
@@ -45,10 +52,16 @@ class _Take:
         return self.stop - self.start > _SHORTEST_TAKE
 
     def expected(self) -> list[tuple[int, int, bool]]:
-        """Onset in samples of the file, second of the take, and whether enough of it is left that it must be heard."""
-        onsets = range(self.start, self.stop, SAMPLE_RATE_HZ)
-        return [
-            (onset, second, self.is_heard and self.stop - onset > _SHORTEST_BEEP) for second, onset in enumerate(onsets)
+        """Onset in samples of the file, second of the take, and whether enough of it is left that it must be heard.
+
+        Of a beep that began before the take, the rest may be heard.
+        """
+        second, past = divmod(self.begun, SAMPLE_RATE_HZ)
+        rest = [(self.start, second, False)] if 0 < past < BEEP_SAMPLES else []
+        onsets = range(self.start + -past % SAMPLE_RATE_HZ, self.stop, SAMPLE_RATE_HZ)
+        return rest + [
+            (onset, second, self.is_heard and self.stop - onset > _SHORTEST_BEEP)
+            for second, onset in enumerate(onsets, second + (past > 0))
         ]
 
     def heard(self, samples: NDArray[np.float32]) -> list[Beep]:
@@ -56,20 +69,18 @@ class _Take:
         return [Beep(beep.onset + self.start, beep.stop + self.start, beep.pitch_hz) for beep in found]
 
 
-def check_sound(
-    samples: NDArray[np.float32] | None, takes: list[int], frame_rate: Fraction, label: str | None
-) -> SoundCheck:
-    """Beeps at every whole second of every take, in pitch, and none elsewhere."""
+def check_sound(samples: NDArray[np.float32] | None, stretches: Sequence[Stretch], frame_rate: Fraction) -> SoundCheck:
+    """Beeps at every whole second of every stretch, in pitch, and none elsewhere."""
     if samples is None:
         return SoundCheck([Finding(0.0, None, "no sound", "a sound track", "none")], Tally(0, 0), 0.0)
     wrong: list[Finding] = []
-    wanted = math.floor(sum(takes) / frame_rate * SAMPLE_RATE_HZ)
+    wanted = math.floor(sum(stretch.num_frames for stretch in stretches) / frame_rate * SAMPLE_RATE_HZ)
     if abs(samples.shape[1] - wanted) > 1:
         at_s = min(samples.shape[1], wanted) / SAMPLE_RATE_HZ
         wrong.append(Finding(at_s, None, "sound length", f"{wanted} samples", f"{samples.shape[1]} samples"))
-    key = key_of(label) if label is not None else None
+    unnamed_key: int | None = None
     num_right, num_needed, worst = 0, 0, 0
-    for take in _takes(takes, frame_rate):
+    for take in _takes(stretches, frame_rate):
         heard = take.heard(samples)
         for onset, second, needed in take.expected():
             num_needed += needed
@@ -79,7 +90,9 @@ def check_sound(
                 continue
             heard.remove(beep)
             worst = max(worst, abs(beep.onset - onset))
-            key = _key_heard(beep, second) if key is None and take.is_heard else key
+            if unnamed_key is None and take.label is None and take.is_heard and beep.pitch_hz:
+                unnamed_key = _key_heard(beep, second)
+            key = unnamed_key if take.label is None else key_of(take.label)
             finding = _wrong_beep(beep, onset, second, key if take.is_heard else None)
             wrong.extend([finding] if finding else [])
             num_right += finding is None and needed
@@ -87,9 +100,19 @@ def check_sound(
     return SoundCheck(wrong, Tally(num_right, num_needed), worst / SAMPLE_RATE_HZ)
 
 
-def _takes(lengths: list[int], frame_rate: Fraction) -> list[_Take]:
-    cuts = [math.floor(frames / frame_rate * SAMPLE_RATE_HZ) for frames in accumulate(lengths, initial=0)]
-    return [_Take(start, stop) for start, stop in pairwise(cuts)]
+def _takes(stretches: Sequence[Stretch], frame_rate: Fraction) -> list[_Take]:
+    """Those of which something is asked."""
+    frames = accumulate((stretch.num_frames for stretch in stretches), initial=0)
+    cuts = pairwise([_samples(count, frame_rate) for count in frames])
+    return [
+        _Take(start, stop, _samples(stretch.first, frame_rate), stretch.label)
+        for (start, stop), stretch in zip(cuts, stretches, strict=True)
+        if stretch.is_judged
+    ]
+
+
+def _samples(num_frames: int, frame_rate: Fraction) -> int:
+    return math.floor(num_frames / frame_rate * SAMPLE_RATE_HZ)
 
 
 def _nearest(heard: list[Beep], onset: int) -> Beep | None:

@@ -12,6 +12,7 @@ from ltx_ray.models.testcard.picture_check import FrameWords, check_picture
 from ltx_ray.models.testcard.proof import prove
 from ltx_ray.models.testcard.read import Reader
 from ltx_ray.models.testcard.sound_check import check_sound
+from ltx_ray.models.testcard.stretch import Stretch
 from ltx_ray.models.testcard.tune import key_of, sound
 
 RATE = Fraction(24)
@@ -318,10 +319,10 @@ def test_the_fine_strip_alone_is_judged_and_shows_the_flashes(wide):
     for frame in frames:
         seen.add(frame[layout.fine.rect.top - 4 :][:40])
     assert seen.cropped == ("coarse",) and seen.num_vouched(None) == 8
-    checked = check_picture(seen, [9], RATE, "fox")
+    checked = check_picture(seen, [Stretch(9, label="fox")], RATE)
     assert checked.wrong == []
     assert (checked.coarse, checked.fine, checked.flashes) == (Tally(0, 0), Tally(9, 9), Tally(3, 3))
-    assert check_picture(seen, [9], RATE, "owl").wrong[0].kind == "video"
+    assert check_picture(seen, [Stretch(9, label="owl")], RATE).wrong[0].kind == "video"
 
 
 def test_a_whole_file_that_says_it_is_a_card_and_is_none_is_no_card(wide):
@@ -384,7 +385,7 @@ def test_a_short_first_take_does_not_set_the_key_of_a_video_without_a_name(fox):
 @pytest.mark.parametrize("left", [1441, 1700, 2000, 2400])
 def test_a_beep_cut_short_by_the_end_is_heard_through_aac(fox, left):
     samples = through_aac(fox.samples[:, : 48_000 + left])
-    checked = check_sound(samples, [48_000 + left], Fraction(48_000), "fox")
+    checked = check_sound(samples, [Stretch(48_000 + left, label="fox")], Fraction(48_000))
     assert checked.wrong == [] and checked.beeps == Tally(2, 2)
 
 
