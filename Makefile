@@ -28,6 +28,8 @@ chaos: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.command
 	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks.longform simulated
+	$(BIN)/python -m benchmarks.longform ray
 	$(BIN)/python -m benchmarks.sampling
 	$(BIN)/python -m benchmarks.step_memory
 	$(BIN)/python -m benchmarks.vae

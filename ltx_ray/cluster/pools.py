@@ -53,9 +53,9 @@ class Call:
 
 
 class RayPool:
-    """The Pool protocol on a Ray session that is already open."""
+    """The Pool protocol on a Ray session that is already open; ``actor`` is what runs in each worker's process."""
 
-    def __init__(self, specs: Sequence[WorkerSpec], store_uri: str) -> None:
+    def __init__(self, specs: Sequence[WorkerSpec], store_uri: str, actor: type[StageActor] = StageActor) -> None:
         self._specs = specs
         self._store_uri = store_uri
         self._workers: dict[str, Worker] = {}
@@ -65,7 +65,7 @@ class RayPool:
         self._token_name = f"run-{secrets.token_hex(8)}"
         self._token = secrets.token_bytes(16)
         remote: Any = ray.remote  # its overloads do not know concurrency_groups
-        self._actor_class = remote(concurrency_groups={CONTROL_GROUP: 1})(StageActor)
+        self._actor_class = remote(concurrency_groups={CONTROL_GROUP: 1})(actor)
 
     def start(self) -> None:
         store = open_store(self._store_uri)

@@ -1,0 +1,281 @@
+"""How close schedules of long videos come to what is possible, on a virtual clock and once on real Ray.
+
+    python -m benchmarks.longform [simulated | ray]
+
+Plans are those of ``plan.graph`` for a model with the reach of LTX-2.3: segments of 121 frames, connectors of 25, 24
+frames a second, so 150 segments in ten minutes. A stage takes what ``STAGE_WEIGHTS`` says, the seconds of one H100 for
+one segment; decoding takes 6 s for the 96 frames that a segment adds.
+
+Workers are bound to sets of stages by ``plan.placement.bind``. A module is one of text encoder, transformer, upsampler,
+video VAE and sound decoder; each takes 20 s to load, once on every worker that needs it, and stays. ``ahead``: a worker
+loads its modules from its start on, one after another beside its tasks. ``first_use``: when the first task needs it,
+which is what the workers do now. ``apart``: as ahead, but generate and refine, decode and connect share nothing.
+
+The lower bound is the longer of the critical path and the work divided by the workers, no loading in it. With a load,
+it counts one for every worker, before which that can do nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import keep
+from ltx_ray.engine.priority import STAGE_WEIGHTS
+from ltx_ray.engine.simulate import Loads, Simulation, simulate
+from ltx_ray.engine.state import RunState
+from ltx_ray.manifest.schema import Segment, Video
+from ltx_ray.plan.graph import build_plan
+from ltx_ray.plan.placement import bind
+from ltx_ray.spec.events import Done, Event, WorkerJoined
+from ltx_ray.spec.machine import WorkerSpec
+from ltx_ray.spec.recipe import DecodeRecipe
+from ltx_ray.spec.task import STAGES, Stage, Task
+from tests.unit.plan.examples import FACTS, OUTPUT, SCENE, VIDEO, manifest
+
+SEGMENT = Segment(frames=121, connector=25, overshoot=0)
+NEW_FRAMES = 121 - 25
+FACTS_23 = replace(FACTS, window_latents=64, decoder_reach=(14, 14))
+NUM_MANY, MANY_SEED = 40, 4
+
+LOAD_S = 20.0
+MODULES: Mapping[Stage, str] = {
+    "text_encode": "text encoder",
+    "generate": "transformer",
+    "upscale": "upsampler",
+    "connect": "video VAE",
+    "refine": "transformer",
+    "decode": "video VAE",
+    "audio_decode": "sound decoder",
+}
+AHEAD = Loads(module_s=LOAD_S, modules=MODULES, ahead=True)
+FIRST_USE = Loads(module_s=LOAD_S, modules=MODULES)
+APART = Loads(module_s=LOAD_S, modules={stage: stage for stage in MODULES}, ahead=True)
+
+RAY_SCALE = 1 / 100
+TARGET, RAY_TARGET = 1.05, 1.10
+
+Workers = list[tuple[str, frozenset[Stage]]]
+
+
+def ten_minutes(num_cuts: int, **changes: Any) -> Video:
+    return long_video(f"{num_cuts} cuts", [Fraction(600, num_cuts + 1)] * (num_cuts + 1), **changes)
+
+
+def many_videos(**changes: Any) -> list[Video]:
+    """5 s to 10 min long, in tenths of a second."""
+    rng = random.Random(MANY_SEED)
+    return [long_video(f"v{idx}", [Fraction(rng.randint(50, 6000), 10)], **changes) for idx in range(NUM_MANY)]
+
+
+def long_video(video_id: str, takes_s: Sequence[Fraction], **changes: Any) -> Video:
+    """One scene a take, each with its own prompt."""
+    scenes = tuple(
+        replace(SCENE, prompt=f"{video_id}, scene {idx}", seconds=length_s, seed=idx, cut=idx > 0, segment=SEGMENT)
+        for idx, length_s in enumerate(takes_s)
+    )
+    return replace(VIDEO, id=video_id, scenes=scenes, output=replace(OUTPUT, path=f"{video_id}.mp4"), **changes)
+
+
+def plan(videos: Iterable[Video]) -> list[Task]:
+    return list(build_plan(manifest(*videos), {FACTS_23.name: FACTS_23}).tasks.values())
+
+
+def seconds(task: Task) -> float:
+    """What a task takes when its weights are there."""
+    if isinstance(task.recipe, DecodeRecipe):
+        return STAGE_WEIGHTS["decode"] * (task.recipe.stop - task.recipe.start) / NEW_FRAMES
+    return STAGE_WEIGHTS[task.stage]
+
+
+def critical_path_s(tasks: Iterable[Task]) -> float:
+    ends_s: dict[str, float] = {}
+    for task in tasks:
+        ends_s[task.key] = seconds(task) + max((ends_s[parent.key] for parent in task.parents), default=0.0)
+    return max(ends_s.values())
+
+
+def bound_workers(tasks: Iterable[Task], num_workers: int) -> Workers:
+    work_s: Counter[Stage] = Counter()
+    for task in tasks:
+        work_s[task.stage] += seconds(task)  # type: ignore[assignment]  # a Counter adds floats as well
+    return [(f"w{idx}", stages) for idx, stages in enumerate(bind(work_s, num_workers))]
+
+
+def run(tasks: Sequence[Task], workers: Workers, loads: Loads | None = None) -> Simulation:
+    result = simulate(tasks, workers, durations=lambda task, _: seconds(task), weights=STAGE_WEIGHTS, loads=loads)
+    assert result.state.total("done") == len(tasks)
+    return result
+
+
+def measure(name: str, videos: Callable[..., list[Video]], num_workers: int) -> dict[str, object]:
+    """A case as it is, then with a chain that waits for the finished segment, and with stage 2 in alternate order."""
+    tasks = plan(videos())
+    work_s, path_s = sum(map(seconds, tasks)), critical_path_s(tasks)
+    workers = bound_workers(tasks, num_workers)
+    bound_s = max(path_s, work_s / num_workers)
+    ahead_s = run(tasks, workers, AHEAD).makespan_s
+
+    def over_bound(loads: Loads | None, sets: Workers) -> float:
+        return round(run(tasks, sets, loads).makespan_s / bound_s, 3)
+
+    unbound = [(f"w{idx}", frozenset(STAGES)) for idx in range(num_workers)]
+    return {
+        "case": name,
+        "workers": num_workers,
+        "tasks": len(tasks),
+        "work_s": round(work_s),
+        "critical_path_s": round(path_s),
+        "lower_bound_s": round(bound_s),
+        "makespan_s": round(ahead_s),
+        "over_bound": round(ahead_s / bound_s, 3),
+        "over_bound_with_load": round(ahead_s / (bound_s + LOAD_S), 3),
+        "over_bound_otherwise": {
+            "without_loading": over_bound(None, workers),
+            "apart": over_bound(APART, workers),
+            "first_use": over_bound(FIRST_USE, workers),
+            "every_stage_everywhere": over_bound(AHEAD, unbound),
+        },
+        "stages_held": f"{sum(len(stages) for _, stages in workers)} of {len({t.stage for t in tasks}) * num_workers}",
+        "if_stage_1_waits": _against(ahead_s, plan(videos(chain="final")), num_workers),
+        "if_refine_alternates": _against(ahead_s, plan(videos(refine_order="alternate")), num_workers),
+    }
+
+
+def _against(ahead_s: float, tasks: list[Task], num_workers: int) -> dict[str, float]:
+    makespan_s = run(tasks, bound_workers(tasks, num_workers), AHEAD).makespan_s
+    bound_s = max(critical_path_s(tasks), sum(map(seconds, tasks)) / num_workers)
+    return {
+        "makespan_s": round(makespan_s),
+        "times_the_default": round(makespan_s / ahead_s, 2),
+        "over_bound": round(makespan_s / bound_s, 3),
+    }
+
+
+def simulated() -> dict[str, object]:
+    def cuts(num_cuts: int, **changes: Any) -> list[Video]:
+        return [ten_minutes(num_cuts, **changes)]
+
+    cases = [
+        measure(f"10 min, {num_cuts} cuts", partial(cuts, num_cuts), num_workers)
+        for num_cuts in (0, 9)
+        for num_workers in (2, 4, 8)
+    ]
+    cases.append(measure(f"{NUM_MANY} videos, 5 s to 10 min", many_videos, 16))
+    return {
+        "target": f"over_bound <= {TARGET}",
+        "reached": all(float(str(case["over_bound"])) <= TARGET for case in cases),
+        "load_s": LOAD_S,
+        "cases": cases,
+    }
+
+
+class TogetherPool:
+    """A pool whose workers all join at once, as those of the simulation do."""
+
+    def __init__(self, pool: Any, num_workers: int) -> None:
+        self._pool, self._num_workers = pool, num_workers
+        self._joined: list[Event] = []
+        self.joined_at = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
+
+    def events(self, timeout_s: float) -> Sequence[Event]:
+        events = list(self._pool.events(timeout_s))
+        if self.joined_at:
+            return events
+        assert all(isinstance(event, WorkerJoined) for event in events), events
+        self._joined += events
+        if len(self._joined) < self._num_workers:
+            return []
+        self.joined_at = time.monotonic()
+        return self._joined
+
+
+def on_ray(num_cuts: int, num_workers: int) -> dict[str, object]:
+    """The ten minutes on actors that only sleep, a hundred times as fast, against the same on the virtual clock."""
+    import ray
+
+    from ltx_ray.cluster.actors import CONTROL_GROUP, StageActor
+    from ltx_ray.cluster.driver import StopSignals, drive
+    from ltx_ray.cluster.pools import RayPool
+    from ltx_ray.cluster.session import nodes, ray_session
+    from ltx_ray.store.journal import Journal
+
+    tasks = plan([ten_minutes(num_cuts)])
+    expected_s = run(tasks, workers := bound_workers(tasks, num_workers), FIRST_USE).makespan_s * RAY_SCALE
+    sleeps_s = {task.key: seconds(task) * RAY_SCALE for task in tasks}
+
+    class SleepingActor(StageActor):
+        def hello(self, token_name: str, token: bytes) -> int:
+            self._loaded: set[str] = set()
+            return os.getpid()
+
+        def run(self, task: Task, attempt: int) -> Done:
+            module = MODULES.get(task.stage)
+            is_loaded = module is None or module in self._loaded
+            self._loaded.add(module or "")
+            time.sleep(sleeps_s[task.key] + (0.0 if is_loaded else LOAD_S * RAY_SCALE))
+            return Done(task.key, "0" * 64, 1)
+
+        @ray.method(concurrency_group=CONTROL_GROUP)
+        def cancel(self, task: str, attempt: int) -> None: ...
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    state = RunState(tasks, weights=STAGE_WEIGHTS)
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        stack.enter_context(ray_session(None))
+        (node, *_) = nodes()
+        specs = [WorkerSpec(name, node.node, stages, 0) for name, stages in workers]
+        journal = stack.enter_context(Journal.open(Path(folder) / "journal.jsonl"))
+        pool = TogetherPool(RayPool(specs, f"{folder}/store", actor=SleepingActor), num_workers)
+        started_at = time.monotonic()
+        record = partial(_append, journal)
+        drive(state, pool, record=record, signals=StopSignals(), on_turn=lambda _: None)
+        took_s = max(p.ended_at for p in state.progress.values() if p.ended_at) - pool.joined_at
+    assert state.total("done") == len(tasks)
+    return {
+        "case": f"10 min, {num_cuts} cuts",
+        "workers": num_workers,
+        "tasks": len(tasks),
+        "simulated_s": round(expected_s, 2),
+        "took_s": round(took_s, 2),
+        "over_simulated": round(took_s / expected_s, 3),
+        "workers_up_s": round(pool.joined_at - started_at, 1),
+    }
+
+
+def _append(journal: Any, records: Sequence[Mapping[str, Any]]) -> None:
+    journal.append(*records)
+
+
+def ray_cases() -> dict[str, object]:
+    cases = [on_ray(0, 4), on_ray(9, 4), on_ray(9, 8)]
+    return {"target": f"over_simulated <= {RAY_TARGET}", "scale": RAY_SCALE, "cases": cases}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("simulated", "ray"), nargs="?", default="simulated")
+    args = parser.parse_args()
+    if args.part == "ray":
+        keep("longform_ray", ray_cases())
+    else:
+        keep("longform", simulated())
+
+
+if __name__ == "__main__":
+    main()
