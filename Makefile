@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint types chaos bench clean
+.PHONY: demo test test-chaos check lint types chaos bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/ltx-ray render manifests/demo.yaml
@@ -22,8 +22,9 @@ lint: $(VENV)/installed
 types: $(VENV)/installed
 	$(BIN)/mypy
 
-chaos: $(VENV)/installed
-	$(BIN)/python -m pytest -m slow tests/chaos
+# Everything that takes minutes: lost workers and nodes, and long cards in every pair of settings.
+chaos test-chaos: $(VENV)/installed
+	$(BIN)/python -m pytest -m slow
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.command
