@@ -43,6 +43,7 @@ from ltx_ray.store.open import open_store
 
 if TYPE_CHECKING:
     from ltx_ray.manifest.schema import Manifest
+    from ltx_ray.preview import Preview
     from ltx_ray.report.seams import SeamReport
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "Summary",
     "dry_run",
     "load_manifest",
+    "preview",
     "render",
     "status",
     "verify",
@@ -159,6 +161,29 @@ def status(run_dir: str | Path, *, store: str | None = None) -> RunStatus:
     is_held = holder is not None and holder.life != "dead"
     name = f"process {holder.owner.pid} on {holder.owner.host}" if is_held and holder and holder.owner else None
     return RunStatus(layout.path, name, stages, tuple(videos), history.problem)
+
+
+def preview(
+    run_dir: str | Path,
+    video: str,
+    *,
+    out: str | Path | None = None,
+    store: str | None = None,
+    silent: bool = False,
+) -> Preview:
+    """Join the finished beginning of a video, also while it is being rendered; needs no lock.
+
+    Args:
+        out: None = below ``preview/`` of the run; otherwise a file with the video's own suffix.
+        silent: leave the sound out, which otherwise may have to be decoded.
+    Raises:
+        PlanError: no such run or video, nothing of it is finished yet, or ``out`` is no place for it.
+    """
+    from ltx_ray.preview import make_preview
+
+    layout, records, history = _read_run(Path(run_dir))
+    opened = open_store(store or _store_of(layout, history), create=False)
+    return make_preview(layout, records, opened, video, out=None if out is None else Path(out), silent=silent)
 
 
 def verify(

@@ -18,6 +18,7 @@ import typer
 from ltx_ray.cli.gc import gc
 from ltx_ray.cli.output import OutputLost, open_streams, say_lost
 from ltx_ray.cli.plan import plan
+from ltx_ray.cli.preview import preview
 from ltx_ray.cli.probe import probe
 from ltx_ray.cli.render import render
 from ltx_ray.cli.status import status
@@ -56,7 +57,7 @@ def _root(
 ) -> None: ...
 
 
-for verb in (render, plan, status, probe, verify, gc, unlock):
+for verb in (render, plan, status, preview, probe, verify, gc, unlock):
     app.command()(verb)
 
 

@@ -1,0 +1,252 @@
+"""The finished beginning of a video that is still being made, as a file to play.
+
+Coded chunks are joined as they are. The sound of a take is there at once only when the whole take is; before that it is
+decoded here from the segments that are. Takes no lock and leaves the run as it is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import secrets
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ltx_ray.errors import ModelError, PlanError
+from ltx_ray.models.catalog import BUILT_IN
+from ltx_ray.spec.recipe import AudioDecodeRecipe, ClipSoundRecipe, Piece, StitchRecipe
+from ltx_ray.spec.task import Parent, Task
+from ltx_ray.store.faults import storage_errors
+
+if TYPE_CHECKING:
+    from ltx_ray.spec.model import ModelFacts
+    from ltx_ray.store.layout import RunLayout
+    from ltx_ray.store.protocol import Store
+
+    Record = Mapping[str, Any]  #: a line of the plan
+
+#: Samples copied at a time: two seconds.
+BLOCK = 96_000
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """``num_shown`` of ``num_frames`` are in the file."""
+
+    video: str
+    path: Path
+    num_shown: int
+    num_frames: int
+    frame_rate: Fraction
+    sound_s: float  #: of sound; silence fills the rest
+
+    @property
+    def shown_s(self) -> float:
+        return float(self.num_shown / self.frame_rate)
+
+    @property
+    def whole_s(self) -> float:
+        return float(self.num_frames / self.frame_rate)
+
+
+class _Kept(NamedTuple):
+    """What the run planned and what of it is there; local files live as long as ``stack``."""
+
+    store: Store
+    tasks: Mapping[str, Record]
+    known: Collection[str]
+    stack: ExitStack
+
+    def file(self, key: str) -> Path:
+        return self.stack.enter_context(self.store.local_path(key))
+
+    def leading(self, parents: Sequence[Sequence[str]], role: str) -> list[Record]:
+        """The parents with this role up to the first that is not there."""
+        keys = [key for parent_role, key in parents if parent_role == role]
+        return [self.tasks[key] for key in takewhile(self.known.__contains__, keys)]
+
+
+def make_preview(
+    layout: RunLayout,
+    records: Sequence[Record],
+    store: Store,
+    video_id: str,
+    *,
+    out: Path | None,
+    silent: bool,
+) -> Preview:
+    """Write the finished beginning of a video to ``out``, or below the run's ``preview/``.
+
+    Raises:
+        PlanError: no such video, nothing of it to show yet, or ``out`` is no place for it.
+        StoreError: the file cannot be written.
+    """
+    video = _video(layout, records, video_id)
+    target = _target(layout, video["path"], out)
+    tasks = {record["key"]: record for record in records if "key" in record}
+    stitch = tasks[video["stitch"]]
+    with ExitStack() as stack:
+        kept = _Kept(store, tasks, store.known(tasks), stack)
+        whole = _recipe(stitch["recipe"])
+        if stitch["key"] in kept.known and not silent:
+            scratch = stack.enter_context(_folder_beside(target))
+            shutil.copyfile(kept.file(stitch["key"]), scratch / "video")
+            num_shown, sound_s = whole.num_frames, float(whole.num_frames / whole.frame_rate)
+        else:
+            chunks = kept.leading(stitch["parents"], "chunk")
+            if not chunks:
+                raise PlanError(f"{layout.path}: nothing of '{video_id}' can be shown yet; try again a little later")
+            scratch = stack.enter_context(_folder_beside(target))
+            num_shown = sum(chunk["recipe"]["stop"] - chunk["recipe"]["start"] for chunk in chunks)
+            recipe = replace(whole, num_frames=num_shown)
+            sounds = [] if silent else [tasks[key] for role, key in stitch["parents"] if role == "sound"]
+            sound_s = _join(kept, chunks, sounds, recipe, scratch)
+        with storage_errors(target):
+            (scratch / "video").replace(target)
+    return Preview(video_id, target, num_shown, whole.num_frames, whole.frame_rate, sound_s)
+
+
+def _join(
+    kept: _Kept, chunks: Sequence[Record], sounds: Sequence[Record], recipe: StitchRecipe, scratch: Path
+) -> float:
+    """Write ``scratch``/video of these chunks and of what there is of their sound; seconds of that."""
+    from ltx_ray.media.audio import write_wav
+    from ltx_ray.media.join import join_chunks
+
+    pictures = [kept.file(chunk["key"]) for chunk in chunks]
+    if not sounds:
+        join_chunks(pictures, scratch / "video", recipe=recipe, sound=None)
+        return 0.0
+    rate_hz = _sample_rate_hz(sounds[0])
+    num_samples = math.floor(recipe.num_frames / recipe.frame_rate * rate_hz)
+    parts = list(_parts(kept, sounds, num_samples, scratch))
+    write_wav(_end_to_end(parts), scratch / "sound", sample_rate_hz=rate_hz)
+    join_chunks(pictures, scratch / "video", recipe=recipe, sound=scratch / "sound")
+    return sum(part.num_there for part in parts) / rate_hz
+
+
+class _Part(NamedTuple):
+    """The sound of a take, or its beginning: ``num_there`` samples of a file, then silence."""
+
+    path: Path | None
+    num_samples: int
+    num_there: int
+
+
+def _parts(kept: _Kept, sounds: Sequence[Record], num_samples: int, scratch: Path) -> Iterator[_Part]:
+    """As many takes as fill ``num_samples``, the last one cut."""
+    from ltx_ray.media.audio import open_wav
+
+    for idx, sound in enumerate(sounds):
+        wanted = min(sound["recipe"]["num_samples"], num_samples)
+        num_samples -= wanted
+        if wanted:
+            path = kept.file(sound["key"]) if sound["key"] in kept.known else _made(kept, sound, scratch / str(idx))
+            yield _Part(path, wanted, min(wanted, open_wav(path).num_samples) if path is not None else 0)
+
+
+def _end_to_end(parts: Sequence[_Part]) -> Iterator[np.ndarray]:
+    from ltx_ray.media.audio import open_wav
+
+    for part in parts:
+        for start in range(0, part.num_there, BLOCK):
+            assert part.path is not None
+            yield open_wav(part.path).samples(start, min(start + BLOCK, part.num_there))
+        for start in range(part.num_there, part.num_samples, BLOCK):
+            yield np.zeros((2, min(BLOCK, part.num_samples - start)), np.float32)
+
+
+def _made(kept: _Kept, sound: Record, scratch: Path) -> Path | None:
+    """The sound of a take as far as its segments are finished; None if nothing of it is."""
+    recipe, parents = _beginning(kept, sound)
+    if not parents or not recipe.num_samples:
+        return None
+    from ltx_ray.worker.make import make
+    from ltx_ray.worker.parents import Parents
+
+    scratch.mkdir()
+    task = Task(sound["key"], sound["stage"], sound["unit"], recipe, parents)
+    content, _ = make(recipe, Parents(task, kept.store, kept.stack), _Unwatched(), scratch=scratch)
+    assert isinstance(content, Path)
+    return content
+
+
+def _beginning(kept: _Kept, sound: Record) -> tuple[AudioDecodeRecipe | ClipSoundRecipe, tuple[Parent, ...]]:
+    """The task of a sound without what it would need of unfinished segments."""
+    fields = sound["recipe"]
+    if "pieces" not in fields:
+        there = kept.leading(sound["parents"], "file")
+        return ClipSoundRecipe(**fields), tuple(Parent("file", record["key"]) for record in there)
+    parents = tuple(Parent("latent", record["key"]) for record in kept.leading(sound["parents"], "latent"))
+    pieces = tuple(Piece(*piece) for piece in fields["pieces"][: len(parents)])
+    grid = _facts(fields["model"]).audio
+    num_cells = sum(piece.stop - piece.start for piece in pieces)
+    decoded = grid.num_samples(grid.num_slots(num_cells) * grid.slot_s) if num_cells else 0
+    num_samples = max(0, min(fields["num_samples"], decoded - fields["start"]))
+    return AudioDecodeRecipe(**{**fields, "pieces": pieces, "num_samples": num_samples}), parents
+
+
+class _Unwatched:
+    """The Control of work that nobody watches or stops."""
+
+    def step(self, step_idx: int, num_steps: int) -> None: ...
+
+
+def _sample_rate_hz(sound: Record) -> int:
+    fields = sound["recipe"]
+    rate_hz: int = fields.get("sample_rate_hz") or _facts(fields["model"]).audio.sample_rate_hz
+    return rate_hz
+
+
+def _facts(digest: str) -> ModelFacts:
+    for facts in BUILT_IN.values():
+        if facts.digest == digest:
+            return facts
+    raise ModelError(f"model {digest}: not on this machine, so sound cannot be decoded; leave it out with --silent")
+
+
+def _recipe(fields: Record) -> StitchRecipe:
+    """A stitch's recipe as the plan has it; its provenance speaks of the whole file and is left out."""
+    frame_rate = Fraction(*fields["frame_rate"]["fraction"])
+    return StitchRecipe(**{**fields, "frame_rate": frame_rate, "provenance": None})
+
+
+def _video(layout: RunLayout, records: Sequence[Record], video_id: str) -> Record:
+    videos: dict[str, Record] = {record["video"]["id"]: record["video"] for record in records if "video" in record}
+    if video_id in videos:
+        return videos[video_id]
+    nearest = difflib.get_close_matches(video_id, videos, n=1, cutoff=0.0)
+    hint = f"nearest is '{nearest[0]}'" if nearest else "it has no video"
+    raise PlanError(f"{layout.path}: has no video '{video_id}'; {hint}")
+
+
+def _target(layout: RunLayout, path: str, out: Path | None) -> Path:
+    """Where the file goes: never among the finished ones, and named as what it is."""
+    if out is None:
+        return layout.previews / path
+    suffix = Path(path).suffix
+    if out.suffix.lower() != suffix.lower():
+        raise PlanError(f"--out: '{out}' is not named as what the video is; give it a name that ends in {suffix}")
+    if layout.videos.resolve() in out.resolve().parents:
+        raise PlanError(f"--out: {out} is among the finished videos; name a place outside {layout.videos}")
+    return out
+
+
+@contextmanager
+def _folder_beside(target: Path) -> Iterator[Path]:
+    """A private directory on the target's file system, removed at the end of the block."""
+    folder = target.parent / f".preview-{secrets.token_hex(8)}"
+    with storage_errors(target):
+        folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
