@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ltx_ray.errors import StoreError, StoreUnusable
 from ltx_ray.store.faults import storage_errors
 
 #: From here on one listing of all names is cheaper than asking for each.
 _MANY = 256
+
+#: What clients of buckets raise besides OSErrors, after they have tried for some seconds: what may pass stands first.
+_PASSING = (
+    ("botocore.exceptions", "ConnectionError"),
+    ("botocore.exceptions", "HTTPClientError"),
+    ("google.auth.exceptions", "TransportError"),
+    ("aiohttp", "ClientError"),
+)
+_STAYING = (("botocore.exceptions", "BotoCoreError"), ("google.auth.exceptions", "GoogleAuthError"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +44,7 @@ class RemoteShelf:
         return self.uri
 
     def read(self, name: str) -> bytes | None:
-        with storage_errors(self._where(name)):
+        with _bucket_errors(self._where(name)):
             try:
                 data: bytes = self.file_system.cat_file(self._path(name))
             except FileNotFoundError:
@@ -44,7 +55,7 @@ class RemoteShelf:
         paths = {self._path(name): name for name in names}
         if not paths:
             return
-        with storage_errors(self.uri):
+        with _bucket_errors(self.uri):
             # One call for all: the clients of buckets fetch in parallel.
             answers = self.file_system.cat(list(paths), on_error="return")
             for path, answer in answers.items():
@@ -61,7 +72,7 @@ class RemoteShelf:
             return {name: int(listed[name]["size"]) for name in names if name in listed}
         found = {}
         for name in names:
-            with storage_errors(self._where(name)):
+            with _bucket_errors(self._where(name)):
                 try:
                     found[name] = int(self.file_system.info(self._path(name))["size"])
                 except FileNotFoundError:
@@ -72,14 +83,14 @@ class RemoteShelf:
         return set(self._list(folder))
 
     def put(self, name: str, content: bytes | Path) -> None:
-        with storage_errors(self._where(name)):
+        with _bucket_errors(self._where(name)):
             if isinstance(content, bytes):
                 self.file_system.pipe_file(self._path(name), content)
             else:
                 self.file_system.put_file(str(content), self._path(name))
 
     def create(self, name: str, data: bytes) -> bool:
-        with storage_errors(self._where(name)):
+        with _bucket_errors(self._where(name)):
             try:
                 self.file_system.pipe_file(self._path(name), data, mode="create")
             except FileExistsError:
@@ -87,7 +98,7 @@ class RemoteShelf:
         return True
 
     def remove(self, name: str) -> None:
-        with storage_errors(self._where(name)):
+        with _bucket_errors(self._where(name)):
             try:
                 self.file_system.rm_file(self._path(name))
             except FileNotFoundError:
@@ -99,7 +110,7 @@ class RemoteShelf:
             self.remove(name)
 
     def age_s(self, name: str) -> float | None:
-        with storage_errors(self._where(name)):
+        with _bucket_errors(self._where(name)):
             try:
                 modified: datetime = self.file_system.modified(self._path(name))
             except FileNotFoundError:
@@ -110,7 +121,7 @@ class RemoteShelf:
     def local(self, name: str) -> Iterator[Path | None]:
         with self.scratch() as folder:
             path: Path | None = folder / Path(name).name
-            with storage_errors(self._where(name)):
+            with _bucket_errors(self._where(name)):
                 try:
                     self.file_system.get_file(self._path(name), str(path))
                 except FileNotFoundError:
@@ -127,7 +138,7 @@ class RemoteShelf:
         return 0
 
     def _list(self, folder: str) -> dict[str, dict[str, Any]]:
-        with storage_errors(self._where(folder)):
+        with _bucket_errors(self._where(folder)):
             try:
                 listed = self.file_system.find(self._path(folder), detail=True)
             except FileNotFoundError:
@@ -139,3 +150,24 @@ class RemoteShelf:
 
     def _where(self, name: str) -> str:
         return f"{self.uri}/{name}"
+
+
+@contextmanager
+def _bucket_errors(where: str) -> Iterator[None]:
+    """Turn every fault of a bucket or its client inside the block into a StoreError that names ``where``."""
+    with storage_errors(where):
+        try:
+            yield
+        except _classes(_PASSING) as error:
+            raise StoreError(f"{where}: {error}; try again, and look at the network if it stays") from error
+        except _classes(_STAYING) as error:
+            raise StoreUnusable(f"{where}: {error}; check address, credentials and configuration") from error
+
+
+def _classes(names: tuple[tuple[str, str], ...]) -> tuple[type[Exception], ...]:
+    """Those of the named classes whose library is installed."""
+    found: list[type[Exception]] = []
+    for module, name in names:
+        with suppress(ImportError):
+            found.append(getattr(import_module(module), name))
+    return tuple(found)

@@ -61,6 +61,19 @@ def test_an_unknown_kind_of_uri_is_refused():
         open_store("gopher://host/store")
 
 
+@pytest.mark.parametrize("uri", ["s3://farmer:hunter2@farm/x", "ftp://farmer:hunter2@host:21/x", "memory://:hunter2@x"])
+def test_a_password_in_an_address_is_refused_and_not_repeated(uri):
+    for create in (True, False):
+        with pytest.raises(StoreUnusable, match=r":\*\*\*@.*: a password does not belong in an address") as caught:
+            open_store(uri, create=create)
+        assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", ["memory://container@account/x", "memory://host:9000/a@b:c@d"])
+def test_a_name_in_an_address_is_not_taken_for_a_password(uri):
+    assert open_store(uri).location == uri
+
+
 def test_a_bucket_that_gives_back_something_else_is_refused(monkeypatch):
     from fsspec.implementations.memory import MemoryFileSystem
 
