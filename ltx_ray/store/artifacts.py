@@ -8,7 +8,7 @@ An object is written even if one of its name exists, so making an artifact again
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +57,7 @@ class ArtifactStore:
         wanted = {key_name(key) for key in keys}
         if len(wanted) > _MANY:
             wanted &= self.shelf.names(KEYS)
-        heads = [head for name, data in self.shelf.read_many(wanted) if (head := self._head(name, data))]
+        heads = self._heads(wanted)
         objects = [object_name(head.digest) for head in heads]
         sizes = self.shelf.sizes(objects)
         return {head.key for head, name in zip(heads, objects, strict=True) if sizes.get(name) == head.num_bytes}
@@ -81,6 +81,21 @@ class ArtifactStore:
 
     def forget(self, key: str) -> None:
         self.shelf.remove(key_name(key))
+
+    def drop(self, keys: Iterable[str]) -> int:
+        heads = self._heads({key_name(key) for key in keys})
+        bound_ago_s = [self.shelf.age_s(key_name(head.key)) for head in heads]
+        for head in heads:
+            self.shelf.remove(key_name(head.key))
+        shared = {head.digest for head in self._heads(self.shelf.names(KEYS))}
+        doomed = {
+            head.digest: head.num_bytes
+            for head, ago_s in zip(heads, bound_ago_s, strict=True)
+            if head.digest not in shared and not self._is_younger(object_name(head.digest), ago_s)
+        }
+        for digest in doomed:
+            self.shelf.remove(object_name(digest))
+        return sum(doomed.values())
 
     def keys(self) -> set[str]:
         return {key for name in self.shelf.names(KEYS) if (key := key_of(name))}
@@ -131,6 +146,15 @@ class ArtifactStore:
         except KeyFileBroken:
             return None
         return head if name == key_name(head.key) else None
+
+    def _heads(self, names: Collection[str]) -> list[Head]:
+        """Of the key files with these names, those that are there and whole."""
+        return [head for name, data in self.shelf.read_many(names) if (head := self._head(name, data))]
+
+    def _is_younger(self, name: str, than_s: float | None) -> bool:
+        """Whether a file was written again after the moment ``than_s`` seconds ago."""
+        age = self.shelf.age_s(name)
+        return age is not None and than_s is not None and age < than_s
 
     def _has_object(self, digest: str, num_bytes: int) -> bool:
         name = object_name(digest)

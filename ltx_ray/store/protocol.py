@@ -42,6 +42,13 @@ class Store(Protocol):
     def forget(self, key: str) -> None:
         """Remove the binding, so that the artifact is made again; the object is left for ``gc``."""
 
+    def drop(self, keys: Iterable[str]) -> int:
+        """Forget ``keys`` and delete the objects that were bound to them alone; bytes freed.
+
+        Reads every key file once, so name many keys at a time. An object that somebody wrote again since is left, for
+        they are about to bind it.
+        """
+
     def keys(self) -> set[str]:
         """Every bound key, whole or not."""
 

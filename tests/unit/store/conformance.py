@@ -162,6 +162,21 @@ class StoreConformance:
         store.commit(A, b"second", META)
         assert store.read(A) == b"second"
 
+    def test_what_is_dropped_frees_its_bytes(self, store):
+        store.commit(A, b"kept", META)
+        store.commit(B, b"dropped", META)
+        assert store.drop([B, C]) == len(b"dropped")
+        assert store.keys() == {A}
+        assert len(store.shelf.names("objects")) == 1
+        assert store.drop([B, C]) == 0
+
+    def test_bytes_that_another_key_is_bound_to_are_not_dropped(self, store):
+        for key in (A, B, C):
+            store.commit(key, b"same", META)
+        assert store.drop([A, B]) == 0
+        assert store.read(C) == b"same"
+        assert store.drop([C]) == len(b"same")
+
     def test_known_is_exactly_what_lookup_finds(self, store, quantity):
         self.every_state(store)
         assert store.known([A, B, C, D, E, F, A]) == {A, F}

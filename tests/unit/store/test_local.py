@@ -124,6 +124,15 @@ def test_a_file_outside_the_store_is_refused_and_kept(store, tmp_path, monkeypat
     assert store.lookup(A) is None
 
 
+def test_bytes_that_somebody_is_about_to_bind_are_not_dropped(store):
+    name = object_name(store.commit(A, b"same", META).digest)
+    time.sleep(0.02)
+    store.shelf.put(name, b"same")
+    assert store.drop([A]) == 0
+    store.commit(B, b"same", META)
+    assert store.read(B) == b"same"
+
+
 def old(path):
     past = time.time() - 2 * 3600
     os.utime(path, (past, past))

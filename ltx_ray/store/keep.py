@@ -1,0 +1,39 @@
+"""What of a finished video stays in the store: the rule behind the manifest's ``keep``.
+
+    all      everything, so that any change re-makes only what it changes
+    latents  what was sampled, which costs hours, and the outputs; text, connectors, chunks and sound are made again
+    outputs  the files and what is said of their seams; a change re-makes the whole video
+
+A task that is still to be made finds its inputs whatever the policy. Free of judgement about other runs: who drops asks
+them first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+from ltx_ray.spec.task import STAGES, Stage, Task
+
+Keep = Literal["all", "latents", "outputs"]
+
+_OUTPUTS: frozenset[Stage] = frozenset({"stitch", "inspect"})
+SURVIVORS: Mapping[Keep, frozenset[Stage]] = {
+    "all": frozenset(STAGES),
+    "latents": _OUTPUTS | {"condition", "generate", "refine"},
+    "outputs": _OUTPUTS,
+}
+
+
+def superfluous(tasks: dict[str, Task], outputs: Collection[str], kept: Collection[str], keep: Keep) -> set[str]:
+    """Those of the ``kept`` keys that the policy lets go now.
+
+    Args:
+        tasks: of the plan, by key, parents before children.
+        outputs: keys of what the run is for; none of them goes, nor an input of anything that they still wait for.
+    """
+    wanted = set(outputs)
+    for key in reversed(tasks):
+        if key in wanted and key not in kept:
+            wanted.update(parent.key for parent in tasks[key].parents)
+    return {key for key in kept if key in tasks and key not in wanted and tasks[key].stage not in SURVIVORS[keep]}
