@@ -72,7 +72,9 @@ class _Claims:
             takes = tuple(int(take) for take in fields["takes"])
             rate = Fraction(fields["frame_rate"])
             extends = fields.get("extends")
-            source = extends and Source(int(extends["num_frames"]), bool(extends["included"]))
+            source = extends and Source(
+                int(extends["num_frames"]), bool(extends["included"]), bool(extends["as_draft"])
+            )
             return cls(str(fields["video"]), str(fields["model"]), rate, takes, (int(width), int(height)), source)
         except (KeyError, TypeError, ValueError, ZeroDivisionError):
             return None

@@ -84,7 +84,7 @@ def picture_stream(path: Path, container: InputContainer) -> VideoStream:
     """
     videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not videos:
-        raise MediaError(f"{path}: has no picture")
+        raise MediaError(f"{path}: has no picture; name a video")
     return videos[0]
 
 

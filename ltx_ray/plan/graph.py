@@ -159,5 +159,6 @@ def _provenance(video: Video, takes: list[Take], facts: ModelFacts, opening: Ope
             "sha256": opening.sha256,
             "num_frames": opening.num_frames,
             "included": opening.num_shown > 0,
+            "as_draft": video.is_draft,
         }
     return canonical(says)

@@ -93,7 +93,9 @@ def _video_card(state: LatentState, sigma: float, words: Words) -> Tensor:
     if layout.fine is None:
         cells = _paint(layout, counted, None, hue=hue, frame_rate=rate)
     else:
-        seen = _seen(state, layout.coarse, sigma, known, tag)
+        # What is known names the video better than its label does: it may be another file that goes on here.
+        named = next((said.tag for said in counted if said is not None), tag)
+        seen = _seen(state, layout.coarse, sigma, known, named)
         own = seen if words.is_free and not known.any() else counted
         cells = _paint(layout, seen, own, hue=hue, frame_rate=rate)
     caption = Caption(words.stage, rate, hue, words.label, words.prompt)

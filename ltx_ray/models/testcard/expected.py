@@ -20,10 +20,14 @@ _COUNTED = 8
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The file that the first take goes on from: its frames at the card's rate, and whether they are shown first."""
+    """The file that the first take goes on from.
 
-    num_frames: int
-    is_shown: bool
+    A card goes on from one of its own kind and size alone: what another kind of reader makes of the source is no count.
+    """
+
+    num_frames: int  #: at the card's rate
+    is_shown: bool  #: they come first in the file
+    is_draft: bool | None = None  #: the card is; None = as the strips tell
 
 
 def stretches(seen: FrameWords, takes: list[int], label: str | None, source: Source | None) -> list[Stretch]:

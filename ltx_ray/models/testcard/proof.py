@@ -46,6 +46,8 @@ def prove(  # noqa: PLR0913 - a file makes many claims, and any of them may be m
         is_claimed: the file says that it is a card; where a crop has left neither strip, the rest is still checked.
     """
     readings = [FrameWords(reader) for reader in _readers(width, height, size)]
+    if source is not None and source.is_draft is not None:
+        readings = [seen for seen in readings if seen.is_draft == source.is_draft]
     for frame in frames:
         for seen in readings:
             seen.add(frame)

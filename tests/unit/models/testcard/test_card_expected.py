@@ -121,3 +121,10 @@ def test_later_takes_carry_the_name_of_the_video_itself(fox):
     source = Source(30, is_shown=True)
     assert proof(frames, samples, [57, 57], source, label="fox").wrong == ()
     assert first(proof(frames, samples, [57, 57], source, label="owl")) == (57, "video")
+
+
+def test_a_source_of_another_kind_is_no_card_to_what_follows(fox):
+    frames = [*fox.frames[:30], *silent(fox.frames[:27])]
+    result = proof(frames, fox.samples, [57], Source(30, is_shown=True, is_draft=True))
+    assert not result.is_card and result.wrong == ()
+    assert first(proof(frames, fox.samples, [57], Source(30, is_shown=True, is_draft=False))) == (30, "unreadable")
