@@ -117,7 +117,7 @@ def _pinned(
     """Both states with what ``known`` holds in the places that ``pins`` names."""
     if pins is None or known is None:
         if pins is not None or known is not None:
-            raise ValueError(f"{role}: {'given, and not in' if pins is None else 'missing, and in'} the recipe")
+            raise ValueError(f"{role}: {'given, and the recipe pins none' if pins is None else 'missing, and pinned'}")
         return video, audio
     layout = video.video_layout
     num_latents, num_cells = pins.latents.stop - pins.latents.start, pins.cells.stop - pins.cells.start

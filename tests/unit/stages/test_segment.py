@@ -106,9 +106,9 @@ def test_what_is_given_must_be_what_the_recipe_names(given):
 
 
 def test_nothing_is_left_unpinned_and_nothing_pinned_unasked():
-    with pytest.raises(ValueError, match="connector: missing, and in the recipe"):
+    with pytest.raises(ValueError, match="connector: missing, and pinned"):
         asked(GenerateRecipe(**FIELDS | {"head": HEAD}))
-    with pytest.raises(ValueError, match="tail: given, and not in the recipe"):
+    with pytest.raises(ValueError, match="tail: given, and the recipe pins none"):
         asked(GenerateRecipe(**FIELDS), tail=known(1, 1))
     with pytest.raises(AssertionError, match="are not in"):
         asked(GenerateRecipe(**FIELDS | {"head": replace(HEAD, latent_start=5)}), connector=known(2, 3))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 import torch
@@ -220,12 +220,20 @@ class Chain:
             parts.append(self.refine(idx)["video"][:, :, start : piece.stop + overshoot])
         return torch.cat(parts, dim=2)
 
-    def joined_audio(self, shift: int = 0):
-        parts = []
-        for idx in range(self.num_segments):
-            piece = self.own_cells(idx)
-            off = shift if idx else 0
-            parts.append(self.refine(idx)["audio"][:, max(0, piece.start + off) : piece.stop + off])
+    def joined_audio(self, *, shift: int = 0):
+        """The take's cells; ``shift`` takes those of later segments from so many cells further on."""
+        first, *later = [self.own_cells(idx) for idx in range(self.num_segments)]
+        return self._cells([first, *(Piece(start + shift, stop + shift) for start, stop in later)])
+
+    def audio_rounded_by_segment(self):
+        """The take's cells as if each segment had as many as its new frames round to."""
+        stops = [0, *(self.kept_stop(idx) for idx in range(self.num_segments))]
+        counts = [round(25 * (stop - start) / self.rate) for start, stop in pairwise(stops)]
+        starts = [self.own_cells(idx).start for idx in range(self.num_segments)]
+        return self._cells([Piece(start, start + count) for start, count in zip(starts, counts, strict=True)])
+
+    def _cells(self, pieces: list[Piece]):
+        parts = [self.refine(idx)["audio"][:, piece.start : piece.stop] for idx, piece in enumerate(pieces)]
         return torch.cat(parts, dim=1)
 
     def pictures(self, video=None) -> list[np.ndarray]:

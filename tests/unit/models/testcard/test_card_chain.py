@@ -124,7 +124,11 @@ def test_a_kept_overshoot_is_caught(chain):
 def test_cells_joined_one_off_are_caught(chain):
     pictures = chain.pictures()
     for shift in (-1, 1):
-        assert caught(chain.proof(pictures, chain.samples(chain.joined_audio(shift))))
+        assert caught(chain.proof(pictures, chain.samples(chain.joined_audio(shift=shift))))
+
+
+def test_sound_on_a_grid_that_is_rounded_segment_by_segment_is_caught(chain):
+    assert caught(chain.proof(chain.pictures(), chain.samples(chain.audio_rounded_by_segment())), "beep early")
 
 
 def test_cells_pinned_one_off_are_caught(chain):
