@@ -9,9 +9,10 @@ next seam, cut or end:
                 stop; and the latter after over before: another pace
     loudness    decibels between the windows; and the largest step from sample to sample near the place: a click
 
-The same steps are measured at every place in the middle of each segment, away from its seams. A step's multiple is its
-size over what 19 of 20 places inside segments stay below, or over a floor that nobody sees or hears, so that stills
-and silence divide by something. Each name above is the larger of its multiples: around 1 nothing is to be noticed.
+The same steps are measured at every place in the middle of segments, up to some seconds each of segments spread over
+the video, so that a seam costs the same in a video of any length. A step's multiple is its size over what 19 of 20
+places inside segments stay below, or over a floor that nobody sees or hears, so that stills and silence divide by
+something. Each name above is the larger of its multiples: around 1 nothing is to be noticed.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ from ltx_ray.spec.recipe import InspectRecipe
 
 REPORT_SCHEMA = 1
 
-#: A window on one side of a place; and how many windows are looked at in the middle of a segment.
+#: A window on one side of a place; how many windows are looked at in the middle of a segment; and of how many segments.
 WINDOW_S = Fraction(1, 3)
-MIDDLE_WINDOWS = 5
+MIDDLE_WINDOWS = 9
+MAX_MIDDLES = 32
 #: The sound goes over up to a cell before the picture does; a click is looked for so far around.
 CLICK_S = Fraction(1, 20)
 #: Share of places inside segments that stay below what counts as normal.
@@ -53,6 +55,8 @@ STEPS = {
     "loudness_level": ("loudness", 1.0),
     "loudness_click": ("loudness", 0.01),
 }
+#: Steps from one frame or sample to the next, for which the windows matter little.
+AT_ONCE = ("colour_frame", "motion_jump", "loudness_click")
 METRICS = tuple(dict.fromkeys(metric for metric, _ in STEPS.values()))
 
 
@@ -83,7 +87,9 @@ def inspect_seams(
     window, reach = max(2, round(WINDOW_S * rate)), math.ceil(CLICK_S * rate)
     edges = sorted({0, *recipe.seams, *recipe.cuts, sum(recipe.chunk_frames)})
     around = {seam: _around(seam, edges, window) for seam in recipe.seams}
-    middles = [_middle(start, stop, window) for start, stop in pairwise(edges)]
+    segments = list(pairwise(edges))
+    spread = sorted({idx * len(segments) // MAX_MIDDLES for idx in range(MAX_MIDDLES)})
+    middles = [_middle(*segments[idx], margin=reach, longest=MIDDLE_WINDOWS * window) for idx in spread]
     wanted = _united([*around.values(), *middles])
     pictures = measure_pictures(chunks, recipe.chunk_frames, wanted, rate)
     track = Track(tuple(map(open_wav, sounds)))
@@ -113,8 +119,7 @@ def inspect_seams(
 
 def steps(stretch: Stretch, place: int, *, window: int, reach: int) -> dict[str, float]:
     """Every step between rows ``place`` - 1 and ``place``; one that cannot be told from so few rows is absent."""
-    rows = len(stretch.sharpness)
-    first, stop = max(place - window, 0), min(place + window, rows)
+    first, stop = max(place - window, 0), place + window
     before, after = slice(first, place), slice(place, stop)
     pace_before, pace_after = stretch.change[first + 1 : place], stretch.change[place + 1 : stop]
     found = {
@@ -138,10 +143,11 @@ def _normal(stretches: Iterable[Stretch], window: int, reach: int) -> dict[str, 
     sizes: dict[str, list[float]] = {name: [] for name in STEPS}
     for stretch in stretches:
         rows = len(stretch.sharpness)
-        margin = max(1, min(window, rows // 3))
-        for place in range(margin, rows - margin + 1):
-            if place < rows:
-                for name, size in steps(stretch, place, window=window, reach=reach).items():
+        full = min(window, rows // 3)  # shorter windows would differ more, and count as normal
+        for place in range(1, rows):
+            has_windows = full <= place <= rows - full
+            for name, size in steps(stretch, place, window=window, reach=reach).items():
+                if has_windows or name in AT_ONCE:
                     sizes[name].append(size)
     return {
         name: max(floor, float(np.percentile(sizes[name], NORMAL_PERCENTILE)) if sizes[name] else 0.0)
@@ -168,11 +174,12 @@ def _around(seam: int, edges: Sequence[int], window: int) -> tuple[int, int]:
     return max(edges[place - 1], seam - window), min(edges[place + 1], seam + window)
 
 
-def _middle(start: int, stop: int, window: int) -> tuple[int, int]:
-    """Frames in the middle of a segment: away from its ends as far as its length allows."""
-    margin = min(window, (stop - start) // 4)
-    spare = max(0, stop - start - 2 * margin - MIDDLE_WINDOWS * window)
-    return start + margin + spare // 2, stop - margin - (spare - spare // 2)
+def _middle(start: int, stop: int, *, margin: int, longest: int) -> tuple[int, int]:
+    """The middle of a segment, at most ``longest`` frames, away from its ends as far as its length allows."""
+    length = stop - start
+    taken = min(length - 2 * min(margin, length // 4), longest)
+    first = start + (length - taken) // 2
+    return first, first + taken
 
 
 def _united(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
