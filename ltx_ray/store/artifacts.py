@@ -8,14 +8,14 @@ An object is written even if one of its name exists, so making an artifact again
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, KeyFileBroken, StoreError
 from ltx_ray.store.faults import storage_errors
-from ltx_ray.store.key_file import Head, KeyFile, Meta, read_head
+from ltx_ray.store.key_file import Head, KeyFile, Meta, read_head, read_made_of
 from ltx_ray.store.layout import KEYS, key_name, key_of, object_name, token_name
 from ltx_ray.store.protocol import Shelf
 from ltx_ray.store.verify import Finding
@@ -62,6 +62,17 @@ class ArtifactStore:
         sizes = self.shelf.sizes(objects)
         return {head.key for head, name in zip(heads, objects, strict=True) if sizes.get(name) == head.num_bytes}
 
+    def estranged(self, keys: Iterable[str]) -> set[str]:
+        now: dict[str, str] = {}
+        made_of: dict[str, Mapping[str, str]] = {}
+        for name, data in self.shelf.read_many({key_name(key) for key in keys}):
+            if head := self._head(name, data):
+                now[head.key] = head.digest
+                made_of[head.key] = read_made_of(data, where=f"{self.location}/{name}")
+        parents = {parent for digests in made_of.values() for parent in digests}
+        now |= {head.key: head.digest for head in self._heads({key_name(key) for key in parents - now.keys()})}
+        return {key for key, digests in made_of.items() if _other_parents(digests, now)}
+
     def read(self, key: str) -> bytes:
         bound = self._bound(key)
         data = self.shelf.read(object_name(bound.digest))
@@ -82,6 +93,9 @@ class ArtifactStore:
     def forget(self, key: str) -> None:
         self.shelf.remove(key_name(key))
 
+    def condemn(self, key: str) -> None:
+        self.shelf.remove_if(key_name(key), lambda data: self._finding_in(key, data) is not None)
+
     def drop(self, keys: Iterable[str]) -> int:
         heads = self._heads({key_name(key) for key in keys})
         bound_ago_s = [self.shelf.age_s(key_name(head.key)) for head in heads]
@@ -101,8 +115,11 @@ class ArtifactStore:
         return {key for name in self.shelf.names(KEYS) if (key := key_of(name))}
 
     def verify(self, keys: Iterable[str] | None = None) -> list[Finding]:
-        findings = (self._finding(key) for key in sorted(self.keys() if keys is None else keys))
-        return [finding for finding in findings if finding]
+        asked = sorted(self.keys() if keys is None else keys)
+        found = {finding.key: finding for key in asked if (finding := self._finding(key))}
+        for key in self.estranged(asked) - found.keys():
+            found[key] = Finding("estranged", key, "was made of other bytes than one of its inputs has now")
+        return [found[key] for key in sorted(found)]
 
     def scratch(self) -> AbstractContextManager[Path]:
         return self.shelf.scratch()
@@ -168,6 +185,10 @@ class ArtifactStore:
         data = self.shelf.read(key_name(key))
         if data is None:
             return Finding("unbound", key, f"nothing is bound to it in {self.location}")
+        return self._finding_in(key, data)
+
+    def _finding_in(self, key: str, data: bytes) -> Finding | None:
+        """What is wrong with the artifact whose key file holds ``data``."""
         try:
             bound = self._parse(key, data)
         except KeyFileBroken as error:
@@ -178,13 +199,15 @@ class ArtifactStore:
             return Finding("missing", key, f"{self.location}/{name} is missing")
         if size != bound.num_bytes:
             return Finding("size", key, f"{self.location}/{name} has {size} bytes, its key file says {bound.num_bytes}")
-        try:
-            with self.local_path(key):
-                return None
-        except ArtifactCorrupt as error:
-            return Finding("corrupt", key, str(error))
-        except ArtifactMissing as error:
-            return Finding("missing", key, str(error))
+        with self.shelf.local(name) as path:
+            digest = _measure(path)[0] if path else None
+        if digest != bound.digest:
+            return Finding("corrupt", key, str(ArtifactCorrupt(key, bound.digest, digest or "none")))
+        return None
+
+
+def _other_parents(made_of: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    return any(now.get(parent, digest) != digest for parent, digest in made_of.items())
 
 
 def _check(bound: KeyFile, digest: str) -> None:

@@ -33,14 +33,26 @@ class Store(Protocol):
     def known(self, keys: Iterable[str]) -> set[str]:
         """Those of ``keys`` that ``lookup`` finds: bound, and the object there in the right size."""
 
+    def estranged(self, keys: Iterable[str]) -> set[str]:
+        """Those of ``keys`` whose artifact was made of other bytes than an input of it is bound to now.
+
+        An input that was lost and made again bit for bit estranges nobody, nor does one that is bound no more.
+        """
+
     def read(self, key: str) -> bytes:
         """The bytes of an artifact, digest checked. Raises ArtifactMissing or ArtifactCorrupt."""
 
     def local_path(self, key: str) -> AbstractContextManager[Path]:
-        """A read-only local file with the artifact, digest checked, valid inside the block. Raises as ``read``."""
+        """A read-only local file with the artifact, digest checked, named by it, valid inside the block.
+
+        Raises as ``read``.
+        """
 
     def forget(self, key: str) -> None:
         """Remove the binding, so that the artifact is made again; the object is left for ``gc``."""
+
+    def condemn(self, key: str) -> None:
+        """``forget`` if what is bound is broken, gone or corrupt; safe against somebody who heals it meanwhile."""
 
     def drop(self, keys: Iterable[str]) -> int:
         """Forget ``keys`` and delete the objects that were bound to them alone; bytes freed.

@@ -8,9 +8,11 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``kind``: the key is "unbound", its key file "broken", or its object "missing", of another "size", "corrupt"."""
+    """``kind``: the key is "unbound", its key file "broken", its object "missing", of another "size" or "corrupt", or
+    the artifact is "estranged": an input was made again since and came out different.
+    """
 
-    kind: Literal["unbound", "broken", "missing", "size", "corrupt"]
+    kind: Literal["unbound", "broken", "missing", "size", "corrupt", "estranged"]
     key: str
     detail: str
 

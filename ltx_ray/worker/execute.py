@@ -13,12 +13,12 @@ import resource
 import sys
 import time
 import traceback
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import lru_cache
 
 import torch
 
-from ltx_ray.errors import Cancelled, LtxRayError
+from ltx_ray.errors import ArtifactCorrupt, Cancelled, LtxRayError, StoreError
 from ltx_ray.spec.canonical import canonical
 from ltx_ray.spec.events import Done, Failure
 from ltx_ray.spec.protocols import Control
@@ -45,6 +45,11 @@ def attempt(task: Task, store: Store, control: Control) -> Done | Failure | None
         return execute(task, store, control)
     except Cancelled:
         return None
+    except ArtifactCorrupt as error:
+        # So that the next render makes this input again without being told to look for it.
+        with suppress(StoreError):
+            store.condemn(error.key)
+        return _failure(error, retryable=False)
     except LtxRayError as error:
         return _failure(error, retryable=error.retryable)
     except OSError as error:
@@ -68,6 +73,7 @@ def execute(task: Task, store: Store, control: Control) -> Done:
             unit=task.unit,
             recipe=json.loads(canonical(task.recipe)),
             parents=task.parents,
+            made_of=parents.digests,
             run_s=ran - run_begun,
             total_s=ran - begun,
             peak_bytes=_peak_bytes(),

@@ -27,6 +27,7 @@ class Parents:
 
     def __init__(self, task: Task, store: Store, stack: ExitStack) -> None:
         self._task, self._store, self._stack = task, store, stack
+        self.digests: dict[str, str] = {}  #: of the inputs that were read, by key
 
     def has(self, role: str) -> bool:
         return bool(self._keys(role))
@@ -76,14 +77,20 @@ class Parents:
 
     def files(self, role: str) -> list[Path]:
         """Local files of every parent with this role, in order."""
-        return [self._stack.enter_context(self._store.local_path(key)) for key in self._keys(role)]
+        return [self._stack.enter_context(self._path(key)) for key in self._keys(role)]
 
     def _keys(self, role: str) -> list[str]:
         return [parent.key for parent in self._task.parents if parent.role == role]
 
     @contextmanager
+    def _path(self, key: str) -> Iterator[Path]:
+        with self._store.local_path(key) as path:
+            self.digests[key] = path.name
+            yield path
+
+    @contextmanager
     def _open(self, key: str) -> Iterator[Any]:
-        with self._store.local_path(key) as path, safe_open(path, framework="pt") as file:
+        with self._path(key) as path, safe_open(path, framework="pt") as file:
             yield file
 
     @staticmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 
@@ -19,6 +20,7 @@ META = Meta(
     unit="fox/window 2",
     recipe={"prompt": 'a "fox" \u00e9', "sigmas": [1.0, 0.5, 0.0], "frame_rate": "24000/1001", "crop_px": None},
     parents=(Parent("video", "ab" * 32), Parent("video", "cd" * 32)),
+    made_of={"ab" * 32: "12" * 32},
     run_s=1.25,
     total_s=2.0,
     peak_bytes=123456,
@@ -142,6 +144,7 @@ class StoreConformance:
         store.commit(A, b"frames", META)
         with store.local_path(A) as path:
             assert path.read_bytes() == b"frames"
+            assert path.name == store.lookup(A).digest
 
     def test_an_error_of_the_caller_passes_through_local_path(self, store):
         store.commit(A, b"frames", META)
@@ -235,6 +238,39 @@ class StoreConformance:
         store.forget(F)
         store.commit(F, b"ffff", META)
         assert store.read(F) == b"ffff"
+
+    def family(self, store):
+        """C was made of A and B, and D of C; nothing is bound to B any more."""
+        digests = {}
+        for key, parents in ((A, ()), (B, ()), (C, (A, B)), (D, (C,))):
+            made_of = {parent: digests[parent] for parent in parents}
+            digests[key] = store.commit(key, f"{key} first".encode(), replace(META, made_of=made_of)).digest
+        store.forget(B)
+
+    def test_an_input_that_is_made_again_as_it_was_estranges_nobody(self, store):
+        self.family(store)
+        assert store.estranged([A, B, C, D]) == set()
+        store.forget(A)
+        assert store.estranged([C, D]) == set()
+        store.commit(A, f"{A} first".encode(), META)
+        assert store.estranged([A, B, C, D]) == set()
+        assert store.verify() == []
+
+    def test_an_input_that_is_made_again_differently_estranges_what_was_made_of_it(self, store):
+        self.family(store)
+        store.forget(A)
+        store.commit(A, b"second", META)
+        assert store.estranged([C, D]) == {C}
+        assert [(finding.kind, finding.key) for finding in store.verify()] == [("estranged", C)]
+        store.forget(C)
+        store.commit(C, f"{C} first".encode(), replace(META, made_of={A: store.lookup(A).digest}))
+        assert store.estranged([C, D]) == set(), "its own bytes came out the same, so what was made of it stays"
+
+    def test_only_what_is_broken_is_condemned(self, store):
+        self.every_state(store)
+        for key in (A, B, C, D, E, F):
+            store.condemn(key)
+        assert store.keys() == {A}
 
     def test_verify_names_what_is_wrong(self, store):
         self.every_state(store)

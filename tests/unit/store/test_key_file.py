@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ltx_ray.errors import KeyFileBroken, StoreUnusable
-from ltx_ray.store.key_file import Head, KeyFile, Meta, read_head
+from ltx_ray.store.key_file import Head, KeyFile, Meta, read_head, read_made_of
 
 from .conformance import META, A, B
 
@@ -17,7 +17,7 @@ def test_the_bytes_of_a_key_file_are_pinned():
     plain = KeyFile(key=A, digest=B, num_bytes=5, meta=Meta(stage="generate", unit="fox", recipe={"b": 1, "a": "é"}))
     assert plain.to_json().decode("ascii") == (
         f'{{"schema":1,"key":"{A}","digest":"{B}","num_bytes":5,'
-        '"parents":[],"peak_bytes":0,"recipe":{"a":"\\u00e9","b":1},"run_s":0.0,"software":{},'
+        '"made_of":{},"parents":[],"peak_bytes":0,"recipe":{"a":"\\u00e9","b":1},"run_s":0.0,"software":{},'
         '"stage":"generate","suffix":"","total_s":0.0,"unit":"fox"}\n'
     )
 
@@ -31,12 +31,27 @@ def test_the_order_of_fields_means_nothing_to_the_reader():
     shuffled = json.dumps(json.loads(BOUND.to_json()), sort_keys=True).encode() + b"\n"
     assert KeyFile.from_json(shuffled, where="here") == BOUND
     assert read_head(shuffled, where="here") == Head(A, B, 5)
+    assert read_made_of(shuffled, where="here") == META.made_of
+
+
+def test_what_an_artifact_was_made_of_is_read_without_the_rest():
+    assert read_made_of(BOUND.to_json(), where="here") == META.made_of != {}
+    liar = replace(META, made_of={}, recipe={"prompt": '"made_of":{"x":1},', "made_of": {"a": "b"}})
+    assert read_made_of(replace(BOUND, meta=liar).to_json(), where="here") == {}
+
+
+def test_a_key_file_from_before_inputs_were_recorded_is_read():
+    fields = json.loads(BOUND.to_json())
+    del fields["made_of"]
+    old = json.dumps(fields).encode() + b"\n"
+    assert KeyFile.from_json(old, where="here").meta == replace(META, made_of={})
+    assert read_made_of(old, where="here") == {}
 
 
 def test_a_key_file_cut_anywhere_is_broken():
     whole = BOUND.to_json()
     for stop in range(len(whole)):
-        for parse in (KeyFile.from_json, read_head):
+        for parse in (KeyFile.from_json, read_head, read_made_of):
             with pytest.raises(KeyFileBroken, match="here: "):
                 parse(whole[:stop], where="here")
 
@@ -54,6 +69,7 @@ def test_a_key_file_cut_anywhere_is_broken():
         ("num_bytes", True),
         ("parents", [["video", "x"]]),
         ("parents", [["video"]]),
+        ("made_of", {"x": "y"}),
         ("recipe", []),
         ("software", None),
         ("run_s", "fast"),
@@ -70,7 +86,7 @@ def test_a_value_that_cannot_be_is_named(field, value):
 
 def test_a_newer_schema_is_not_guessed_at():
     newer = BOUND.to_json().replace(b'"schema":1', b'"schema":2')
-    for parse in (KeyFile.from_json, read_head):
+    for parse in (KeyFile.from_json, read_head, read_made_of):
         with pytest.raises(StoreUnusable, match="here: the key file has schema 2, this program reads up to 1; upgrade"):
             parse(newer, where="here")
 

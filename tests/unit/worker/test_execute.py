@@ -12,6 +12,7 @@ from ltx_ray.errors import Cancelled
 from ltx_ray.models.catalog import BUILT_IN
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.spec.events import Done, Failure
+from ltx_ray.store.layout import object_name
 from ltx_ray.store.open import open_store
 from ltx_ray.worker.execute import attempt, execute
 from tests.unit.plan.examples import SCENE, manifest, video
@@ -130,3 +131,23 @@ def test_decoding_stops_between_pieces(store):
     for name in ("fox text_encode", "fox/segment 0 generate", "fox/segment 0 upscale", "fox/segment 0 refine"):
         execute(tasks[name], store, Steps())
     assert attempt(tasks["fox/window 0 decode"], store, Steps(stop_at=0)) is None
+
+
+def test_an_artifact_says_what_bytes_it_was_made_of(store):
+    tasks = tasks_of()
+    text, generate = tasks["fox text_encode"], tasks["fox/segment 0 generate"]
+    for task in (text, generate):
+        execute(task, store, Steps())
+    assert store.lookup(generate.key).meta.made_of == {text.key: store.lookup(text.key).digest}
+
+
+def test_a_corrupt_input_is_forgotten_so_that_the_next_render_makes_it(store):
+    tasks = tasks_of()
+    text, generate = tasks["fox text_encode"], tasks["fox/segment 0 generate"]
+    execute(text, store, Steps())
+    store.shelf.put(object_name(store.lookup(text.key).digest), bytes(store.lookup(text.key).num_bytes))
+    failure = attempt(generate, store, Steps())
+    assert (failure.kind, failure.retryable) == ("ArtifactCorrupt", False)
+    assert store.lookup(text.key) is None
+    execute(text, store, Steps())
+    execute(generate, store, Steps())
