@@ -53,11 +53,18 @@ class CardAudioEncoder:
 
 
 def _follow(heard: list[Beep], time_0: int) -> tuple[int, int] | None:
-    """Number of the cell at sample ``time_0`` and key of the tune that these beeps belong to; None if to none."""
+    """Number of the cell at sample ``time_0`` and key of the tune that the last beeps belong to; None if to none.
+
+    Those before them may be of another take, whose tune ended at a cut; the first may have lost its beginning where the
+    samples begin.
+    """
     beeps = [beep for beep in heard if abs(beep.stop - beep.onset - BEEP_SAMPLES) < _LENGTH_TOLERANCE]
-    if not beeps:
-        return None
-    # The first may have lost its beginning where the samples begin.
+    found = (_tune_of(beeps[first:], time_0) for first in range(len(beeps)))
+    return next((place for place in found if place is not None), None)
+
+
+def _tune_of(beeps: list[Beep], time_0: int) -> tuple[int, int] | None:
+    """As ``_follow``, of beeps that must all be of one tune."""
     anchor = beeps[-1].onset
     seconds = [round((beep.onset - anchor) / SAMPLE_RATE_HZ) for beep in beeps]
     beats = (anchor + second * SAMPLE_RATE_HZ for second in seconds)

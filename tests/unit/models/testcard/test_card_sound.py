@@ -102,6 +102,17 @@ def test_a_tune_that_has_only_just_begun_is_known_by_fewer_notes():
         assert (numbers[0], keys[0]) == (4, 3)
 
 
+@pytest.mark.parametrize("num_seconds", [1, 2, 3])
+@pytest.mark.parametrize("before", [3 * 48_000, 6 * 48_000 + 11_000])
+def test_a_tune_that_began_at_a_cut_is_told_from_the_one_before_it(before, num_seconds):
+    time_0 = num_seconds * 48_000 + 7_680
+    played = np.concatenate([tune.sound(before - 48_000, before, 3), tune.sound(0, time_0 + 16_000, 3)])
+    samples = torch.from_numpy(np.stack([played] * 2))
+    latent = CardAudioEncoder().encode(samples, 8, num_context_samples=48_000 + time_0)
+    numbers, keys = tune.read_cells(latent[0].numpy())
+    assert (numbers[0], keys[0]) == (num_seconds * 25 + 4, 3)
+
+
 def test_sound_without_a_tune_becomes_silence():
     noise = torch.randn(2, 96_000, generator=torch.Generator().manual_seed(0)) * 0.3
     for samples in (noise, torch.zeros(2, 96_000), torch.zeros(2, 0)):
