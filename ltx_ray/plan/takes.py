@@ -183,6 +183,7 @@ class _Chain:
             width_px=video.width,
             height_px=video.height,
             tail=self._tail(segment_idx) if has_tail else None,
+            is_free=not has_head,
             **self._common(segment_idx, has_head=has_head),
         )
         parents = [*self._text(segment, sampling), Parent("video", upscaled), Parent("audio", generated)]

@@ -119,6 +119,8 @@ class UpscaleRecipe:
 class RefineRecipe(SegmentRecipe):
     """Stage 2: from the upscaled latent noised to ``sampling.sigmas[0]``, at final size."""
 
+    is_free: bool = False  #: it has no head on purpose, though it does not begin its take: its neighbours go by it
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectRecipe:

@@ -105,8 +105,7 @@ def _conditions(recipe: SegmentRecipe, stage: str) -> dict[str, Tensor]:
     conditions = {"stage": torch.tensor(STAGE_NUMBERS[stage], dtype=torch.uint8)}
     if recipe.label is not None:
         conditions["label"] = torch.frombuffer(bytearray(recipe.label.encode()), dtype=torch.uint8)
-    if isinstance(recipe, RefineRecipe) and recipe.head is None and recipe.origin_s > 0:
-        # By plan nothing stands before it though it does not begin its take: its neighbours are pinned to it.
+    if isinstance(recipe, RefineRecipe) and recipe.is_free:
         conditions["free"] = torch.tensor(1, dtype=torch.uint8)
     return conditions
 

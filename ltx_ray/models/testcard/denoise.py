@@ -5,8 +5,8 @@ but its coarse strip, its art and its sound are what it finds in the noisy laten
 or some in the wrong order, and the two strips disagree in the finished picture. Only a segment that by plan has nothing
 before it (``text["free"]``) takes the fine strip's numbers from there too; its neighbours, which are pinned to it, show
 whether they were right. What cannot be read is painted as silence, and so is everything where what is known at a
-segment's two ends does not fit together. Every call stands alone: the same x0 comes out of every step because the same
-time is read out of every x.
+segment's two ends does not fit together, and sound that is pinned beside a picture of another time. Every call stands
+alone: the same x0 comes out of every step because the same time is read out of every x.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ from ltx_ray.models.testcard.timeline import Said
 from ltx_ray.sampling.state import LatentState, pack_video, unpack_video
 
 _FRAMES = TESTCARD.video.frames_per_latent
+_CELLS_PER_SECOND = 1 / (TESTCARD.audio.slot_s * TESTCARD.audio.slots_per_cell)
+_HALF_PERIOD = tune.PERIOD_CELLS // 2
+#: In cells; 10 ms, as for beeps. A plan that counts cells on the take's grid is exact.
+_STEP_TOLERANCE = Fraction(1, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,9 @@ class CardDenoiser:
         self, video: LatentState, audio: LatentState, sigma: float, text: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor]:
         words = Words.of(text)
-        video_x0 = _and_guides(video, _video_card(_without_guides(video), sigma, words))
-        audio_x0 = _and_guides(audio, _sound_card(_without_guides(audio), sigma, words))
+        own_video = _without_guides(video)
+        video_x0 = _and_guides(video, _video_card(own_video, sigma, words))
+        audio_x0 = _and_guides(audio, _sound_card(_without_guides(audio), sigma, words, _time_0(own_video, words)))
         return (video.latent - video_x0) / sigma, (audio.latent - audio_x0) / sigma
 
 
@@ -138,6 +143,15 @@ def _counted(state: LatentState, strip: Strip, known: NDArray[np.bool_], tag: in
     return counts[0] if all(count == counts[0] for count in counts) else [None] * num_latents
 
 
+def _time_0(state: LatentState, words: Words) -> Fraction | None:
+    """When the segment's frame 0 is shown, as its known latents count; None if none are known that can be read."""
+    known, layout = _known_latents(state), _layout_of(state, words.stage)
+    if not known.any():
+        return None
+    first = _counted(state, layout.fine or layout.coarse, known, tag_of(words.label))[0]
+    return None if first is None else first.numbers[0] / state.video_layout.frame_rate
+
+
 def _runs(flags: NDArray[np.bool_]) -> list[range]:
     """Indices of each stretch of True, in order."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
@@ -164,12 +178,18 @@ def _paint(
     return cells
 
 
-def _sound_card(state: LatentState, sigma: float, words: Words) -> Tensor:
-    """Clean tokens [1, L, C]. Stage 2 repaints what it hears, or silence if the pinned cells contradict it."""
+def _sound_card(state: LatentState, sigma: float, words: Words, time_0: Fraction | None) -> Tensor:
+    """Clean tokens [1, L, C]. Stage 2 repaints what it hears; silence if pinned cells contradict that, or the picture.
+
+    Args:
+        time_0: when the picture begins, in seconds of the take, as far as the segment knows.
+    """
     pinned = np.asarray((state.denoise_mask[0, :, 0] == 0).cpu())
     count = len(pinned)
     start, key = _count_cells(state, pinned, words)
-    if words.stage == 2 and not pinned.any():
+    if pinned.any() and start is not None and key == tune.key_of(words.label) and _is_out_of_step(state, start, time_0):
+        start = None
+    elif words.stage == 2 and not pinned.any():
         start, key = _heard(state, sigma)
     elif words.stage == 2 and start is not None and _is_contradicted(state, sigma, ~pinned, start, key):
         start = None
@@ -190,6 +210,15 @@ def _count_cells(state: LatentState, pinned: NDArray[np.bool_], words: Words) ->
     starts = (numbers - ends) % tune.PERIOD_CELLS
     is_one = (numbers >= 0).all() and (starts == starts[0]).all() and (keys == keys[0]).all()
     return (int(starts[0]) if is_one else None), int(keys[0])
+
+
+def _is_out_of_step(state: LatentState, start: int, time_0: Fraction | None) -> bool:
+    """Whether cells from the number ``start`` on lie where the picture shows another time, by more than is heard."""
+    layout = state.audio_layout
+    if time_0 is None:
+        return False
+    off = start - layout.start + (layout.origin_s - time_0) * _CELLS_PER_SECOND
+    return abs((off + _HALF_PERIOD) % tune.PERIOD_CELLS - _HALF_PERIOD) > _STEP_TOLERANCE
 
 
 def _heard(state: LatentState, sigma: float) -> tuple[int | None, int]:

@@ -177,7 +177,7 @@ class Chain:
             if self.alternate and idx % 2 and idx + 1 < self.num_segments:
                 fields["tail"] = self.tail(idx)
                 tail = cut(self.refine(idx + 1), fields["tail"])
-            recipe = RefineRecipe(head=head, **fields)
+            recipe = RefineRecipe(head=head, is_free=idx > 0 and self.is_free(idx), **fields)
             audio = self.generate(idx)["audio"]
             given = {"connector": connector, "tail": tail, "video_BCFHW": self.upscale(idx), "audio_BLC": audio}
             return refine(recipe, self.text(), MODEL, Silent(), **given)

@@ -42,21 +42,24 @@ class Farm:
     def layout(self, num_latents: int, side: int) -> VideoLayout:
         return VideoLayout(num_latents, self.height // side, self.width // side, self.rate)
 
-    def generate(self, num_frames, *, pinned=None, sound=None, audio_start=0, num_cells=30, seed=0):
+    def generate(
+        self, num_frames, *, pinned=None, sound=None, audio_start=0, origin_s=Fraction(0), num_cells=30, seed=0
+    ):
         """Stage-1 latent [1, C, F, H, W] and audio tokens [1, L, C]."""
         layout = self.layout((num_frames - 1) // 8 + 1, 64)
         video = empty_state(layout, TESTCARD.video_channels)
-        audio = empty_state(AudioLayout(audio_start, num_cells, Fraction(0)), TESTCARD.audio_channels)
+        audio = empty_state(AudioLayout(audio_start, num_cells, origin_s), TESTCARD.audio_channels)
         video = video if pinned is None else hold(video, pack_video(pinned))
         audio = audio if sound is None else hold(audio, sound)
         video, audio = self.descend(video, audio, STAGE1, 1, seed)
         return unpack_video(video.latent, layout), audio.latent
 
-    def refine(self, latent, sound, *, pinned=None, pinned_sound=None, seed=1):
+    def refine(self, latent, sound, *, pinned=None, pinned_sound=None, audio_start=0, origin_s=Fraction(0), seed=1):
         """Final latent and audio tokens from upscaled ones."""
         layout = self.layout(latent.shape[2], 32)
         video = empty_state(layout, TESTCARD.video_channels).with_latent(pack_video(latent))
-        state = empty_state(AudioLayout(0, sound.shape[1], Fraction(0)), TESTCARD.audio_channels).with_latent(sound)
+        state = empty_state(AudioLayout(audio_start, sound.shape[1], origin_s), TESTCARD.audio_channels)
+        state = state.with_latent(sound)
         video = video if pinned is None else hold(video, pack_video(pinned))
         state = state if pinned_sound is None else hold(state, pinned_sound)
         video, audio = self.descend(video, state, self.sigmas, 2, seed)

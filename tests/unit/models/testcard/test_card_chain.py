@@ -99,7 +99,7 @@ def test_a_connector_of_the_wrong_stage_is_caught(chain):
 
 @pytest.mark.parametrize("stage", ["generate", "refine"])
 def test_a_dropped_connector_is_caught(chain, stage):
-    fields = {**chain.fields(stage, 1), "head": None, "origin_s": Fraction(0)}
+    fields = {**chain.fields(stage, 1), "head": None}
     if stage == "generate":
         alone = generate(GenerateRecipe(**fields), chain.text(), MODEL, Silent())
     else:

@@ -57,24 +57,35 @@ def connector(made, latent, num_frames):
     return made.model.video_encoder().encode(torch.from_numpy(frames))
 
 
+def next_segment(made, draft, final, sound, *, first_cell=26):
+    """33 frames that repeat the last 9 (24..32, 1.0 s on) and their sound, taken from cell ``first_cell``."""
+    place = {"audio_start": 26, "origin_s": Fraction(1)}
+    known = sound[:, first_cell : first_cell + 9]
+    draft_next, sound_next = made.generate(33, pinned=connector(made, draft, 9), sound=known, num_cells=40, **place)
+    final_next, sound_next = made.refine(
+        *upscaled(made, draft_next, sound_next), pinned=connector(made, final, 9), pinned_sound=known, seed=9, **place
+    )
+    return draft_next, final_next, tune.read_cells(sound_next[0].numpy())[0].tolist()
+
+
 def test_a_connector_carries_both_clocks_and_the_sound_on(farm):
     made = farm()
     draft, sound = made.generate(33, num_cells=36)
     final, sound = made.refine(*upscaled(made, draft, sound))
-    # segment 1 repeats the last 9 frames (24..32, 1.0 s on) and its sound from cell 26
-    draft_next, sound_next = made.generate(
-        33, pinned=connector(made, draft, 9), sound=sound[:, 26:36], audio_start=26, num_cells=40
-    )
-    final_next, sound_next = made.refine(
-        *upscaled(made, draft_next, sound_next),
-        pinned=connector(made, final, 9),
-        pinned_sound=sound[:, 26:36],
-        seed=9,
-    )
+    draft_next, final_next, cells = next_segment(made, draft, final, sound)
     numbers = list(range(24, 57))
     assert strips(made, made.frames(draft_next))[0] == numbers
     assert strips(made, made.frames(final_next)) == (numbers, numbers)
-    assert tune.read_cells(sound_next[0].numpy())[0].tolist() == list(range(26, 66))
+    assert cells == list(range(26, 66))
+
+
+@pytest.mark.parametrize("first_cell", [25, 27])
+def test_sound_pinned_beside_a_picture_of_another_time_is_silent(farm, first_cell):
+    made = farm()
+    draft, sound = made.generate(33, num_cells=36)
+    final, sound = made.refine(*upscaled(made, draft, sound))
+    *_, cells = next_segment(made, draft, final, sound, first_cell=first_cell)
+    assert cells[9:] == [-1] * 31
 
 
 def test_a_dropped_connector_starts_again_at_zero(farm):
