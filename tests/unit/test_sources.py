@@ -1,0 +1,104 @@
+"""Files of the user's: read once before planning, copied into the store and never touched."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from ltx_ray import sources
+from ltx_ray.errors import ManifestError, MediaError, StoreUnusable
+from ltx_ray.manifest.schema import Extend
+from ltx_ray.sources import ingest, read_sources
+from ltx_ray.spec.recipe import IngestRecipe
+from ltx_ray.spec.task import Task
+from ltx_ray.store.open import open_store
+from tests.unit.plan.examples import manifest, video
+
+
+@pytest.fixture
+def store(tmp_path):
+    return open_store(tmp_path / "store")
+
+
+@pytest.fixture
+def film(tmp_path):
+    path = tmp_path / "film.mov"
+    path.write_bytes(b"pictures" * 1000)
+    path.chmod(0o600)
+    return path
+
+
+def copying(content, key="ab" * 32):
+    return Task(key, "ingest", "fox/source", IngestRecipe(sha256=sha256(content).hexdigest()), ())
+
+
+def going_on_from(*paths):
+    videos = [video(f"v{idx}") for idx in range(len(paths))]
+    extends = [Extend(path=str(path), include_source=True) for path in paths]
+    return manifest(*(replace(each, extend=extend) for each, extend in zip(videos, extends, strict=True)))
+
+
+def test_a_copy_is_bound_and_the_file_stays_as_it_is(store, film):
+    content = film.read_bytes()
+    task = copying(content)
+    record = ingest(task, film, store)
+    bound = store.lookup(task.key)
+    assert (bound.digest, bound.meta.stage, bound.meta.suffix) == (sha256(content).hexdigest(), "ingest", ".mov")
+    assert (record["event"], record["task"], record["digest"]) == ("done", task.key, bound.digest)
+    assert store.read(task.key) == content
+    assert film.read_bytes() == content and film.stat().st_mode & 0o777 == 0o600
+    assert store.verify() == []
+
+
+def test_a_file_that_changed_since_it_was_planned_with_is_refused(store, film):
+    with pytest.raises(MediaError, match=r"film\.mov: changed while it was being read; run the same command again"):
+        ingest(copying(b"other pictures"), film, store)
+    assert store.keys() == set()
+
+
+def test_a_file_that_went_away_is_named(store, tmp_path):
+    with pytest.raises(MediaError, match=r"gone\.mov: cannot be read any more \(No such file or directory\)"):
+        ingest(copying(b""), tmp_path / "gone.mov", store)
+
+
+def test_a_full_store_is_the_storages_fault_not_the_files(store, film, monkeypatch):
+    real = Path.open
+
+    def full(path, mode="r", *rest, **named):
+        if "w" in mode:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, mode, *rest, **named)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(StoreUnusable, match="no space left"):
+        ingest(copying(film.read_bytes()), film, store)
+
+
+def test_nothing_is_read_where_no_video_goes_on_from_a_file():
+    assert read_sources(manifest(video("fox"))) == {}
+
+
+def test_every_file_that_cannot_be_gone_on_from_is_named_with_its_video(tmp_path, film):
+    with pytest.raises(ManifestError) as caught:
+        read_sources(going_on_from(tmp_path / "gone.mp4", film, tmp_path / "gone.mp4"))
+    first, second, third = (str(problem) for problem in caught.value.problems)
+    assert "video 'v0': extend.path: " in first and "gone.mp4: there is no such file" in first
+    assert "video 'v1': extend.path: " in second and "film.mov: cannot be read as media" in second
+    assert "video 'v2': extend.path: " in third
+
+
+def test_a_file_of_many_videos_is_read_once(monkeypatch):
+    read = []
+
+    def count(path):
+        read.append(path)
+        return MediaError(f"{path}: no")
+
+    monkeypatch.setattr(sources, "_facts_or_error", count)
+    with pytest.raises(ManifestError):
+        read_sources(going_on_from("a.mp4", "b.mp4", "a.mp4"))
+    assert read == [Path("a.mp4"), Path("b.mp4")]
