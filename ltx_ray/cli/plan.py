@@ -61,7 +61,8 @@ def plan(
     typer.echo("")
     typer.echo(f"{'stage':<14}{'tasks':>8}{'to make':>10}{'kept':>8}")
     for stage in STAGES:
-        kinds = counts[stage]
+        if not (kinds := counts[stage]):
+            continue
         kept = kinds["cached"] + kinds["not needed"]
         typer.echo(f"{stage:<14}{kinds.total():>8}{kinds.total() - kept:>10}{kept:>8}")
     videos = f"{len(dry.plan.videos)} video{'s' if len(dry.plan.videos) != 1 else ''}"
