@@ -20,6 +20,10 @@ videos:
     height: 192
     output: {crop: 120x180}
   - {id: tiled, model: tiny-2.3, prompt: A lighthouse at dusk, decode: {tiling: tiles}}
+  - id: long
+    model: tiny-2.3
+    segment: {frames: 33, connector: 9, overshoot: 8}
+    scenes: [{prompt: A lighthouse at dusk, num_frames: 17}, {prompt: Its light goes on, num_frames: 15}]
   - {id: later, model: tiny-2.5, prompt: A lighthouse at dusk}
   - {id: first, model: tiny-2.0, prompt: A lighthouse at dusk}
 """
@@ -39,22 +43,15 @@ def test_tiny_checkpoints_render_on_ray_as_they_do_without_it(ltx_ray):
     digests = {key["digest"] for key in keys if key["stage"] == "generate" and key["unit"] in units}
     assert len(digests) == 2
 
-    names = ("noise", "sketch", "guided", "tall", "tiled", "later", "first")
+    names = ("noise", "sketch", "guided", "tall", "tiled", "later", "first", "long")
     probed = ltx_ray("probe", "--json", *(f"runs/tiny/videos/{name}.mp4" for name in names))
     assert probed.code == 0, probed.out
     sizes = [tuple(record["video"]["size_px"]) for record in probed.records]
-    assert sizes == [(128, 128), (64, 64), (128, 128), (120, 180), (128, 128), (128, 128), (128, 128)]
+    assert sizes == [(128, 128), (64, 64), (128, 128), (120, 180), *[(128, 128)] * 4]
     samples = [record["audio"]["num_samples"] for record in probed.records]
-    assert samples == [
-        18_000,
-        18_000,
-        18_000,
-        14_400,
-        18_000,
-        18_000,
-        9_000,
-    ]  # 9 frames at 24 fps; 2.0 speaks at 24 kHz
-    assert all(record["video"]["num_frames"] == 9 for record in probed.records)
+    # 9 frames at 24 a second, and 32; 2.0 speaks at 24 kHz, and the tall one has 30 frames a second.
+    assert samples == [18_000, 18_000, 18_000, 14_400, 18_000, 18_000, 9_000, 64_000]
+    assert [record["video"]["num_frames"] for record in probed.records] == [*[9] * 7, 32]
 
 
 def test_a_draft_shares_its_generate_with_the_full_render(ltx_ray, no_ray):

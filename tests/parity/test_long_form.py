@@ -6,7 +6,8 @@ of sound begin where the picture of the take begins and not the segment's, some 
 connector is ours, so that everything after it can be equal bit for bit. What they would have made of its frames is
 compared by itself, to what streaming leaves of rounding.
 
-LTX-2.5 is compared with plain Euler steps; ``test_pipeline_ancestral`` says why its own sampler cannot be equal.
+LTX-2.5 is compared with plain Euler steps, for its own sampler cannot be equal (``test_pipeline_ancestral``), and with
+the mark on its first latent that the pipelines forget (``pipelines.first_frame_marked``).
 """
 
 from __future__ import annotations
