@@ -16,6 +16,7 @@ from ltx_ray.manifest.schema import Sampling, Segment
 from ltx_ray.models.ltx2.model import Ltx2Model
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.graph import build_plan
+from ltx_ray.sources import ingest, read_sources
 from ltx_ray.spec.recipe import DecodeRecipe
 from ltx_ray.spec.task import Task
 from ltx_ray.stages.decode import decode
@@ -82,7 +83,7 @@ def plan_film(model: Ltx2Model, *, num_frames: int, segment: Segment, **changes:
         **changes,
     }
     fox = video(model=model.facts.name, width=128, height=128, num_frames=num_frames, segment=segment, **fields)
-    return build_plan(manifest(fox), {model.facts.name: model.facts})
+    return build_plan(manifest(fox), {model.facts.name: model.facts}, read_sources(manifest(fox)))
 
 
 def make_film(model: Ltx2Model, folder: Path, **shape: Any) -> Film:
@@ -90,6 +91,8 @@ def make_film(model: Ltx2Model, folder: Path, **shape: Any) -> Film:
     film = Film(model, plan_film(model, **shape), open_store(folder))
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(make, "open_model", lambda _digest: model)
+        for key, path in film.plan.files.items():
+            ingest(film.plan.tasks[key], Path(path), film.store)
         for task in film.plan.tasks.values():
             execute(task, film.store, SilentControl())
     return film

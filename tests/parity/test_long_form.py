@@ -21,10 +21,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from ltx_ray.manifest.schema import Segment
+from ltx_ray.manifest.schema import Extend, Segment
 from ltx_ray.media.audio import open_wav
+from ltx_ray.media.footage import footage_frames
 from ltx_ray.media.probe import describe
 from ltx_ray.sampling.noise import draw
+from ltx_ray.spec.recipe import Footage
 from ltx_ray.stages.decode import decode
 from tests.parity.films import REFINE_SIGMAS, SIGMAS, make_film, plan_film
 from tests.parity.pipelines import PROMPT, LTX2ConditionPipeline, LTX2Pipeline, Reference, SilentControl, open_tiny
@@ -363,6 +365,38 @@ def test_joined_in_pixels_a_loosely_held_connector_is_blended_with_the_frames_it
     assert shown.shape == wanted.shape == (25, 128, 128, 3)
     assert (shown - wanted).abs().max() <= 0.5 + 1e-3
     assert torch.equal(shown[:12], before[:12]) and torch.equal(shown[17:], after[9:17])
+
+
+def test_a_video_that_goes_on_from_a_file_is_the_condition_pipeline_bit_for_bit(modern, monkeypatch, tmp_path):
+    """Nine frames of the file are at the head, and the ten cells that end within them; 33 frames need 36 cells."""
+    source = make_film(modern, tmp_path / "source", **TWO).path("stitch")
+    film = make_film(
+        modern,
+        tmp_path / "film",
+        num_frames=16,
+        segment=Segment(frames=33, connector=9, overshoot=8),
+        extend=Extend(path=str(source), include_source=True),
+    )
+    assert_plays(film, 25 + 16)
+    ours, head = film.made("/segment 0 generate"), film.made("/source/half condition")
+    hand = ByHand(film, Reference(modern, monkeypatch))
+    frames = np.stack(list(footage_frames(source, Footage(frame_rate=Fraction(24), width_px=64, height_px=64), 16, 25)))
+    video, audio, tokens = hand.later(
+        "/segment 0 generate",
+        64,
+        SIGMAS,
+        sound(modern, 0, 36, origin_s=0, given=head["audio"]),
+        frames=frames,
+        connector=head["video"],
+        num_frames=33,
+    )
+    assert head["audio"].shape[1] == 10
+    assert torch.equal(hand.reference.raw_video(ours["video"]), video)
+    assert torch.equal(hand.reference.raw_audio(ours["audio"]), audio)
+    theirs = LTX2Pipeline._unpack_latents(tokens, *head["video"].shape[2:])
+    assert (head["video"] - theirs).abs().max() < 2e-5 * theirs.std()
+    whole = film.made("/source/full condition")
+    assert torch.equal(film.made("/segment 0 refine")["video"][:, :, :2], whole["video"])
 
 
 @pytest.mark.parametrize("tiling", ["stream", "tiles"])
