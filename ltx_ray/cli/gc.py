@@ -1,8 +1,9 @@
-"""``ltx-ray gc``: free what nothing refers to, or all that some runs do not need."""
+"""``ltx-ray gc``: free what nothing refers to, and what has grown too old or too big."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +13,32 @@ from ltx_ray.cli.options import JsonOption
 from ltx_ray.errors import PlanError
 
 if TYPE_CHECKING:
+    from ltx_ray.store.artifacts import ArtifactStore
     from ltx_ray.store.gc import Collected
+    from ltx_ray.store.layout import RunLayout
+    from ltx_ray.store.runs import FinishedRun
 
 DEFAULT_STORE = "runs/.store"
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_PREFIXES = "kmgt"
+
+
+def seconds(text: str) -> float:
+    """``90s``, ``30m``, ``12h``, ``30d``, ``2w`` or ``0`` as seconds."""
+    if match := re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip().lower()):
+        return float(match[1]) * _SECONDS[match[2]]
+    if text.strip() == "0":
+        return 0.0
+    raise typer.BadParameter(f"{text!r} is no time; write 90s, 30m, 12h, 30d or 2w")
+
+
+def num_bytes(text: str) -> int:
+    """``500GB`` (thousands), ``500GiB`` (1024s) or ``0`` as bytes."""
+    if match := re.fullmatch(r"(\d+(?:\.\d+)?)(?:([kmgt])(i?))?b?", text.strip().lower()):
+        exponent = _PREFIXES.index(match[2]) + 1 if match[2] else 0
+        return int(float(match[1]) * (1024 if match[3] else 1000) ** exponent)
+    raise typer.BadParameter(f"{text!r} is no size; write 500GB, 1.5TB or 200GiB")
 
 
 def gc(
@@ -24,30 +48,76 @@ def gc(
     ] = None,
     keep_run: Annotated[
         list[Path] | None,
-        typer.Option("--keep-run", metavar="RUN", help="Forget all that no such run needs. Name every run you keep."),
+        typer.Option(
+            "--keep-run", metavar="RUN", help="Keep all that this run needs.  [default: every run beside the store]"
+        ),
     ] = None,
     older_than: Annotated[
-        float,
+        float | None,
+        typer.Option("--older-than", metavar="AGE", parser=seconds, help="Forget what no run needs when so old: 30d."),
+    ] = None,
+    max_size: Annotated[
+        int | None,
+        typer.Option("--max-size", metavar="SIZE", parser=num_bytes, help="Forget the oldest of it, down to 500GB."),
+    ] = None,
+    ttl: Annotated[
+        float | None,
         typer.Option(
-            "--older-than", metavar="MINUTES", min=0, help="Spare the younger; under 60 only while no run is on."
+            "--ttl", metavar="AGE", parser=seconds, help="Delete the files of finished runs at rest for so long."
         ),
-    ] = 60.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be freed.")] = False,
+    ] = None,
+    delete: Annotated[bool, typer.Option("--delete", help="Do it; without this it is only said.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete objects that no key is bound to, and what dead processes left. Writes nothing, so a full disk is fine."""
-    from ltx_ray.store.gc import collect
-    from ltx_ray.store.open import open_store
+    """Say what can be freed, or free it: what nothing refers to and what dead processes left, and with a limit more.
 
-    runs = keep_run or []
-    opened = open_store(store or _store_of(runs), create=False)
-    keep = _keys_of(runs) if runs else None
-    if keep is not None and (bound := opened.keys()) and keep.isdisjoint(bound):
+    Writes nothing, so a full disk is fine. What a run needs that is kept is never touched.
+    """
+    from ltx_ray.store.gc import YOUNG_S, collect
+    from ltx_ray.store.open import open_store
+    from ltx_ray.store.runs import finished_run, keys_of
+
+    named = keep_run or []
+    opened = open_store(store or _store_of(named), create=False)
+    runs = _runs(named, opened)
+    expired = [run for layout in runs if ttl is not None and (run := finished_run(layout)) and run.at_rest_s >= ttl]
+    gone = {run.layout.path for run in expired}
+    keep = {key for layout in runs if layout.path not in gone for key in keys_of(layout)}
+    freed = collect(
+        opened,
+        keep=keep,
+        expired={key for run in expired for key in keys_of(run.layout)},
+        older_than_s=older_than,
+        max_bytes=max_size,
+        young_s=min([YOUNG_S, *(limit for limit in (older_than, ttl) if limit is not None)]),
+        dry_run=not delete,
+    )
+    file_bytes = sum(run.num_bytes for run in expired)
+    if delete:
+        for run in expired:
+            for file in run.files:
+                file.unlink(missing_ok=True)
+    num_kept = len(runs) - len(expired)
+    _tell(freed, opened.location, num_kept, expired, file_bytes, dry_run=not delete, as_json=as_json)
+    if max_size is not None and freed.num_bytes_left > max_size and not as_json:
+        over = _shown(freed.num_bytes_left - max_size)
+        typer.echo(f"{over} over --max-size remain: {num_kept} kept runs need them, or they are younger than an hour")
+
+
+def _runs(named: list[Path], store: ArtifactStore) -> list[RunLayout]:
+    """The runs to keep: those named, or every one beside the store."""
+    from ltx_ray.store.layout import RunLayout
+    from ltx_ray.store.runs import keys_of, runs_beside
+
+    if not named:
+        return runs_beside(store)
+    layouts = [RunLayout(run) for run in named]
+    keep = {key for layout in layouts for key in keys_of(layout)}
+    if (bound := store.keys()) and keep.isdisjoint(bound):
         raise PlanError(
-            f"--keep-run: {opened.location} holds nothing of {_listed(runs)}; name their store with --store"
+            f"--keep-run: {store.location} holds nothing of {_listed(named)}; name their store with --store"
         )
-    freed = collect(opened, keep=keep, young_s=older_than * 60, dry_run=dry_run)
-    _tell(freed, opened.location, older_than, dry_run=dry_run, as_json=as_json)
+    return layouts
 
 
 def _store_of(runs: list[Path]) -> str:
@@ -65,19 +135,20 @@ def _store_of(runs: list[Path]) -> str:
     return stores[0] if stores else DEFAULT_STORE
 
 
-def _keys_of(runs: list[Path]) -> set[str]:
-    """Every key of their plans. A run that cannot be read is an error: nothing would be kept of it."""
-    from ltx_ray.store.layout import RunLayout
-    from ltx_ray.store.run_dir import read_plan
-
-    return {record["key"] for run in runs for record in read_plan(RunLayout(run)) if "key" in record}
-
-
 def _listed(things: list[Path] | list[str]) -> str:
     return ", ".join(map(str, things))
 
 
-def _tell(freed: Collected, location: str, older_than: float, *, dry_run: bool, as_json: bool) -> None:
+def _tell(
+    freed: Collected,
+    location: str,
+    num_kept: int,
+    expired: list[FinishedRun],
+    file_bytes: int,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     if as_json:
         fields = {
             "type": "gc",
@@ -87,11 +158,28 @@ def _tell(freed: Collected, location: str, older_than: float, *, dry_run: bool, 
             "tokens": freed.num_tokens,
             "bytes": freed.num_bytes,
             "young": freed.num_young,
+            "objects_left": freed.num_left,
+            "bytes_left": freed.num_bytes_left,
+            "runs_kept": num_kept,
+            "files": [str(file) for run in expired for file in run.files],
+            "file_bytes": file_bytes,
             "dry_run": dry_run,
         }
         typer.echo(json.dumps(fields))
         return
+    would = "would be " if dry_run else ""
+    for run in expired:
+        days = run.at_rest_s / _SECONDS["d"]
+        typer.echo(f"{run.layout.path}: at rest for {days:.1f} days; its {len(run.files)} files {would}deleted")
     forgotten = f"{freed.num_keys} keys forgotten, " if freed.num_keys else ""
-    spared = f"; {freed.num_young} spared, younger than {older_than:g} minutes" if freed.num_young else ""
-    verb = "would be freed" if dry_run else "freed"
-    typer.echo(f"{location}: {forgotten}{freed.num_objects} objects, {freed.num_bytes / 2**20:.1f} MiB {verb}{spared}")
+    spared = f"; {freed.num_young} spared for their age" if freed.num_young else ""
+    typer.echo(
+        f"{location}: {forgotten}{freed.num_objects} objects, {_shown(freed.num_bytes)} {would}freed{spared}; "
+        f"{freed.num_left} objects, {_shown(freed.num_bytes_left)} stay, {num_kept} runs kept"
+    )
+    if dry_run and (freed.num_keys or freed.num_bytes or expired):
+        typer.echo("nothing was deleted; add --delete to do it")
+
+
+def _shown(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ltx_ray.errors import StoreError, StoreUnusable
 
-_FREE = "free some space, for instance with `ltx-ray gc`, or name another place with --store or --run"
+_FREE = "free some space, for instance with `ltx-ray gc --delete`, or name another place with --store or --run"
 _GRANT = "make it writable for this user or name another place with --store or --run"
 
 #: errno -> (what is wrong, what to do). These stay until somebody does something.

@@ -20,6 +20,7 @@ from ltx_ray.store import durable
 from ltx_ray.store.faults import storage_errors
 from ltx_ray.store.layout import KEYS, OBJECTS, PREFIXES, TMP, TOKENS
 from ltx_ray.store.owner import is_abandoned, temp_prefix
+from ltx_ray.store.protocol import Listed
 
 #: Left by a process of another machine, which cannot be asked: after this long nobody still writes it.
 _FOREIGN_TEMP_S = 7 * 86400.0
@@ -85,6 +86,14 @@ class LocalShelf:
                         folders.append(name) if entry.is_dir(follow_symlinks=False) else found.add(name)
         return found
 
+    def listing(self, folder: str) -> dict[str, Listed]:
+        found, now = {}, time.time()
+        for name in self.names(folder):
+            with storage_errors(self.root / name), suppress(FileNotFoundError):
+                status = os.stat(f"{self.root}/{name}")  # noqa: PTH116 - a Path costs more than the call
+                found[name] = Listed(status.st_size, now - status.st_mtime)
+        return found
+
     def put(self, name: str, content: bytes | Path) -> None:
         path = self.root / name
         with storage_errors(path):
@@ -142,13 +151,14 @@ class LocalShelf:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def drop_temps(self, older_than_s: float) -> int:
+    def drop_temps(self, older_than_s: float, *, dry_run: bool) -> int:
         freed = 0
         with storage_errors(self.root / TMP):
             for temp in (self.root / TMP).iterdir():
                 gone = is_abandoned(temp.name)
                 if gone is not False:
-                    freed += _remove_if_old(temp, _FOREIGN_TEMP_S if gone is None else older_than_s)
+                    least_s = max(older_than_s, _FOREIGN_TEMP_S) if gone is None else older_than_s
+                    freed += _remove_if_old(temp, least_s, dry_run=dry_run)
         return freed
 
     def _temp(self) -> Path:
@@ -179,17 +189,17 @@ def _sync_file(path: Path) -> None:
         os.close(fd)
 
 
-def _remove_if_old(temp: Path, older_than_s: float) -> int:
+def _remove_if_old(temp: Path, older_than_s: float, *, dry_run: bool) -> int:
     """Bytes freed; a file or directory that its owner removes meanwhile is fine."""
     try:
         if time.time() - temp.lstat().st_mtime < older_than_s:
             return 0
-        if not temp.is_dir():
-            num_bytes = temp.stat().st_size
+        files = [path for path in temp.rglob("*") if path.is_file()] if temp.is_dir() else [temp]
+        num_bytes = sum(path.stat().st_size for path in files)
+        if not dry_run and not temp.is_dir():
             temp.unlink()
-            return num_bytes
-        num_bytes = sum(path.stat().st_size for path in temp.rglob("*") if path.is_file())
     except FileNotFoundError:
         return 0
-    shutil.rmtree(temp, ignore_errors=True)
+    if not dry_run:
+        shutil.rmtree(temp, ignore_errors=True)
     return num_bytes

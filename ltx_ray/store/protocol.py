@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ltx_ray.store.key_file import KeyFile, Meta
 from ltx_ray.store.verify import Finding
@@ -78,6 +78,13 @@ class Store(Protocol):
     def drop_token(self, name: str) -> None: ...
 
 
+class Listed(NamedTuple):
+    """A file as a listing of its folder shows it."""
+
+    num_bytes: int
+    age_s: float  #: since last written
+
+
 class Shelf(Protocol):
     """Faults are StoreErrors; absence is ``None`` or ``False``."""
 
@@ -94,6 +101,9 @@ class Shelf(Protocol):
 
     def names(self, folder: str) -> set[str]:
         """Every file below ``folder``."""
+
+    def listing(self, folder: str) -> dict[str, Listed]:
+        """``names`` with size and age."""
 
     def put(self, name: str, content: bytes | Path) -> None:
         """Write or replace, whole and durable; a Path is moved or uploaded."""
@@ -115,5 +125,5 @@ class Shelf(Protocol):
 
     def scratch(self) -> AbstractContextManager[Path]: ...
 
-    def drop_temps(self, older_than_s: float) -> int:
-        """Remove what dead processes left behind; bytes freed."""
+    def drop_temps(self, older_than_s: float, *, dry_run: bool) -> int:
+        """Remove what dead processes left behind, or only look for it; bytes freed."""

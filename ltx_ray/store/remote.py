@@ -17,6 +17,7 @@ from typing import Any
 
 from ltx_ray.errors import StoreError, StoreUnusable
 from ltx_ray.store.faults import storage_errors
+from ltx_ray.store.protocol import Listed
 
 #: From here on one listing of all names is cheaper than asking for each.
 _MANY = 256
@@ -82,6 +83,11 @@ class RemoteShelf:
     def names(self, folder: str) -> set[str]:
         return set(self._list(folder))
 
+    def listing(self, folder: str) -> dict[str, Listed]:
+        return {
+            name: Listed(int(entry["size"]), self._age_s(name, entry)) for name, entry in self._list(folder).items()
+        }
+
     def put(self, name: str, content: bytes | Path) -> None:
         with _bucket_errors(self._where(name)):
             if isinstance(content, bytes):
@@ -112,10 +118,9 @@ class RemoteShelf:
     def age_s(self, name: str) -> float | None:
         with _bucket_errors(self._where(name)):
             try:
-                modified: datetime = self.file_system.modified(self._path(name))
+                return _seconds_since(self.file_system.modified(self._path(name)))
             except FileNotFoundError:
                 return None
-        return (datetime.now(UTC) - (modified if modified.tzinfo else modified.replace(tzinfo=UTC))).total_seconds()
 
     @contextmanager
     def local(self, name: str) -> Iterator[Path | None]:
@@ -133,7 +138,7 @@ class RemoteShelf:
         with tempfile.TemporaryDirectory(prefix="ltx-ray-", ignore_cleanup_errors=True) as folder:
             yield Path(folder)
 
-    def drop_temps(self, older_than_s: float) -> int:
+    def drop_temps(self, older_than_s: float, *, dry_run: bool) -> int:
         """Nothing to drop: a put that was cut off leaves no object."""
         return 0
 
@@ -145,11 +150,22 @@ class RemoteShelf:
                 return {}
         return {path[len(self.root) + 1 :]: entry for path, entry in listed.items()}
 
+    def _age_s(self, name: str, entry: dict[str, Any]) -> float:
+        """Of a listed file; one that is gone by now has none."""
+        # S3 says it in the listing; what others call it differs, so they are asked.
+        if isinstance(modified := entry.get("LastModified"), datetime):
+            return _seconds_since(modified)
+        return self.age_s(name) or 0.0
+
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"
 
     def _where(self, name: str) -> str:
         return f"{self.uri}/{name}"
+
+
+def _seconds_since(moment: datetime) -> float:
+    return (datetime.now(UTC) - (moment if moment.tzinfo else moment.replace(tzinfo=UTC))).total_seconds()
 
 
 @contextmanager

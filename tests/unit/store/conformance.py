@@ -319,7 +319,7 @@ class StoreConformance:
         store.commit(A, b"forgotten", META)
         store.forget(A)
         store.commit(B, b"bound", META)
-        collected = collect(store, keep=[])
+        collected = collect(store, older_than_s=0.0)
         assert (collected.num_keys, collected.num_objects, collected.num_bytes) == (0, 0, 0)
         assert store.read(B) == b"bound"
         assert len(store.shelf.names("objects")) == 2
@@ -327,7 +327,7 @@ class StoreConformance:
     def test_gc_forgets_keys_that_are_not_kept(self, store):
         self.every_state(store)
         store.commit(B, b"dropped", META)
-        collected = collect(store, keep=[A, F], young_s=0.0)
+        collected = collect(store, keep=[A, F], older_than_s=0.0, young_s=0.0)
         assert collected.num_keys == 4
         assert store.keys() == {A, F}
         assert len(store.shelf.names("objects")) == 2
