@@ -10,17 +10,19 @@ Everything heavy is imported where it is used: planning loads neither torch nor 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ltx_ray.attempts import END, begin_record
 from ltx_ray.manifest.load import load_manifest as _load_manifest
 from ltx_ray.models.catalog import BUILT_IN
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.reasons import LastPlan
-from ltx_ray.plan.record import last_plan, plan_lines
+from ltx_ray.plan.record import last_plan, plan_lines, read_reasons, reason_lines, standing_reasons
 from ltx_ray.render import (
     DryRun,
     Observer,
@@ -42,6 +44,7 @@ from ltx_ray.store.lock import RunLock, read_lock
 from ltx_ray.store.open import open_store
 
 if TYPE_CHECKING:
+    from ltx_ray.explain import TaskStory
     from ltx_ray.manifest.schema import Manifest
     from ltx_ray.preview import Preview
     from ltx_ray.report.seams import SeamReport
@@ -53,6 +56,7 @@ __all__ = [
     "RunStatus",
     "Summary",
     "dry_run",
+    "explain",
     "load_manifest",
     "preview",
     "render",
@@ -102,15 +106,35 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
     with RunLock(layout.lock), Journal.open(layout.journal) as journal:
         dry = compare(plan, open_store(store_uri, create=False), _last_plan(layout, journal.history))
         store = open_store(store_uri, create=bool(dry.needed))
+        if dry.needed:
+            before = read_reasons(run_files.read_reasons(layout))
+            run_files.write_lines(layout.reasons, reason_lines(standing_reasons(dry.reasons(), before)))
         run_files.write_lines(layout.manifest, [canonical(manifest)])
         run_files.write_lines(layout.plan, plan_lines(plan))
-        journal.append({"event": "render", "store": _without_secrets(store.location), "to_make": len(dry.needed)})
+        location = _without_secrets(store.location)
+        journal.append(begin_record(store=location, num_to_make=len(dry.needed), at=time.monotonic()))
         session = Session(layout, store, journal, dry, observer or Silent())
         summary = session.run(options)
+        journal.append(_end_record(summary))
         from ltx_ray.report.index import write_index
 
         write_index(list(index_rows(manifest, plan, summary, session.published)), layout.index)
         return summary
+
+
+def explain(run_dir: str | Path, task: str, *, store: str | None = None) -> list[TaskStory]:
+    """Why a task of a run, or each that ``task`` may mean, ran, was reused or failed; changes nothing, needs no lock.
+
+    Args:
+        task: its name, its unit, or six and more characters of its key.
+    Raises:
+        PlanError: no such run or task.
+    """
+    from ltx_ray.explain import tell
+
+    layout, records, history = _read_run(Path(run_dir))
+    opened = open_store(store or _store_of(layout, history), create=False)
+    return tell(layout, records, history, opened, task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +261,18 @@ def _lost(records: list[dict[str, Any]], bound: Collection[str], history: Histor
             if record["key"] in made:
                 lost.append(record["key"])
     return lost[::-1]
+
+
+def _end_record(summary: Summary) -> dict[str, Any]:
+    """What the journal says when a render ends by itself; its absence says that it did not."""
+    return {
+        "event": END,
+        "at": time.monotonic(),
+        "finished": len(summary.finished),
+        "unfinished": len(summary.unfinished),
+        "failed": len(summary.failed),
+        "stopped": summary.stopped,
+    }
 
 
 def _read_run(run_dir: Path) -> tuple[RunLayout, list[dict[str, Any]], History]:

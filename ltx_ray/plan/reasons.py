@@ -82,6 +82,15 @@ def changed_fields(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -
             yield f"{prefix}{name} {_show(before)} -> {_show(after)}"
 
 
+def in_words(recipe: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Each field of a recipe as ``name value``, short; nested fields get dotted names, empty ones are left out."""
+    for name, value in sorted(_readable(recipe).items()):
+        if isinstance(value, dict) and "fraction" not in value:
+            yield from in_words(value, f"{prefix}{name}.")
+        elif value not in (None, "", []):
+            yield f"{prefix}{name} {_show(value)}"
+
+
 def _why(task: Task, plan: Plan, last: LastPlan | None) -> Reason:
     before = last.by_name.get(task.name) if last else None
     if last is None or before is None:

@@ -4,7 +4,8 @@
             keys/<aa>/<key>.json      the truth: which object a key is bound to, and how it was made
             tokens/<name>             small files that prove two machines see the same store
             tmp/<owner>.<random>      files on their way; left only by processes that died
-    RUN/    manifest.resolved.json  plan.jsonl  journal.jsonl  lock  videos/  index.parquet  preview/
+    RUN/    manifest.resolved.json  plan.jsonl  reasons.jsonl  journal.jsonl  lock  videos/  index.parquet  preview/
+            cancel/<random>           what the driver is asked to stop; it removes what it has read
 
 Names inside a store are relative and use "/", because a store may be a directory or a bucket.
 """
@@ -69,6 +70,10 @@ class RunLayout:
         return self.path / "plan.jsonl"
 
     @property
+    def reasons(self) -> Path:
+        return self.path / "reasons.jsonl"
+
+    @property
     def journal(self) -> Path:
         return self.path / "journal.jsonl"
 
@@ -87,3 +92,7 @@ class RunLayout:
     @property
     def previews(self) -> Path:
         return self.path / "preview"
+
+    @property
+    def requests(self) -> Path:
+        return self.path / "cancel"

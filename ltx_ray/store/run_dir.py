@@ -60,6 +60,11 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [record for record in _parsed(path) or () if _is_planned(record)]
 
 
+def read_reasons(layout: RunLayout) -> list[Any]:
+    """The lines written beside the plan; none if they are absent or cannot be parsed."""
+    return _parsed(layout.reasons) or []
+
+
 def read_plan(layout: RunLayout) -> list[dict[str, Any]]:
     """Every record of the run's plan, tasks before videos.
 
