@@ -200,8 +200,8 @@ def calls(two, model):
     made, generated, refined, frames, encoded = two.made, [], [], {}, {}
     with pytest.MonkeyPatch.context() as monkeypatch:
         hand = ByHand(two, Reference(model, monkeypatch))
-        cells = [sound(model, *each, origin_s=origin) for each, origin in zip(CELLS, (0, START_S), strict=True)]
-        generated.append(hand.first("/segment 0 generate", 64, SIGMAS, cells[0]))
+        cells = sound(model, *CELLS[0], origin_s=0)
+        generated.append(hand.first("/segment 0 generate", 64, SIGMAS, cells))
         frames["half"] = connector_frames(model, made("/segment 0 generate")["video"])
         given = made("/segment 0 generate")["audio"][:, FIRST_CELL:KEPT_CELLS]
         *call, encoded["half"] = hand.later(
