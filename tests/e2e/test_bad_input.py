@@ -34,8 +34,78 @@ BAD = {
         + "".join(f"{c}: &{c} [{', '.join([f'*{p}'] * 9)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)),
         [],
     ),
-    "too long": (listed("{id: fox, prompt: p, seconds: 19}"), ["seconds", "257"]),
 }
+
+
+def long_card(segment: str = "", more: str = "seconds: 9", prompt: str = "prompt: p, ") -> str:
+    """A video of chained segments."""
+    return listed(f"{{id: fox, {prompt}width: 128, height: 128, {more}, segment: {{{segment}}}}}")
+
+
+def in_scenes(scenes: str, segment: str = "") -> str:
+    return long_card(segment, f"scenes: [{scenes}]", "")
+
+
+#: Of long videos: what does not fit together, and in its sentence the number or word that would.
+BAD_LONG = {
+    "connector of all frames": (long_card("frames: 25, connector: 25"), ["segment.frames: 25", "at least 33"]),
+    "connector of more than all frames": (
+        long_card("frames: 25, connector: 33"),
+        ["segment.frames: 25", "at least 41"],
+    ),
+    "connector off the grid": (long_card("connector: 24"), ["segment.connector: 24", "17 and 25"]),
+    "frames off the grid": (long_card("frames: 120"), ["segment.frames: 120", "113 and 121"]),
+    "overshoot off the grid": (long_card("overshoot: 9"), ["segment.overshoot: 9", "8 and 16"]),
+    "overshoot of all new frames": (
+        long_card("frames: 57, connector: 25, overshoot: 32"),
+        ["segment.frames: 57", "connector 25 and overshoot 32", "at least 65"],
+    ),
+    "fewer frames kept than a connector": (
+        long_card("frames: 41, connector: 25"),
+        ["segment.frames", "connector of 25", "at least 57"],
+    ),
+    "fewer frames kept than the next scene's connector": (
+        in_scenes("{prompt: a, seconds: 1}, {prompt: b, seconds: 5, segment: {connector: 49}}"),
+        ["scenes[1].segment.connector: 49", "25 frames", "at most 25", "lengthen scenes[0]"],
+    ),
+    "held in part and joined as latents": (long_card("strength: 0.5"), ["segment.strength: 0.5", "join: pixels"]),
+    "held in part and joined hard": (
+        long_card("strength: 0.5", "seconds: 9, join: pixels"),
+        ["segment.strength: 0.5", "crossfade"],
+    ),
+    "no scenes": (in_scenes(""), ["scenes: []"]),
+    "scenes of nothing": (in_scenes("{prompt: a, seconds: 0}"), ["scenes[0].seconds: 0", "more than 0"]),
+    "scenes of no frame": (in_scenes("{prompt: a, seconds: 0.01}"), ["scenes[0].seconds: 0.01", "one frame"]),
+    "25 s in a call": (long_card("frames: 601", "seconds: 60"), ["segment.frames: 601", "20 s", "481"]),
+    "24 s of few frames in a call": (
+        long_card("frames: 121", "seconds: 60, frame_rate: 5"),
+        ["segment.frames: 121", "20 s", "97"],
+    ),
+    "600 frames in a call": (long_card("frames: 600", "seconds: 60"), ["segment.frames: 600", "593 and 601"]),
+    "unknown chain": (long_card("", "seconds: 9, chain: stagwise"), ["chain: 'stagwise'", "nearest is stagewise"]),
+    "unknown join": (long_card("", "seconds: 9, join: pixel"), ["join: 'pixel'", "nearest is pixels"]),
+    "unknown order": (long_card("", "seconds: 9, refine: alternat"), ["refine: 'alternat'", "alternate"]),
+    "crossfade of latents": (long_card("", "seconds: 9, crossfade: 8"), ["crossfade: 8", "join: pixels"]),
+    "alternate and final": (
+        long_card("", "seconds: 9, refine: alternate, chain: final"),
+        ["refine.order: alternate", "chain: stagewise"],
+    ),
+    "alternate over a short connector": (
+        long_card("connector: 9", "seconds: 9, refine: alternate"),
+        ["segment.connector: 9", "at least 17"],
+    ),
+    "going on from no file": (long_card("", "extend: {path: gone.mp4, seconds: 3}"), ["extend.path: gone.mp4"]),
+}
+
+
+@pytest.mark.parametrize("name", BAD_LONG)
+def test_a_bad_long_video_is_refused_in_one_sentence(ltx_ray, no_ray, name):
+    text, words = BAD_LONG[name]
+    ran = ltx_ray("render", ltx_ray.write(text, "bad.yaml"), **no_ray)
+    assert ran.code == 2 and len(ran.err.splitlines()) == 1, ran.err
+    assert ran.err.startswith("ltx-ray: bad.yaml: video") and not ran.err.rstrip().endswith(".")
+    assert all(word in ran.err for word in words), ran.err
+    assert not (ltx_ray.cwd / "runs").exists()
 
 
 @pytest.mark.parametrize("name", BAD)
