@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,15 @@ from ltx_ray.manifest.load import load_manifest as _load_manifest
 from ltx_ray.models.catalog import BUILT_IN
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.reasons import LastPlan
-from ltx_ray.plan.record import last_plan, plan_lines, read_reasons, reason_lines, standing_reasons
+from ltx_ray.plan.record import (
+    last_plan,
+    name_of,
+    plan_lines,
+    read_reasons,
+    reason_lines,
+    standing_reasons,
+    still_needed,
+)
 from ltx_ray.render import (
     DryRun,
     Observer,
@@ -31,23 +39,22 @@ from ltx_ray.render import (
     Silent,
     Summary,
     compare,
-    failures,
+    forget_estranged,
     index_rows,
-    seams_of,
 )
 from ltx_ray.sources import read_sources
 from ltx_ray.spec.canonical import canonical
+from ltx_ray.standing import RunStatus, standing_of
 from ltx_ray.store import run_dir as run_files
 from ltx_ray.store.journal import History, Journal, read_journal
 from ltx_ray.store.layout import RunLayout
-from ltx_ray.store.lock import RunLock, read_lock
+from ltx_ray.store.lock import RunLock
 from ltx_ray.store.open import open_store
 
 if TYPE_CHECKING:
     from ltx_ray.explain import TaskStory
     from ltx_ray.manifest.schema import Manifest
     from ltx_ray.preview import Preview
-    from ltx_ray.report.seams import SeamReport
 
 __all__ = [
     "DryRun",
@@ -104,7 +111,10 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
     plan = build_plan(manifest, BUILT_IN, read_sources(manifest))
     run_files.prepare(layout)
     with RunLock(layout.lock), Journal.open(layout.journal) as journal:
-        dry = compare(plan, open_store(store_uri, create=False), _last_plan(layout, journal.history))
+        run_files.drop_temps(layout)
+        last = _last_plan(layout, journal.history)
+        forget_estranged(open_store(store_uri, create=False), plan)
+        dry = compare(plan, open_store(store_uri, create=False), last)
         store = open_store(store_uri, create=bool(dry.needed))
         if dry.needed:
             before = read_reasons(run_files.read_reasons(layout))
@@ -115,6 +125,10 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
         journal.append(begin_record(store=location, num_to_make=len(dry.needed), at=time.monotonic()))
         session = Session(layout, store, journal, dry, observer or Silent())
         summary = session.run(options)
+        while summary.stopped is None and not summary.unfinished and forget_estranged(store, plan):
+            # An input was lost and came out different: what was made of the one before is made again.
+            session = session.again(compare(plan, store, last))
+            summary = replace(more := session.run(options), num_made=summary.num_made + more.num_made)
         journal.append(_end_record(summary))
         from ltx_ray.report.index import write_index
 
@@ -137,24 +151,6 @@ def explain(run_dir: str | Path, task: str, *, store: str | None = None) -> list
     return tell(layout, records, history, opened, task)
 
 
-@dataclass(frozen=True, slots=True)
-class VideoStatus:
-    id: str
-    path: Path
-    is_finished: bool
-    why_not: str  #: the reason of a failed task it waits for; empty when there is none
-    seams: SeamReport | None  #: None = it is not finished, has no seam, or nobody has looked yet
-
-
-@dataclass(frozen=True, slots=True)
-class RunStatus:
-    run_dir: Path
-    holder: str | None  #: who renders it now
-    stages: dict[str, tuple[int, int]]  #: tasks and how many of them are kept
-    videos: tuple[VideoStatus, ...]
-    problem: str | None  #: what is wrong with the journal
-
-
 def status(run_dir: str | Path, *, store: str | None = None) -> RunStatus:
     """Where a run stands, from what is on disk; changes nothing and needs no lock.
 
@@ -162,29 +158,7 @@ def status(run_dir: str | Path, *, store: str | None = None) -> RunStatus:
         PlanError: there is no run at ``run_dir``.
     """
     layout, records, history = _read_run(Path(run_dir))
-    tasks = [record for record in records if "key" in record]
-    opened = open_store(store or _store_of(layout, history), create=False)
-    kept = opened.known(task["key"] for task in tasks)
-    failed = failures(history)
-    why: dict[str, str] = {}  # a parent stands before its children
-    stages: dict[str, tuple[int, int]] = {}
-    for task in tasks:
-        key, (total, num_kept) = task["key"], stages.get(task["stage"], (0, 0))
-        stages[task["stage"]] = total + 1, num_kept + (key in kept)
-        if key in failed and key not in kept:
-            why[key] = f"{task['unit']} {task['stage']} failed: {failed[key]}"
-        elif blocked_by := next((why[parent] for _, parent in task["parents"] if parent in why), None):
-            why[key] = blocked_by
-    videos = []
-    for video in (record["video"] for record in records if "video" in record):
-        path, inspect = layout.videos / video["path"], video.get("inspect")
-        is_finished = video["stitch"] in kept and path.exists()
-        seams = seams_of(opened, inspect) if is_finished else None
-        videos.append(VideoStatus(video["id"], path, is_finished, why.get(video["stitch"], ""), seams))
-    holder = read_lock(layout.lock)
-    is_held = holder is not None and holder.life != "dead"
-    name = f"process {holder.owner.pid} on {holder.owner.host}" if is_held and holder and holder.owner else None
-    return RunStatus(layout.path, name, stages, tuple(videos), history.problem)
+    return standing_of(layout, records, history, open_store(store or _store_of(layout, history), create=False))
 
 
 def preview(
@@ -220,7 +194,7 @@ def verify(
         or removed, so that the next render makes it again.
     """
     layout, records, history = _read_run(Path(run_dir))
-    names = {record["key"]: f"{record['unit']} {record['stage']}" for record in records if "key" in record}
+    names = {record["key"]: name_of(record) for record in records if "key" in record}
     opened = open_store(store or _store_of(layout, history), create=repair)
     bound = opened.keys() & names.keys()
     findings: list[tuple[str, str, str]] = [
@@ -252,15 +226,8 @@ def _last_plan(layout: RunLayout, history: History) -> LastPlan | None:
 def _lost(records: list[dict[str, Any]], bound: Collection[str], history: History) -> list[str]:
     """Keys that were made, are not bound, and that a render would make again because a file needs them."""
     made = {record["task"] for record in history.records if record.get("event") == "done"}
-    videos = [record["video"] for record in records if "video" in record]
-    wanted = {video["stitch"] for video in videos} | {video.get("inspect") for video in videos}
-    lost = []
-    for record in reversed([record for record in records if "key" in record]):
-        if record["key"] in wanted and record["key"] not in bound:
-            wanted.update(parent for _, parent in record["parents"])
-            if record["key"] in made:
-                lost.append(record["key"])
-    return lost[::-1]
+    lost = still_needed(records, bound) & made
+    return [record["key"] for record in records if record.get("key") in lost]
 
 
 def _end_record(summary: Summary) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ltx_ray.attempts import DROPPED, Attempt, attempts, last_failure, last_render
 from ltx_ray.errors import PlanError
 from ltx_ray.plan.reasons import Reason
-from ltx_ray.plan.record import read_reasons, still_needed
+from ltx_ray.plan.record import name_of, read_reasons, still_needed
 from ltx_ray.render import failures
 from ltx_ray.store import run_dir as run_files
 from ltx_ray.store.layout import object_name
@@ -195,11 +195,6 @@ def _reached(key: str, next_to: Callable[[str], Iterable[str]]) -> list[str]:
         reached.update(dict.fromkeys(fresh))
         unseen = list(dict.fromkeys(fresh))
     return list(reached)
-
-
-def name_of(task: Record) -> str:
-    """What a task is called for people."""
-    return f"{task['unit']} {task['stage']}"
 
 
 def _matching(tasks: Mapping[str, Record], asked: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,7 +13,10 @@ from ltx_ray.cli.options import JsonOption, RunArgument, SeamWarningOption, Stor
 from ltx_ray.report.seams import SEAM_WARNING, SeamReport, in_words, warnings
 
 if TYPE_CHECKING:
-    from ltx_ray.api import VideoStatus
+    from ltx_ray.standing import RunningTask, RunStatus, VideoStatus
+
+#: Running tasks that are printed.
+MAX_RUNNING = 16
 
 
 def status(
@@ -30,25 +34,66 @@ def status(
         fields = {
             "type": "status",
             "run": str(found.run_dir),
-            "locked_by": found.holder,
-            "stages": {stage: {"tasks": total, "kept": kept} for stage, (total, kept) in found.stages.items()},
+            "state": found.state,
+            "locked_by": found.holder if found.state in ("rendering", "out of sight") else None,
+            "stages": {
+                stage: {"tasks": total, "kept": kept, "to_make": to_make}
+                for stage, (total, kept, to_make) in found.stages.items()
+            },
+            "running": [task._asdict() | {"began": task.began and task.began.isoformat()} for task in found.running],
             "videos": [_fields(video) for video in found.videos],
             "warnings": warned,
             "problem": found.problem,
         }
         typer.echo(json.dumps(fields))
         return
-    typer.echo(f"{found.run_dir}: {f'rendering now ({found.holder})' if found.holder else 'not running'}")
+    typer.echo(f"{found.run_dir}: {_standing(found)}")
     if found.problem:
         typer.echo(f"note: {found.problem}", err=True)
-    typer.echo(f"{'stage':<14}{'tasks':>8}{'kept':>8}")
-    for stage, (total, kept) in found.stages.items():
-        typer.echo(f"{stage:<14}{total:>8}{kept:>8}")
+    typer.echo(f"{'stage':<14}{'tasks':>8}{'kept':>8}{'to make':>10}")
+    for stage, (total, kept, to_make) in found.stages.items():
+        typer.echo(f"{stage:<14}{total:>8}{kept:>8}{to_make:>10}")
+    for task in found.running[:MAX_RUNNING]:
+        typer.echo(f"running: {task.name} on {task.worker}{_since(task)}")
     for video in found.videos:
-        state = "finished" if video.is_finished else video.why_not or "not finished"
-        typer.echo(f"{video.path}  {state}{f'; {in_words(video.seams)}' if video.seams else ''}")
+        typer.echo(f"{video.path}  {_video(video)}{f'; {in_words(video.seams)}' if video.seams else ''}")
     for line in warned:
         typer.echo(f"warning: {line}", err=True)
+
+
+def _standing(found: RunStatus) -> str:
+    holder = found.holder or "an unknown process"
+    match found.state:
+        case "rendering":
+            return f"rendering now ({holder})"
+        case "out of sight":
+            return f"locked by {holder}, which cannot be seen from here"
+        case "died":
+            return f"died: {holder} is gone; the same command resumes it"
+        case "ended early":
+            return "not running: the last render ended early; the same command resumes it"
+        case "stopped":
+            return "not running: it was stopped; the same command resumes it"
+        case "unfinished":
+            return "not running: not everything could be made"
+        case "finished":
+            return "finished"
+
+
+def _since(task: RunningTask) -> str:
+    if task.began is None:
+        return ""
+    seconds = max(0, round((datetime.now(UTC) - task.began).total_seconds()))
+    again = f", attempt {task.attempt}" if task.attempt > 1 else ""
+    return f" for {seconds} s{again}"
+
+
+def _video(video: VideoStatus) -> str:
+    if video.is_finished:
+        return "finished"
+    if video.is_cancelled:
+        return "cancelled; the next render makes it"
+    return video.why_not or "not finished"
 
 
 def _fields(video: VideoStatus) -> dict[str, Any]:
@@ -56,6 +101,7 @@ def _fields(video: VideoStatus) -> dict[str, Any]:
         "id": video.id,
         "path": str(video.path),
         "finished": video.is_finished,
+        "cancelled": video.is_cancelled,
         "why_not": video.why_not,
         **_seam_fields(video.seams),
     }

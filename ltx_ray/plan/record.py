@@ -41,8 +41,13 @@ def last_plan(records: Iterable[Mapping[str, Any]], made: Collection[str]) -> La
         parents = tuple(key for _, key in record["parents"])
         task = LastTask(record["key"], record["stage"], record["recipe"], parents)
         by_key[task.key] = task
-        by_name[f"{record['unit']} {record['stage']}"] = task
+        by_name[name_of(record)] = task
     return LastPlan(made, by_name, by_key) if by_key else None
+
+
+def name_of(record: Mapping[str, Any]) -> str:
+    """What the task of a record is called for people; as ``Task.name``."""
+    return f"{record['unit']} {record['stage']}"
 
 
 def still_needed(records: Sequence[Mapping[str, Any]], kept: Collection[str]) -> set[str]:
