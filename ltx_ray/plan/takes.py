@@ -254,7 +254,8 @@ class _Chain:
         width, height = (video.width, video.height)
         if not is_stage2:
             width, height = grid.stage1_px(width), grid.stage1_px(height)
-        recipe, keys = self._connect(segment_idx, sources, width, height)
+        is_free = is_stage2 and video.refine_order == "alternate"
+        recipe, keys = self._connect(segment_idx, sources, width, height, is_free=is_free)
         unit = f"{self.name(segment_idx)}/{'full' if is_stage2 else 'half'}"
         parents = (*(Parent("latent", key) for key in keys), Parent("sound", sounds[segment_idx - 1]))
         connector = self.plan_.add("connect", unit, recipe, parents)
@@ -263,15 +264,23 @@ class _Chain:
         return connector
 
     def _connect(
-        self, segment_idx: int, sources: dict[int, str], width: int, height: int
+        self, segment_idx: int, sources: dict[int, str], width: int, height: int, *, is_free: bool
     ) -> tuple[ConnectRecipe, list[str]]:
-        """The recipe, and the keys of the latents it decodes."""
+        """The recipe, and the keys of the latents it decodes.
+
+        The latents of a free segment are a film of their own, so they are context for each other; waiting for the
+        segment before it would chain what `alternate` has set free.
+        """
         before, segment, grid = self.take.segments[segment_idx - 1], self.take.segments[segment_idx], self.facts.video
         reach_before, reach_after = self.facts.decoder_reach
+        shift = before.start // grid.frames_per_latent
         stop = grid.num_latents(before.kept_stop)
         first = stop - grid.num_latents(segment.connector) - min(CONNECTOR_CONTEXT, reach_before)
-        first = max(0, first)
-        parts = list(pieces_of(self.take, first, stop, grid))
+        first = max(shift if is_free else 0, first)
+        if is_free:
+            parts = [(segment_idx - 1, Piece(first - shift, stop - shift))]
+        else:
+            parts = list(pieces_of(self.take, first, stop, grid))
         last_idx, last = parts[-1]
         assert last_idx == segment_idx - 1, "the connector lies in the segment before"
         overshoot = min(before.overshoot // grid.frames_per_latent, reach_after)
@@ -293,7 +302,7 @@ class _Chain:
     def _text(self, segment: Segment, sampling: SamplingRecipe) -> list[Parent]:
         """The encoded prompt, and the negative one where the stage's guidance is away from it."""
         scene, unit = segment.scene, self.unit
-        if len({id(each.scene) for each in self.take.segments}) > 1:
+        if len({each.scene_idx for each in self.take.segments}) > 1:
             unit = f"{unit}/scene {segment.scene_idx}"
         texts = [("text", unit, scene.prompt)]
         if sampling.guidance is not None and sampling.guidance.uses_negative:

@@ -123,6 +123,21 @@ def test_context_reaches_into_the_segment_before_when_a_segment_is_short():
     assert recipe.pieces == (Piece(14, 16), Piece(4, 16))
 
 
+def test_no_refine_waits_for_more_than_a_neighbour_when_they_alternate():
+    plan = build_plan(
+        manifest(replace(LONG, refine_order="alternate")),
+        {"toy": replace(FACTS, decoder_reach=(22, 22))},
+    )
+    assert parents(plan, "v/segment 3/full connect") == [
+        ("latent", "v/segment 2 refine"),
+        ("sound", "v/segment 2 refine"),
+    ]
+    recipe = named(plan)["v/segment 3/full connect"].recipe
+    # 16 latents of its own, its connector included: the last 4 are the next connector, and ten stand before them.
+    assert recipe.pieces == (Piece(1, 15),)
+    assert (recipe.start, recipe.stop) == (80, 105)
+
+
 def test_the_head_is_pinned_with_its_cells():
     for name in ("v/segment 1 generate", "v/segment 1 refine"):
         recipe = named(plan_of(LONG))[name].recipe
