@@ -50,6 +50,14 @@ def compare(plan: Plan, store: Store, last: LastPlan | None) -> DryRun:
     return DryRun(plan, kept, frozenset(needed(plan, kept)), last)
 
 
+def forget_estranged(store: Store, plan: Plan) -> int:
+    """Forget what was made of other bytes than its inputs have now, so that it is made again; how many."""
+    estranged = store.estranged(plan.tasks)
+    for key in estranged:
+        store.forget(key)
+    return len(estranged)
+
+
 class Observer(Protocol):
     """Is told how a render goes on; every method may do nothing."""
 
@@ -111,6 +119,12 @@ class Session:
         for video in dry.plan.videos:
             self.videos_of.setdefault(video.stitch, []).append(video)
 
+    def again(self, dry: DryRun) -> Session:
+        """A session that goes on where this one ended, with another comparison."""
+        session = Session(self.layout, self.store, self.journal, dry, self.observer)
+        session.published = self.published
+        return session
+
     def run(self, options: RenderOptions) -> Summary:
         from ltx_ray.cluster.driver import StopSignals, drive
         from ltx_ray.engine.priority import STAGE_WEIGHTS
@@ -129,7 +143,7 @@ class Session:
             if tasks:
                 stack.enter_context(signals.installed())
                 try:
-                    pool = self._pool(options, len(tasks), should_stop=lambda: signals.at_once, stack=stack)
+                    pool = self._pool(options, len(tasks), should_stop=lambda: signals.is_set, stack=stack)
                 except SystemExit as error:  # what Ray makes of a SIGTERM while it starts
                     raise Interrupted(str(self.layout.path), StopSignals.TERMINATED) from error
                 drive(state, pool, record=self._record, signals=signals, on_turn=self.observer.turn)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping
@@ -24,19 +25,30 @@ from ltx_ray.store.layout import RunLayout
 #: Journal event of a file put into ``videos/``.
 PUBLISHED = "published"
 
+_TEMP = re.compile(r"\..+\.[0-9a-f]{16}", re.DOTALL)
+
 
 def prepare(layout: RunLayout) -> None:
     """Make the directory and prove that it can be written. Raises StoreUnusable."""
     with storage_errors(layout.path):
         layout.videos.mkdir(parents=True, exist_ok=True)
-        probe = layout.path / f".probe-{secrets.token_hex(8)}"
+        probe = _temp_of(layout.path / "probe")
         durable.write_new(probe, b"")
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # whoever holds the lock may have been faster
+
+
+def drop_temps(layout: RunLayout) -> None:
+    """Remove what a killed render left on its way into place; only for the holder of the run's lock."""
+    with storage_errors(layout.path):
+        for path in (*layout.path.iterdir(), *layout.videos.rglob("*")):
+            # Those of the lock are its own: somebody may be trying to take it right now.
+            if _TEMP.fullmatch(path.name) and not path.name.startswith(f".{layout.lock.name}."):
+                path.unlink(missing_ok=True)
 
 
 def write_lines(path: Path, records: Iterable[str]) -> None:
     """Replace ``path`` by one line a record, whole and durable."""
-    temp = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temp = _temp_of(path)
     with storage_errors(path):
         try:
             with temp.open("w", encoding="ascii") as file:
@@ -124,7 +136,7 @@ def publish(layout: RunLayout, path: str, artifact: Path) -> None:
     target = layout.videos / path
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        temp = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+        temp = _temp_of(target)
         try:
             try:
                 temp.hardlink_to(artifact)
@@ -137,6 +149,11 @@ def publish(layout: RunLayout, path: str, artifact: Path) -> None:
         finally:
             with suppress(FileNotFoundError):
                 temp.unlink()
+
+
+def _temp_of(path: Path) -> Path:
+    """Where a file is written that then gets its name; ``_TEMP`` matches what this gives."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
 
 
 def _parsed(path: Path) -> list[Any] | None:
