@@ -165,9 +165,10 @@ def _stretches(
         _Stretch(scene_idx, scene, start, stop)
         for scene_idx, (scene, start, stop) in enumerate(zip(scenes, starts, ends, strict=True), first_idx)
     ]
-    for order, stretch in enumerate(stretches):
+    shown = [*ends[:-1], grid.num_latents(grid.round_up(lead + math.floor(ends_s[-1] * frame_rate)))]
+    for order, (stretch, stop) in enumerate(zip(stretches, shown, strict=True)):
         least = 2 if order == 0 and not lead else 1
-        if stretch.stop - stretch.start < least:
+        if len(stretches) > 1 and stop - stretch.start < least:
             needed = step + 1 if least == 2 else step
             raise PlanError(
                 f"scenes[{stretch.scene_idx}]: is shorter than the {needed} frames that a scene beside others in its "
@@ -205,6 +206,8 @@ def _cut_take(
             shape.check_call(segment.num_frames)
             segments.append(segment)
             first_latent += num_latents
+    if len(segments) > 1 and segments[-2].kept_stop >= lead + num_frames:
+        segments.pop()  # it would make nothing but the frame that rounding left out of the file
     return tuple(_with_cells(segments, lead, lead + num_frames, video.frame_rate, facts))
 
 

@@ -42,10 +42,8 @@ def segments(draw):
 def videos(draw):
     rate = draw(st.sampled_from(RATES))
     scene = st.builds(
-        lambda frames, segment, cut, seed: replace(
-            SCENE, seconds=Fraction(frames) / rate, segment=segment, cut=cut, seed=seed
-        ),
-        st.integers(1, 900),
+        lambda frames, segment, cut, seed: replace(SCENE, seconds=frames / rate, segment=segment, cut=cut, seed=seed),
+        st.integers(1, 900).map(Fraction) | st.integers(6, 9000).map(lambda tenths: Fraction(tenths, 10)),
         segments(),
         st.booleans(),
         st.integers(0, 9),
@@ -87,6 +85,7 @@ def frame_bounds(scenes, rate):
 
 def check_lengths(take):
     assert take.num_rendered - GRID.round_up(take.lead + take.num_frames) in (0, 8)
+    assert all(before.kept_stop < take.lead + take.num_frames for before in take.segments[:-1]), "nothing to be seen"
     for segment in take.segments:
         shape = segment.scene.segment
         assert segment.num_frames % 8 == 1 and segment.num_frames > 8
@@ -207,6 +206,12 @@ def test_a_scene_ends_inside_a_take_where_segments_meet_and_says_so():
     ]
 
 
+def test_a_frame_that_rounding_leaves_out_of_the_file_is_no_reason_for_a_segment():
+    """Of 41.4 frames 41 are shown, and two segments make these."""
+    assert lengths_of(Fraction("41.4") / 24, frames=25, connector=9) == [25, 25]
+    assert lengths_of(Fraction("41.5") / 24, frames=25, connector=9) == [25, 25, 17]
+
+
 def test_a_cut_ends_a_take_exactly():
     takes, notes = cut_takes(video("v", scenes=scenes_of("9.9", 5, cut={1})), FACTS)
     assert [(take.start, take.num_frames) for take in takes] == [(0, 238), (238, 120)]
@@ -229,6 +234,11 @@ def test_a_cut_ends_a_take_exactly():
         (
             {"scenes": scenes_of("0.1", 5)},
             "scenes[0]: is shorter than the 9 frames that a scene beside others in its take needs; lengthen it, or set "
+            "`cut: true`",
+        ),
+        (
+            {"scenes": scenes_of(Fraction(14, 24), Fraction("3.4") / 24, connector=9)},
+            "scenes[1]: is shorter than the 8 frames that a scene beside others in its take needs; lengthen it, or set "
             "`cut: true`",
         ),
         (
