@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,25 +26,21 @@ META = Meta(stage="generate", unit="fox", recipe={"seed": 7})
 NUM_RACERS = 8
 
 #: Every call that changes the disk, or whose absence would.
-CALLS = ("open", "write", "fsync", "close", "link", "replace", "unlink", "chmod", "utime")
+CALLS = ("open", "write", "fsync", "close", "link", "replace", "unlink", "chmod", "utime", "mkdir", "ftruncate")
 
 
 def key_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def die_at(point: int) -> None:
-    """SIGKILL this process right before its ``point``-th call; a write is half done then."""
-    counter = itertools.count()
+def watch(on_call: Callable[[str, tuple], None]) -> None:
+    """Have ``on_call`` told of each of ``CALLS`` in this process, right before it happens."""
 
     def wrap(name: str) -> Callable:
         real = getattr(os, name)
 
         def call(*args, **kwargs):
-            if next(counter) == point:
-                if name == "write":
-                    real(args[0], bytes(args[1])[: len(args[1]) // 2])
-                os.kill(os.getpid(), signal.SIGKILL)
+            on_call(name, args)
             return real(*args, **kwargs)
 
         return call
@@ -52,15 +49,51 @@ def die_at(point: int) -> None:
         setattr(os, name, wrap(name))
 
 
-def in_child(work: Callable[[], None]) -> int:
-    """Run ``work`` in a fork; 0 if it ended by itself, otherwise the signal that killed it."""
+def die_at(point: int) -> None:
+    """SIGKILL this process right before its ``point``-th call; a write is half done then."""
+    counter, write = itertools.count(), os.write
+
+    def on_call(name: str, args: tuple) -> None:
+        if next(counter) == point:
+            if name == "write":
+                write(args[0], bytes(args[1])[: len(args[1]) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    watch(on_call)
+
+
+def in_child(work: Callable[[], None], *, errors: Path | None = None) -> int:
+    """Run ``work`` in a fork; 0 if it ended by itself, otherwise the signal that killed it.
+
+    What it raised is written to the file ``errors``.
+    """
     pid = os.fork()
     if pid == 0:
         try:
             work()
+        except BaseException:
+            if errors is not None:
+                errors.write_text(traceback.format_exc())
         finally:
             os._exit(0)
     return os.WTERMSIG(os.waitpid(pid, 0)[1])
+
+
+def count_calls(work: Callable[[], None], *, errors: Path) -> int:
+    """How many calls ``work`` makes, done in a fork."""
+    read_end, write_end = os.pipe()
+
+    def counted() -> None:
+        calls = []
+        watch(lambda name, args: calls.append(name))
+        work()
+        os.write(write_end, str(len(calls)).encode())
+
+    in_child(counted, errors=errors)
+    os.close(write_end)
+    answer = os.read(read_end, 99)
+    os.close(read_end)
+    return int(answer or 0)
 
 
 def commit(store: ArtifactStore, key: str, data: bytes, as_file: bool) -> None:
