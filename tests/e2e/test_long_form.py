@@ -97,6 +97,48 @@ def test_a_long_card_is_proven_in_every_pair_of_settings(films, case):
     assert_proven(probe(films(case)), case.num_frames(), case)
 
 
+#: What else a video may ask for, beside segments of 57 frames with connectors of 17.
+OTHER_WAYS = {
+    "draft": {"preset": "draft"},
+    "draft-faded": {"preset": "draft", "join": "pixels", "crossfade": 8},
+    "stage1-sound": {"audio_from": "stage1"},
+    "stage1-sound-final": {"audio_from": "stage1", "chain": "final"},
+    "stage1-sound-alternate": {"audio_from": "stage1", "refine": "alternate"},
+    "tiles": {"decode": {"tiling": "tiles"}},
+    "tiles-pixels": {"decode": {"tiling": "tiles"}, "join": "pixels"},
+    "window-of-2": {"decode": {"window": 2}},
+    "lossless-cropped": {"output": {"codec": "ffv1", "path": "{id}.mkv", "crop": "120x120"}},
+    "held-in-part": {"join": "pixels", "crossfade": 17, "segment": {"frames": 57, "connector": 17, "strength": 0.5}},
+    "no-segment-given": {"segment": {}, "scenes": [{"prompt": "A pier", "num_frames": 300}]},
+}
+
+
+@pytest.fixture(scope="module")
+def other_films(tmp_path_factory) -> dict[str, Path]:
+    """All of them, of three scenes and two takes at 25 frames a second, by name."""
+    root = tmp_path_factory.mktemp("other")
+    scenes = [
+        {"prompt": "A pier", "num_frames": 66},
+        {"prompt": "Gulls", "num_frames": 43},
+        {"prompt": "Rain", "num_frames": 50, "cut": True},
+    ]
+    shared = {"frame_rate": 25, "segment": {"frames": 57, "connector": 17, "overshoot": 8}, "scenes": scenes}
+    entries = [{"id": name, **shared, **changes} for name, changes in OTHER_WAYS.items()]
+    manifest = load_manifest(write_manifest(root / "other.json", entries))
+    summary = render(manifest, RenderOptions(run_dir=root / "run", inline=True))
+    assert summary.failed == {}
+    return {video.id: root / "run/videos" / video.path for video in summary.finished}
+
+
+@pytest.mark.parametrize("name", OTHER_WAYS)
+def test_a_long_card_is_proven_in_other_ways(other_films, name):
+    proof = probe(other_films[name])
+    assert proof.wrong == ()
+    assert proof.media.video is not None and proof.card is not None
+    assert proof.media.video.num_frames == proof.card.coarse.num_right == (300 if name == "no-segment-given" else 159)
+    assert proof.card.is_draft == name.startswith("draft")
+
+
 def test_every_pair_of_settings_occurs_in_a_case():
     cases = pairwise_cases()
     assert set().union(*(pairs_of(vars(case)) for case in cases)) == all_pairs()
