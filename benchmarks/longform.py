@@ -208,19 +208,21 @@ def on_ray(num_cuts: int, num_workers: int) -> dict[str, object]:
     """The ten minutes on actors that only sleep, a hundred times as fast, against the same on the virtual clock."""
     import ray
 
-    from ltx_ray.cluster.actors import CONTROL_GROUP, StageActor
+    from ltx_ray.cluster.actors import CONTROL_GROUP, Greeting, StageActor
     from ltx_ray.cluster.driver import StopSignals, drive
     from ltx_ray.cluster.pools import RayPool
     from ltx_ray.cluster.session import nodes, ray_session
     from ltx_ray.store.journal import Journal
+    from ltx_ray.store.open import open_store
 
     tasks = plan([ten_minutes(num_cuts)])
     expected_s = run(tasks, workers := bound_workers(tasks, num_workers), FIRST_USE).makespan_s * RAY_SCALE
     sleeps_s = {task.key: seconds(task) * RAY_SCALE for task in tasks}
 
     class SleepingActor(StageActor):
-        def hello(self, *_: object) -> int:
+        def hello(self, greeting: Greeting) -> int:
             self._loaded: set[str] = set()
+            open_store(self._store_uri).put_token(greeting.answer_name, greeting.token)
             return os.getpid()
 
         def run(self, task: Task, attempt: int) -> Done:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ltx_ray.engine.state import RunState
     from ltx_ray.manifest.schema import Manifest
     from ltx_ray.report.index import IndexRow
+    from ltx_ray.spec.machine import Node, WorkerSpec
     from ltx_ray.spec.protocols import Pool
     from ltx_ray.store.protocol import Store
 
@@ -143,7 +144,7 @@ class Session:
             if tasks:
                 stack.enter_context(signals.installed())
                 try:
-                    pool = self._pool(options, len(tasks), should_stop=lambda: signals.is_set, stack=stack)
+                    pool = self._pool(options, tasks, should_stop=lambda: signals.is_set, stack=stack)
                 except SystemExit as error:  # what Ray makes of a SIGTERM while it starts
                     raise Interrupted(str(self.layout.path), StopSignals.TERMINATED) from error
                 drive(state, pool, record=self._record, signals=signals, on_turn=self.observer.turn)
@@ -194,7 +195,7 @@ class Session:
         return len(keys)
 
     def _pool(
-        self, options: RenderOptions, num_tasks: int, *, should_stop: Callable[[], bool], stack: ExitStack
+        self, options: RenderOptions, tasks: Mapping[str, Task], *, should_stop: Callable[[], bool], stack: ExitStack
     ) -> Pool:
         if options.inline:
             from ltx_ray.worker.inline import InlinePool
@@ -207,8 +208,15 @@ class Session:
         from ltx_ray.cluster.session import nodes, ray_session
 
         stack.enter_context(ray_session(options.address))
+        num_tasks = len(tasks)
         specs = place(nodes(), max_workers=options.workers, num_tasks=num_tasks)
-        return RayPool(specs, self.store.location)
+
+        def grow(spare: Sequence[Node], num_workers: int) -> Sequence[WorkerSpec]:
+            room = min(options.workers or num_tasks, num_tasks) - num_workers
+            return place(list(spare), max_workers=room, num_tasks=num_tasks) if room > 0 else ()
+
+        models = frozenset(str(task.recipe.model) for task in tasks.values() if hasattr(task.recipe, "model"))
+        return RayPool(specs, self.store.location, models=models, grow=grow)
 
     def _record(self, records: Sequence[Mapping[str, Any]]) -> None:
         self.journal.append(*records)

@@ -39,7 +39,7 @@ def render(
     seam_warning: SeamWarningOption = SEAM_WARNING,
     as_json: JsonOption = False,
 ) -> None:
-    """Render a manifest; run it again to go on where it stopped. Ctrl-C finishes what runs, a second one stops."""
+    """Render a manifest; run it again to go on where it stopped. Ctrl-C stops every task at its next step."""
     from ltx_ray import api
     from ltx_ray.cli.progress import open_observer
     from ltx_ray.render import RenderOptions

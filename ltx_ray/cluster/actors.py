@@ -1,13 +1,15 @@
 """The one actor class: a process on a device that holds a set of stages. It only forwards.
 
-``run`` has the one compute thread; ``cancel`` answers beside it in the control concurrency group.
+``run`` has the one compute thread; ``progress`` and ``cancel`` answer beside it in the control concurrency group.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import ray
 
@@ -22,41 +24,71 @@ if TYPE_CHECKING:
 CONTROL_GROUP = "control"
 
 
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a new process must show before it gets work."""
+
+    token_name: str  #: the driver wrote ``token`` to the store under this name
+    token: bytes
+    answer_name: str  #: the worker writes it again under this one, and the driver reads it
+    models: frozenset[str]  #: digests of the weights that the plan needs
+
+
+class Steps(NamedTuple):
+    """How far the running attempt is. ``num_reports`` counts up with every report, also of a step reported before."""
+
+    task: str
+    attempt: int
+    num_reports: int
+    step_idx: int
+    num_steps: int
+
+
 class StepControl:
     """Control of one attempt; ``stop`` may come from another thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, task: str, attempt: int) -> None:
         self.stop = threading.Event()
+        self.steps = Steps(task, attempt, 0, 0, 0)
 
     def step(self, step_idx: int, num_steps: int) -> None:
         if self.stop.is_set():
             raise Cancelled
+        self.steps = self.steps._replace(num_reports=self.steps.num_reports + 1, step_idx=step_idx, num_steps=num_steps)
 
 
 class StageActor:
     """Wrapped with ``ray.remote`` by the pool, with max_restarts and max_task_retries 0: retries are the engine's."""
 
     def __init__(self, store_uri: str) -> None:
+        from ltx_ray.worker.last_lines import LastLines
+
         self._store_uri = store_uri
         self._store: Store | None = None
-        self._control = StepControl()
-        self._attempt: tuple[str, int] | None = None
+        self._control: StepControl | None = None
+        self._cancelled: set[tuple[str, int]] = set()
+        self._said = LastLines()
+        sys.stdout, sys.stderr = self._said.stream(sys.stdout), self._said.stream(sys.stderr)
 
-    def hello(self, token_name: str, token: bytes) -> int:
-        """Prove that this process sees the driver's store, load what every task needs, and give the process id.
+    def hello(self, greeting: Greeting) -> int:
+        """Prove that this process shares the driver's store and sees the weights, and load what every task needs.
+
+        Returns:
+            The process id.
 
         Raises:
-            StoreError: the token cannot be read back.
+            StoreError: the token cannot be read, or the answer not written.
+            ModelError: the weights of a model are not here.
         """
-        from ltx_ray.errors import StoreError
-        from ltx_ray.store.open import open_store
-        from ltx_ray.worker.execute import use_fixed_threads
+        from ltx_ray.worker.prepare import prepare
 
-        use_fixed_threads()
-        store = open_store(self._store_uri)
-        if store.get_token(token_name) != token:
-            raise StoreError(f"{self._store_uri}: not the same store on every node; give --store a shared place")
-        self._store = store
+        self._store = prepare(
+            self._store_uri,
+            token_name=greeting.token_name,
+            token=greeting.token,
+            answer_name=greeting.answer_name,
+            models=greeting.models,
+        )
         return os.getpid()
 
     def run(self, task: Task, attempt: int) -> Done | Failure | None:
@@ -64,12 +96,22 @@ class StageActor:
         from ltx_ray.worker.execute import attempt as attempt_task
 
         assert self._store is not None, "hello comes first"
-        self._control = StepControl()
-        self._attempt = (task.key, attempt)
-        return attempt_task(task, self._store, self._control)
+        self._said.clear()
+        self._control = StepControl(task.key, attempt)
+        if (task.key, attempt) in self._cancelled:  # calls of different groups may overtake each other
+            return None
+        result = attempt_task(task, self._store, self._control)
+        return self._said.told(result) if isinstance(result, Failure) else result
+
+    @ray.method(concurrency_group=CONTROL_GROUP)
+    def progress(self) -> Steps | None:
+        """How far the latest attempt is; None before the first."""
+        return None if self._control is None else self._control.steps
 
     @ray.method(concurrency_group=CONTROL_GROUP)
     def cancel(self, task: str, attempt: int) -> None:
-        """Stop the attempt at its next step, if it is the one that runs."""
-        if self._attempt == (task, attempt):
-            self._control.stop.set()
+        """Stop the attempt at its next step; one that comes later never begins."""
+        self._cancelled.add((task, attempt))
+        control = self._control
+        if control is not None and control.steps[:2] == (task, attempt):
+            control.stop.set()

@@ -14,35 +14,35 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from ltx_ray.engine.instructions import CancelAttempt, Dispatch, GiveUp, JournalEntry, Retire
+from ltx_ray.engine.instructions import CancelAttempt, Dispatch, GiveUp, JournalEntry, Kill, Retire
 from ltx_ray.engine.state import RunState
 from ltx_ray.spec.events import CancelRequested, Event, Tick
 from ltx_ray.spec.protocols import Pool
 
 #: How long one turn waits for something to happen; also how stale a progress table may be.
 TURN_S = 0.25
-#: After "stop at once", running attempts get this long to reach their next step.
-STOP_GRACE_S = 3.0
+#: After a stop signal, running attempts get this long to reach their next step.
+STOP_GRACE_S = 5.0
 
 Record = Callable[[Sequence[Mapping[str, Any]]], None]
 
 
 class StopSignals:
-    """SIGINT and SIGTERM as facts to ask for: the first Ctrl-C drains, the second, or SIGTERM, stops at once."""
+    """SIGINT and SIGTERM as facts to ask for: either stops every task at its next step, a second one waits for none."""
 
     INTERRUPTED, TERMINATED = 130, 143  #: exit codes
 
     def __init__(self) -> None:
-        self.num_interrupts = 0
+        self.num_signals = 0
         self.is_terminated = False
 
     @property
     def is_set(self) -> bool:
-        return self.is_terminated or self.num_interrupts > 0
+        return self.num_signals > 0
 
     @property
     def at_once(self) -> bool:
-        return self.is_terminated or self.num_interrupts > 1
+        return self.num_signals > 1
 
     @property
     def exit_code(self) -> int:
@@ -65,10 +65,8 @@ class StopSignals:
                 signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGTERM:
-            self.is_terminated = True
-        else:
-            self.num_interrupts += 1
+        self.num_signals += 1
+        self.is_terminated |= number == signal.SIGTERM
 
 
 def drive(
@@ -78,24 +76,24 @@ def drive(
     record: Record,
     signals: StopSignals,
     on_turn: Callable[[RunState], None],
+    requests: Callable[[], Sequence[Event]] = lambda: (),
 ) -> None:
-    """Run until the state is finished, or until a stop signal has been obeyed."""
+    """Run until the state is finished, or until a stop signal has been obeyed.
+
+    ``requests`` is asked every turn for events that come from people, such as TasksCancelled.
+    """
     try:
         pool.start()
         asked_at: float | None = None
-        is_asked = False
         while not state.finished:
-            now = time.monotonic()
-            events: list[Event] = []
-            if signals.is_set and not is_asked:
-                is_asked = True
-                events.append(CancelRequested(now))
-            if signals.at_once and asked_at is None:
-                asked_at = now
-                events.append(CancelRequested(now, now=True))
-            if asked_at is not None and now - asked_at > STOP_GRACE_S:
+            if signals.is_set and asked_at is None:
+                asked_at = time.monotonic()
+                events: list[Event] = [CancelRequested(asked_at, now=True)]
+            elif signals.at_once or (asked_at is not None and time.monotonic() - asked_at > STOP_GRACE_S):
                 return
-            _turn(state, pool, events or [*pool.events(TURN_S), Tick(time.monotonic())], record)
+            else:
+                events = [*requests(), *pool.events(TURN_S), Tick(time.monotonic())]
+            _turn(state, pool, events, record)
             on_turn(state)
             if (story := state.stuck) is not None:
                 raise RuntimeError(story)
@@ -116,5 +114,7 @@ def _turn(state: RunState, pool: Pool, events: list[Event], record: Record) -> N
                 pool.cancel(key, worker, attempt)
             case Retire(worker=worker):
                 pool.retire(worker)
+            case Kill(worker=worker, cause=cause):
+                pool.kill(worker, cause)
             case JournalEntry() | GiveUp():
                 pass  # recorded above

@@ -1,46 +1,67 @@
 """Workers as Ray actors, and everything that befalls them as events.
 
 A worker whose process dies is started again under the same name on its node, unless it dies again and again without
-finishing anything; a worker whose node is gone is not. Retries of tasks are the engine's business.
+finishing anything; a worker whose node is gone or going is not. A machine that joins later gets workers of its own.
+Retries of tasks are the engine's business.
 """
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
 from ray.actor import ActorHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from ltx_ray.cluster.actors import CONTROL_GROUP, StageActor
-from ltx_ray.cluster.session import is_alive
-from ltx_ray.errors import DoesNotFit, LtxRayError
+from ltx_ray.cluster.actors import CONTROL_GROUP, Greeting, StageActor
+from ltx_ray.cluster.session import leaving_nodes, nodes, stays
+from ltx_ray.errors import DoesNotFit, LtxRayError, StoreError
 from ltx_ray.spec.events import (
     Event,
     Failure,
+    KillCause,
     TaskCancelled,
     TaskDone,
     TaskFailed,
+    TaskProgressed,
+    WorkerDraining,
     WorkerJoined,
     WorkerLost,
 )
-from ltx_ray.spec.machine import WorkerSpec
+from ltx_ray.spec.machine import Node, WorkerSpec
 from ltx_ray.spec.task import Task
 from ltx_ray.store.open import open_store
 
 #: Deaths in a row, without a finished task between them, after which a worker is not started again.
 MAX_DEATHS_IN_A_ROW = 4
+#: Seconds between questions to a running worker how far it is, and between looks at the machines.
+PROGRESS_EVERY_S = 1.0
+NODES_EVERY_S = 3.0
+#: Seconds after which the token is written again for those who read it next: `gc` takes old ones away.
+TOKEN_FRESH_S = 60.0
+
+#: Workers for machines that have none, given how many workers there are.
+Grow = Callable[[Sequence[Node], int], Sequence[WorkerSpec]]
+
+_log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Worker:
     spec: WorkerSpec
     actor: ActorHandle[Any]
+    is_first: bool = False  #: started with the run; what it cannot do ends the run
     deaths_in_a_row: int = 0
+    has_joined: bool = False
+    attempt: tuple[str, int] | None = None  #: what it runs
+    num_reports: int = 0  #: of that attempt, known here
+    is_asked: bool = False  #: the question how far it is has no answer yet
+    is_leaving: bool = False  #: its node drains, and the engine knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,38 +76,70 @@ class Call:
 class RayPool:
     """The Pool protocol on a Ray session that is already open; ``actor`` is what runs in each worker's process."""
 
-    def __init__(self, specs: Sequence[WorkerSpec], store_uri: str, actor: type[StageActor] = StageActor) -> None:
+    def __init__(
+        self,
+        specs: Sequence[WorkerSpec],
+        store_uri: str,
+        *,
+        models: frozenset[str] = frozenset(),
+        grow: Grow = lambda spare, num_workers: (),
+        actor: type[StageActor] = StageActor,
+    ) -> None:
+        """``models``: digests of weights every worker must see. ``grow`` is asked while machines have no worker."""
         self._specs = specs
-        self._store_uri = store_uri
+        self._store = open_store(store_uri)
+        self._models = models
+        self._grow = grow
         self._workers: dict[str, Worker] = {}
+        self._names: set[str] = set()  #: of every worker there ever was
         self._calls: dict[ray.ObjectRef[Any], Call] = {}
+        self._questions: dict[ray.ObjectRef[Any], Worker] = {}
         self._happened: list[Event] = []
         self._has_greeted = False
+        #: Machines on which workers were given up: they get no new ones.
+        self._spent: set[str] = set()
+        self._ask_at = self._look_at = 0.0
         self._token_name = f"run-{secrets.token_hex(8)}"
         self._token = secrets.token_bytes(16)
+        self._token_at: float | None = None
         remote: Any = ray.remote  # its overloads do not know concurrency_groups
         self._actor_class = remote(concurrency_groups={CONTROL_GROUP: 1})(actor)
 
     def start(self) -> None:
-        store = open_store(self._store_uri)
-        store.put_token(self._token_name, self._token)
+        self._look_at = time.monotonic() + NODES_EVERY_S
         for spec in self._specs:
-            self._bring_up(spec)
+            self._bring_up(spec, is_first=True)
 
     def submit(self, task: Task, worker: str, attempt: int) -> None:
-        ref: ray.ObjectRef[Any] = self._workers[worker].actor.run.remote(task, attempt)
+        at_work = self._workers[worker]
+        ref: ray.ObjectRef[Any] = at_work.actor.run.remote(task, attempt)
         self._calls[ref] = Call(worker, task.key, attempt)
+        at_work.attempt, at_work.num_reports = (task.key, attempt), 0
 
     def cancel(self, task: str, worker: str, attempt: int) -> None:
         if worker in self._workers:
             self._workers[worker].actor.cancel.remote(task, attempt)
 
     def retire(self, worker: str) -> None:
-        if (gone := self._workers.pop(worker, None)) is not None:
-            ray.kill(gone.actor)
-            self._happened.append(WorkerLost(time.monotonic(), worker, "drain"))
+        self.kill(worker, "drain")
+
+    def kill(self, worker: str, cause: KillCause) -> None:
+        if (gone := self._end(worker)) is None:
+            return
+        self._happened.append(WorkerLost(time.monotonic(), worker, cause))
+        if cause == "drain":
+            self._spent.add(gone.spec.node)
+        else:
+            self._bring_up_again(gone, is_death=cause == "hang")
 
     def events(self, timeout_s: float) -> Sequence[Event]:
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + NODES_EVERY_S
+            self._look_at_nodes(now)
+        if now >= self._ask_at:
+            self._ask_at = now + PROGRESS_EVERY_S
+            self._ask_for_progress(now)
         happened, self._happened = self._happened, []
         if happened:
             return happened
@@ -96,45 +149,65 @@ class RayPool:
         ready, _ = ray.wait(list(self._calls), num_returns=1, timeout=timeout_s, fetch_local=True)
         if ready:
             ready, _ = ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0, fetch_local=True)
-        return [event for ref in ready if (event := self._answer(ref)) is not None]
+        # An answer may end other workers' calls.
+        return [event for ref in ready if ref in self._calls and (event := self._answer(ref)) is not None]
 
     def stop(self) -> None:
         for worker in list(self._workers):
-            self.retire(worker)
-        open_store(self._store_uri).drop_token(self._token_name)
+            self._end(worker)
+            self._store.drop_token(self._answer_name(worker))
+        self._store.drop_token(self._token_name)
 
-    def _bring_up(self, spec: WorkerSpec, *, deaths_in_a_row: int = 0) -> None:
+    def _bring_up(self, spec: WorkerSpec, *, is_first: bool = False, deaths_in_a_row: int = 0) -> None:
         """Start the worker's process and greet it."""
+        self._names.add(spec.name)
+        now = time.monotonic()
+        if self._token_at is None or now - self._token_at > TOKEN_FRESH_S:
+            self._store.put_token(self._token_name, self._token)
+            self._token_at = now
         actor = self._actor_class.options(
             num_cpus=0,  # Ray would otherwise count every actor as a core, and wait for ever on a small machine
             num_gpus=spec.num_gpus,
             max_restarts=0,
             max_task_retries=0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(spec.node, soft=False),
-        ).remote(self._store_uri)
-        self._workers[spec.name] = Worker(spec, actor, deaths_in_a_row)
-        self._calls[actor.hello.remote(self._token_name, self._token)] = Call(spec.name)
+        ).remote(self._store.location)
+        self._workers[spec.name] = Worker(spec, actor, is_first, deaths_in_a_row)
+        greeting = Greeting(self._token_name, self._token, self._answer_name(spec.name), self._models)
+        self._calls[actor.hello.remote(greeting)] = Call(spec.name)
+
+    def _bring_up_again(self, gone: Worker, *, is_death: bool) -> None:
+        """Start a fresh process for a worker whose old one ended, unless that leads nowhere."""
+        deaths = gone.deaths_in_a_row + is_death
+        if deaths >= MAX_DEATHS_IN_A_ROW:
+            self._spent.add(gone.spec.node)
+        elif stays(gone.spec.node):
+            self._bring_up(gone.spec, deaths_in_a_row=deaths)
+
+    def _end(self, name: str) -> Worker | None:
+        """Kill a worker's process, whatever is left of it, and forget all that was asked of it."""
+        worker = self._workers.pop(name, None)
+        if worker is not None:
+            for ref in [ref for ref, call in self._calls.items() if call.worker == name]:
+                del self._calls[ref]
+            ray.kill(worker.actor)
+        return worker
 
     def _answer(self, ref: ray.ObjectRef[Any]) -> Event | None:
         call = self._calls.pop(ref)
         now = time.monotonic()
-        worker = self._workers.get(call.worker)
+        worker = self._workers[call.worker]
         try:
             result = ray.get(ref)
         except ray.exceptions.RayTaskError as error:
             return self._raised(call, error, now)
         except ray.exceptions.RayError as error:
-            if worker is None:
-                return None
             if call.task is None and not self._has_greeted:
-                self._check_any_left(call.worker, error)
+                self._check_any_left(worker, error)
             return self._lost(call.worker, now)
-        if worker is None:
-            return None
         if call.task is None:
-            self._has_greeted = True
-            return WorkerJoined(now, call.worker, worker.spec.stages, worker.spec.node)
-        worker.deaths_in_a_row = 0
+            return self._greeted(worker, now)
+        worker.deaths_in_a_row, worker.attempt = 0, None
         if result is None:
             return TaskCancelled(now, call.task, call.worker, call.attempt)
         if isinstance(result, Failure):
@@ -144,16 +217,44 @@ class RayPool:
     def _raised(self, call: Call, error: ray.exceptions.RayTaskError, now: float) -> Event | None:
         """An exception out of an actor method: of the greeting it is the user's to mend, of ``run`` it is our bug."""
         cause = error.cause if isinstance(error.cause, BaseException) else error
+        worker = self._workers[call.worker]
         if call.task is None:
-            if isinstance(cause, LtxRayError):
-                raise cause
-            raise error
+            if not isinstance(cause, LtxRayError):
+                raise error
+            self._refuse(worker, cause)
+            return None
+        worker.attempt = None
         failure = Failure(type(cause).__name__, str(cause), str(error), retryable=True)
         return TaskFailed(now, call.task, call.worker, call.attempt, failure)
 
-    def _check_any_left(self, name: str, error: ray.exceptions.RayError) -> None:
+    def _greeted(self, worker: Worker, now: float) -> Event | None:
+        """A worker is ready; it joins if what it wrote to the store can be read here."""
+        name = self._answer_name(worker.spec.name)
+        if self._store.get_token(name) != self._token:
+            where = f"{self._store.location}: what worker {worker.spec.name} writes there cannot be read here"
+            self._refuse(worker, StoreError(f"{where}; give --store a place that every node shares"))
+            return None
+        self._store.drop_token(name)
+        self._has_greeted = worker.has_joined = True
+        return WorkerJoined(now, worker.spec.name, worker.spec.stages, worker.spec.node)
+
+    def _refuse(self, worker: Worker, why: LtxRayError) -> None:
+        """Go on without a worker that cannot do its part, if the run has begun; raise if it only begins."""
+        if worker.is_first:
+            raise why
+        _log.warning("worker %s gets no work: %s", worker.spec.name, why)
+        self._end(worker.spec.name)
+        if why.retryable:
+            self._bring_up_again(worker, is_death=True)
+        else:
+            self._spent.add(worker.spec.node)
+
+    def _answer_name(self, worker: str) -> str:
+        return f"{self._token_name}-{worker}"
+
+    def _check_any_left(self, worker: Worker, error: ray.exceptions.RayError) -> None:
         """Give up with the reason when no worker ever came up and the last one has died for good."""
-        is_last_death = self._workers[name].deaths_in_a_row + 1 >= MAX_DEATHS_IN_A_ROW
+        is_last_death = worker.deaths_in_a_row + 1 >= MAX_DEATHS_IN_A_ROW
         if is_last_death and len(self._workers) == 1:
             raise DoesNotFit(
                 "cluster: no worker could start; see that ltx_ray is installed on every node, and RAY_AUTH_MODE is as "
@@ -161,12 +262,46 @@ class RayPool:
             ) from error
 
     def _lost(self, name: str, now: float) -> Event:
-        worker = self._workers.pop(name)
-        for ref in [ref for ref, call in self._calls.items() if call.worker == name]:
-            del self._calls[ref]
-        if not is_alive(worker.spec.node):
+        gone = self._end(name)
+        assert gone is not None
+        if not stays(gone.spec.node):
             return WorkerLost(now, name, "node")
-        deaths = worker.deaths_in_a_row + 1
-        if deaths < MAX_DEATHS_IN_A_ROW:
-            self._bring_up(worker.spec, deaths_in_a_row=deaths)
+        self._bring_up_again(gone, is_death=True)
         return WorkerLost(now, name, "death")
+
+    def _ask_for_progress(self, now: float) -> None:
+        """Note the steps that running workers told, and ask again. One that does not answer made no progress."""
+        asked = list(self._questions)
+        answered, _ = ray.wait(asked, num_returns=len(asked), timeout=0) if asked else ([], [])
+        for ref in answered:
+            worker = self._questions.pop(ref)
+            worker.is_asked = False
+            try:
+                steps = ray.get(ref)
+            except ray.exceptions.RayError:
+                continue  # that it died is told by what it runs
+            if steps is None or (steps.task, steps.attempt) != worker.attempt:
+                continue
+            if steps.num_reports > worker.num_reports and self._workers.get(worker.spec.name) is worker:
+                worker.num_reports = steps.num_reports
+                self._happened.append(
+                    TaskProgressed(now, steps.task, worker.spec.name, steps.attempt, steps.step_idx, steps.num_steps)
+                )
+        for worker in self._workers.values():
+            if worker.attempt is not None and not worker.is_asked:
+                worker.is_asked = True
+                self._questions[worker.actor.progress.remote()] = worker
+
+    def _look_at_nodes(self, now: float) -> None:
+        """Tell of workers whose machine is going, and put workers on machines that have none."""
+        leaving = leaving_nodes()
+        for name, worker in self._workers.items():
+            if worker.has_joined and worker.spec.node in leaving and not worker.is_leaving:
+                worker.is_leaving = True
+                left_s = leaving[worker.spec.node]
+                self._happened.append(WorkerDraining(now, name, None if left_s is None else now + left_s))
+        taken = {worker.spec.node for worker in self._workers.values()} | self._spent
+        spare = [node for node in nodes() if node.node not in taken and (node.num_cpus or node.num_gpus)]
+        for spec in self._grow(spare, len(self._workers)) if spare else ():
+            is_new = spec.name not in self._names
+            self._bring_up(spec if is_new else replace(spec, name=f"{spec.name}@{spec.node[:8]}"))

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
@@ -93,15 +94,25 @@ def _check_answers(address: str) -> None:
 
 
 def nodes() -> list[Node]:
-    """The machines that are alive, in a stable order."""
+    """The machines that are alive and stay, in a stable order."""
+    going = leaving_nodes()
     return [
         Node(node["NodeID"], int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0)))
         for node in sorted(_alive(), key=lambda node: str(node["NodeID"]))
+        if node["NodeID"] not in going
     ]
 
 
-def is_alive(node_id: str) -> bool:
-    return any(node["NodeID"] == node_id for node in _alive())
+def stays(node_id: str) -> bool:
+    """Whether a machine is alive and nobody has announced its end."""
+    return any(node["NodeID"] == node_id for node in _alive()) and node_id not in leaving_nodes()
+
+
+def leaving_nodes() -> dict[str, float | None]:
+    """Machines that drain, as spot ones do before they are taken: seconds until each goes; None = when it is idle."""
+    # Ray has no public call for this; its own trainer asks here.
+    told: dict[str, int] = ray._private.state.state.get_draining_nodes()
+    return {node_id: at_ms / 1000 - time.time() if at_ms else None for node_id, at_ms in told.items()}
 
 
 def _alive() -> list[dict[str, Any]]:

@@ -65,7 +65,8 @@ class TaskBoard:
         progress = self.progress[key]
         self.ready.take(key, self.tasks[key].stage)
         progress.attempts += 1
-        progress.worker, progress.started_at = worker, at
+        progress.worker, progress.started_at, progress.moved_at = worker, at, at
+        progress.step_idx = progress.num_steps = 0
         self.running[key] = None
         self.enter(key, "running", at, f"attempt {progress.attempts} on {worker}")
         return progress.attempts
@@ -88,6 +89,12 @@ class TaskBoard:
                     reached[child] = None
                     unseen.append(child)
         return list(reached)
+
+    def withdraw(self, keys: Collection[str], at: float, cause: str) -> None:
+        """Block tasks that wait or are ready."""
+        self.ready.drop(keys)
+        for key in keys:
+            self.enter(key, "blocked", at, cause)
 
     def unstarted(self) -> list[str]:
         """Tasks waiting or ready; looks at every task."""

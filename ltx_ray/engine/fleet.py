@@ -1,7 +1,8 @@
 """Who can work: every worker that joined, the idle ones indexed so that finding one costs as much for 10 as for 10,000.
 
-A worker is *open* while it may get tasks: not draining, not quarantined. It is *idle* when open and without a task.
-Idle workers are kept by (set of stages, loaded stage), longest idle first. Nothing here knows a task beyond its key.
+A worker is *open* while it may get tasks: not draining, not quarantined, not about to be killed. It is *idle* when open
+and without a task. Idle workers are kept by (set of stages, loaded stage), longest idle first. Nothing here knows more
+of a task than its key.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ class Worker:
     is_open: bool = True
     task: str | None = None  #: key of the one task it runs
     loaded: Stage | None = None  #: stage of its latest task: its weights are on the device
+    leaves_at: float | None = None  #: when its draining node goes; None = it stays, or goes without haste
+    is_doomed: bool = False  #: told to be killed: nothing more is asked of it, its end will be heard
 
 
 class Fleet:
@@ -60,6 +63,16 @@ class Fleet:
                 self._drop_idle(worker)
             worker.is_open = False
             self._count(self.num_open, worker, -1)
+
+    def doom(self, name: str) -> None:
+        """Close a worker whose process is about to be killed."""
+        self.close(name)
+        self.workers[name].is_doomed = True
+
+    def expect_leave(self, name: str, at: float | None) -> None:
+        """Close a worker whose node goes at ``at``; None = when it is idle."""
+        self.close(name)
+        self.workers[name].leaves_at = at
 
     def occupy(self, name: str, task: str, stage: Stage) -> None:
         """Give an idle worker a task."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ltx_ray.spec.events import KillCause
+
 Json = str | int | float | bool | None | list[str]
 
 
@@ -41,10 +43,22 @@ class Retire:
 
 
 @dataclass(frozen=True, slots=True)
+class Kill:
+    """End this worker's process now, whatever it does. Its WorkerLost with ``cause`` is expected to follow.
+
+    After a "hang" and when "replaced" a fresh process comes up under its name; after a "drain" none does.
+    """
+
+    worker: str
+    cause: KillCause
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class GiveUp:
     """Nothing more will be dispatched; what runs may end. ``reason`` is one sentence for the user."""
 
     reason: str
 
 
-Instruction = JournalEntry | Dispatch | CancelAttempt | Retire | GiveUp
+Instruction = JournalEntry | Dispatch | CancelAttempt | Retire | Kill | GiveUp

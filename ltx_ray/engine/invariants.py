@@ -38,7 +38,7 @@ def _check_task(state: RunState, key: str) -> None:
         assert missing, f"{key} waits for nothing"
         assert not lost, f"{key} waits for {lost}, which will not come"
     if status == "blocked":
-        assert lost or state.gave_up is not None, f"{key} is blocked by nothing"
+        assert lost or state.gave_up is not None or key in state.cancelled, f"{key} is blocked by nothing"
     assert (status == "running") == (progress.worker is not None), f"{key} is {status} at {progress.worker}"
     assert (status in ("done", "failed", "blocked")) == (progress.ended_at is not None), f"{key} ended"
     assert (progress.done is not None) <= (status == "done"), f"{key} is {status} with a result"
@@ -65,5 +65,6 @@ def _check_indices(state: RunState) -> None:
 def _check_workers(state: RunState) -> None:
     seats = {worker.task: name for name, worker in state.fleet.workers.items() if worker.task is not None}
     assert seats == {key: state.progress[key].worker for key in state.board.running}, "workers and tasks disagree"
+    assert not any(worker.is_open and worker.is_doomed for worker in state.fleet.workers.values()), "doomed but open"
     for key, name in seats.items():
         assert state.tasks[key].stage in state.fleet.workers[name].stages, f"{name} cannot do {key}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from ltx_ray.spec.task import STAGES, Stage
@@ -44,6 +44,13 @@ class ReadyQueue:
             heapq.heappop(fresh)
         else:
             del again[bisect.bisect_left(again, self._ranks[task])]
+
+    def drop(self, tasks: Collection[str]) -> None:
+        """Remove these, wherever they are; looks at everything in it."""
+        tasks = frozenset(tasks)
+        for queues in (self._fresh, self._again):
+            for stage, queue in queues.items():
+                queues[stage] = sorted(rank for rank in queue if rank.task not in tasks)
 
     def clear(self) -> None:
         """Remove everything."""

@@ -1,7 +1,7 @@
 """When to stop trying: the rules, apart from the state they are applied to.
 
-A death is the process alone; node loss, drain and cancel never come here. A failure that is not retryable is final at
-once: the same input fails the same way everywhere.
+A death is the process alone, by itself or killed because it hung; node loss, drain and cancel never come here. A
+failure that is not retryable is final at once: the same input fails the same way everywhere.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from ltx_ray.engine.story import Progress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much is tolerated. ``no_worker_timeout_s`` None = wait for workers forever."""
+    """How much is tolerated. ``no_worker_timeout_s`` and ``hang_s`` None = wait forever."""
 
     failures: int = 3  #: of one task, on two workers where there are two; twice as many wherever they were
     deaths: int = 3  #: of workers under one task
     strikes: int = 3  #: different tasks one worker fails that no other worker failed
     stage_failures: int = 3  #: tasks of one stage failed for good, none done, before the stage is doubted
     no_worker_timeout_s: float | None = None
+    #: An attempt that reports no step for so long hangs and is killed; one without steps counts from its start.
+    hang_s: float | None = 900.0
+    drain_grace_s: float = 10.0  #: so long before its node goes, a task is asked to stop
 
 
 def why_final(progress: Progress, limits: Limits, *, num_untried: int) -> str | None:
@@ -30,7 +33,8 @@ def why_final(progress: Progress, limits: Limits, *, num_untried: int) -> str | 
         last = failures[-1].failure
         return f"{last.kind}: {last.message}"
     if len(progress.deaths) >= limits.deaths:
-        return f"{len(progress.deaths)} workers died under it: {_names(progress.deaths)}"
+        hung = f", {progress.num_hangs} of them by hanging" if progress.num_hangs else ""
+        return f"{len(progress.deaths)} workers died under it{hung}: {_names(progress.deaths)}"
     on_enough = len(tried) >= 2 or num_untried == 0
     if (len(failures) >= limits.failures and on_enough) or len(failures) >= 2 * limits.failures:
         last = failures[-1].failure

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from ltx_ray.engine.instructions import CancelAttempt, Dispatch, Instruction, Retire
+from ltx_ray.engine.instructions import CancelAttempt, Dispatch, Instruction, Kill, Retire
 from ltx_ray.engine.retry import Limits
 from ltx_ray.engine.state import RunState
 from ltx_ray.spec.events import (
@@ -40,9 +40,11 @@ class Faults:
     failing: Collection[str] = ()  #: tasks that always fail
     hopeless: Collection[str] = ()  #: tasks that always fail and say that another try is no use
     killing: Collection[str] = ()  #: tasks that always kill the process
+    hanging: Collection[str] = ()  #: tasks that never answer, nor to a cancel
     bad_workers: Collection[str] = ()  #: workers on which everything fails
     fail_rate: float = 0.0
     death_rate: float = 0.0
+    hang_rate: float = 0.0
     late_rate: float = 0.0  #: an answer arrives a second time, or although its worker is lost
     respawn_s: float | None = None  #: a dead process is back under its name after so long; None = never
 
@@ -97,9 +99,16 @@ def simulate(
         _, _, event, dispatch = heapq.heappop(farm.queue)
         for instruction in farm.happen(event, dispatch, observe):
             farm.obey(instruction, event.at)
-        if not farm.queue and state.starved and state.limits.no_worker_timeout_s is not None:
-            farm.later(Tick(event.at + state.limits.no_worker_timeout_s))
+        if not farm.queue and (wait_s := _patience_s(state)) is not None:
+            farm.later(Tick(event.at + wait_s))
     return Simulation(farm.last_s, farm.busy_s, farm.num_events, state)
+
+
+def _patience_s(state: RunState) -> float | None:
+    """How long it takes until a tick changes something while nothing else happens; None = for ever."""
+    if state.starved:
+        return state.limits.no_worker_timeout_s
+    return state.limits.hang_s if state.board.running else None
 
 
 class _Farm:
@@ -117,6 +126,8 @@ class _Farm:
         self._stages: dict[str, frozenset[Stage]] = {}
         #: What each worker runs: task, attempt, since when.
         self._seats: dict[str, tuple[str, int, float]] = {}
+        #: By task: the attempts that never answer.
+        self._hung: dict[str, set[tuple[str, int]]] = {}
         #: By worker: when each module is on its device, of those that are or will be.
         self._loaded_at: dict[str, dict[str, float]] = {}
 
@@ -145,7 +156,7 @@ class _Farm:
                     return []
                 self._rise(name, event.at)
                 stages = self._stages.pop(name)
-                if cause == "death" and self.faults.respawn_s is not None:
+                if cause in ("death", "hang", "replaced") and self.faults.respawn_s is not None:
                     self.later(WorkerJoined(event.at + self.faults.respawn_s, name, stages))
         self.num_events += 1
         instructions = self.state.handle(event)
@@ -158,16 +169,23 @@ class _Farm:
         match instruction:
             case Dispatch():
                 self._seats[instruction.worker] = (instruction.task, instruction.attempt, at)
-                self.later(self._answer(instruction, at), instruction)
+                if (answer := self._answer(instruction, at)) is not None:
+                    self.later(answer, instruction)
             case Retire(worker=name):
                 self.later(WorkerLost(at, name, "drain"))
+            case Kill(worker=name, cause=cause):
+                self.later(WorkerLost(at, name, cause))
             case CancelAttempt(task=task, worker=name, attempt=attempt):
-                self.later(TaskCancelled(at, task, name, attempt))
+                if (name, attempt) not in self._hung.get(task, ()):
+                    self.later(TaskCancelled(at, task, name, attempt))
 
-    def _answer(self, dispatch: Dispatch, at: float) -> Event:
+    def _answer(self, dispatch: Dispatch, at: float) -> Event | None:
         key, name, attempt = dispatch.task, dispatch.worker, dispatch.attempt
         at += self._wait_s(key, name, at) + self._duration_s(key, name)
         match self._outcome(key, name):
+            case "hang":
+                self._hung.setdefault(key, set()).add((name, attempt))
+                return None
             case "death":
                 return WorkerLost(at, name, "death")
             case "hopeless":
@@ -177,8 +195,10 @@ class _Farm:
             case "done":
                 return TaskDone(at, key, name, attempt, Done(key, f"digest of {key}", 1))
 
-    def _outcome(self, key: str, name: str) -> Literal["done", "failure", "hopeless", "death"]:
+    def _outcome(self, key: str, name: str) -> Literal["done", "failure", "hopeless", "death", "hang"]:
         faults, chance = self.faults, self._rng.random()
+        if key in faults.hanging or chance > 1.0 - faults.hang_rate:
+            return "hang"
         if key in faults.killing or chance < faults.death_rate:
             return "death"
         if key in faults.hopeless:

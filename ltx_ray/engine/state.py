@@ -5,13 +5,15 @@ An answer counts only for the attempt that is out now. Every other one is late a
 committed what it made, so the attempt that is out finds it there.
 
     worker joined     idle, gets a task
-    worker lost       its task is ready again; a death counts, node loss and drain do not
-    worker draining   gets no more tasks, is retired when idle
+    worker lost       its task is ready again; a death or hang counts, node loss and drain do not
+    worker draining   gets no more tasks, is retired when idle; before its deadline its task is asked to stop
+    task progressed   it does not hang
     task done         its children may be ready
     task failed       ready again for another worker, or failed and its descendants blocked
     task cancelled    ready again
+    tasks cancelled   blocked, and what needs them; those that run are asked to stop
     cancel            nothing more is dispatched; ``now``: what runs is cancelled too
-    tick              gives up when no worker came for too long
+    tick              gives up when no worker came for too long; kills what hangs, or would go down with its node
 """
 
 from __future__ import annotations
@@ -22,22 +24,30 @@ from typing import Literal, assert_never
 from ltx_ray.engine import invariants
 from ltx_ray.engine.board import TaskBoard
 from ltx_ray.engine.fleet import Fleet, Worker
-from ltx_ray.engine.instructions import CancelAttempt, Dispatch, GiveUp, Instruction, JournalEntry, Json, Retire
+from ltx_ray.engine.instructions import CancelAttempt, Dispatch, GiveUp, Instruction, JournalEntry, Json, Kill, Retire
 from ltx_ray.engine.matching import next_match
 from ltx_ray.engine.retry import Limits, why_final, why_quarantine
 from ltx_ray.engine.story import Change, FailedAttempt, Progress, RunningTask, Status
 from ltx_ray.spec.events import (
     CancelRequested,
     Event,
+    KillCause,
     TaskCancelled,
     TaskDone,
     TaskFailed,
+    TaskProgressed,
+    TasksCancelled,
     Tick,
     WorkerDraining,
     WorkerJoined,
     WorkerLost,
 )
 from ltx_ray.spec.task import STAGES, Stage, Task
+
+#: Class names of what a worker raises when its device is out of memory: its process may hold on to some for good.
+OUT_OF_MEMORY = ("OutOfMemoryError",)
+#: What the journal keeps of a failure at most: the last characters of a traceback, the last lines of a log.
+KEPT_TRACEBACK_CHARS, KEPT_LOG_LINES = 4000, 50
 
 
 class RunState:
@@ -65,6 +75,10 @@ class RunState:
         self.gave_up: str | None = None
         #: By worker: the tasks that it failed and no other worker did.
         self.strikes: dict[str, set[str]] = {}
+        #: Tasks that nobody wants any more; blocked, unless they were running and came to their end.
+        self.cancelled: set[str] = set()
+        #: Tasks whose running attempt was asked to stop.
+        self._asked: set[str] = set()
         self._phase: Literal["open", "draining", "given_up"] = "open"
         #: Since when work is left, nothing runs and no worker here can do any of it.
         self._starved_since: float | None = None
@@ -75,8 +89,12 @@ class RunState:
         """Apply one event and return what to do, in order."""
         self._out = []
         match event:
+            case TaskProgressed():
+                self._on_progressed(event)
             case TaskDone() | TaskFailed() | TaskCancelled():
                 self._on_answer(event)
+            case TasksCancelled():
+                self._on_tasks_cancelled(event)
             case WorkerJoined():
                 self._on_joined(event)
             case WorkerLost():
@@ -155,11 +173,22 @@ class RunState:
 
     # What each event means.
 
+    def _is_out(self, event: TaskProgressed | TaskDone | TaskFailed | TaskCancelled) -> bool:
+        """Whether the event is about the attempt that is out now."""
+        progress = self.progress.get(event.task)
+        return progress is not None and (progress.worker, progress.attempts) == (event.worker, event.attempt)
+
+    def _on_progressed(self, event: TaskProgressed) -> None:
+        if self._is_out(event):
+            progress = self.progress[event.task]
+            progress.moved_at, progress.step_idx, progress.num_steps = event.at, event.step_idx, event.num_steps
+
     def _on_answer(self, event: TaskDone | TaskFailed | TaskCancelled) -> None:
-        key, name, at = event.task, event.worker, event.at
-        progress = self.progress.get(key)
-        if progress is None or (progress.worker, progress.attempts) != (name, event.attempt):
+        if not self._is_out(event):
             return
+        key, name, at = event.task, event.worker, event.at
+        progress = self.progress[key]
+        is_spoiled = False
         self._free(key)
         match event:
             case TaskDone(done=done):
@@ -175,13 +204,15 @@ class RunState:
                 progress.failures += (FailedAttempt(name, event.attempt, failure),)
                 self._journal(
                     "failure", at, task=key, worker=name, attempt=event.attempt,
-                    kind=failure.kind, message=failure.message, traceback=failure.traceback,
+                    kind=failure.kind, message=failure.message, traceback=failure.traceback[-KEPT_TRACEBACK_CHARS:],
+                    log=list(failure.log[-KEPT_LOG_LINES:]),
                 )  # fmt: skip
+                is_spoiled = failure.kind in OUT_OF_MEMORY
                 self._retry(key, at, f"attempt {event.attempt} on {name} failed: {failure.kind}: {failure.message}")
             case TaskCancelled():
                 self._journal("cancelled", at, task=key, worker=name, attempt=event.attempt)
                 self._give_back(key, at, f"attempt {event.attempt} on {name} was cancelled")
-        self._dismiss(name, at)
+        self._dismiss(name, at, is_spoiled=is_spoiled)
 
     def _on_joined(self, event: WorkerJoined) -> None:
         if event.worker in self.fleet.workers:
@@ -204,8 +235,9 @@ class RunState:
             return
         progress = self.progress[key]
         cause = f"attempt {progress.attempts} lost with {name}: {event.cause}"
-        if event.cause == "death":
+        if event.cause in ("death", "hang"):
             progress.deaths += (name,)
+            progress.num_hangs += event.cause == "hang"
             self._journal("death", at, task=key, worker=name, attempt=progress.attempts)
             self._retry(key, at, cause)
         else:
@@ -215,8 +247,8 @@ class RunState:
         worker = self.fleet.workers.get(event.worker)
         if worker is None or not worker.is_open:
             return
-        self.fleet.close(worker.name)
-        self._journal("worker_draining", event.at, worker=worker.name)
+        self.fleet.expect_leave(worker.name, event.deadline)
+        self._journal("worker_draining", event.at, worker=worker.name, deadline=event.deadline)
         if worker.task is None:
             self._dismiss(worker.name, event.at)
 
@@ -225,9 +257,27 @@ class RunState:
             self._phase = "draining"
         self._journal("cancel", event.at, now=event.now)
         if event.now:
-            self._out += [CancelAttempt(row.task, row.worker, row.attempt) for row in self.running_tasks()]
+            for key in self.board.running:
+                self._ask_to_stop(key)
+
+    def _on_tasks_cancelled(self, event: TasksCancelled) -> None:
+        wanted = event.tasks - self.cancelled
+        running = [key for key in self.board.running if key in wanted]
+        below = {child for key in running for child in self.board.waiting_descendants(key)}
+        idle = {key for key in self.board.unstarted() if key in wanted}
+        below |= {child for key in idle for child in self.board.waiting_descendants(key)}
+        if not (running or idle):
+            return
+        self.cancelled.update(running, idle, below)
+        left = sorted(idle | below)
+        self._journal("tasks_cancelled", event.at, tasks=[*running, *left])
+        self.board.withdraw(left, event.at, "cancelled")
+        for key in running:
+            self._ask_to_stop(key)
 
     def _on_tick(self, at: float) -> None:
+        for key in list(self.board.running):
+            self._watch(key, at)
         limit_s = self.limits.no_worker_timeout_s
         if self._starved_since is None or limit_s is None or at - self._starved_since < limit_s:
             return
@@ -235,6 +285,34 @@ class RunState:
         self._give_up(at, f"no worker able to {wanted} for {limit_s:g} s; start one, then render again to go on")
 
     # What is decided.
+
+    def _watch(self, key: str, at: float) -> None:
+        """End an attempt that hangs, or that would go down with its node."""
+        progress, hang_s = self.progress[key], self.limits.hang_s
+        assert progress.worker is not None and progress.moved_at is not None
+        worker = self.fleet.workers[progress.worker]
+        if worker.is_doomed:
+            return
+        if worker.leaves_at is not None and at >= worker.leaves_at:
+            self._kill(worker.name, "drain", at, "its node goes, and the task did not stop")
+        elif hang_s is not None and at - progress.moved_at >= hang_s:
+            self._kill(worker.name, "hang", at, f"{self.tasks[key].name}: no progress for {hang_s:g} s")
+        elif worker.leaves_at is not None and at >= worker.leaves_at - self.limits.drain_grace_s:
+            self._ask_to_stop(key)
+
+    def _ask_to_stop(self, key: str) -> None:
+        """Ask a running attempt to stop at its next step, once."""
+        progress = self.progress[key]
+        assert progress.worker is not None
+        if key not in self._asked:
+            self._asked.add(key)
+            self._out.append(CancelAttempt(key, progress.worker, progress.attempts))
+
+    def _kill(self, name: str, cause: KillCause, at: float, why: str) -> None:
+        """Have a worker's process ended; what becomes of its task is decided when it is lost."""
+        self.fleet.doom(name)
+        self._journal("kill", at, worker=name, cause=cause, why=why, task=self.fleet.workers[name].task)
+        self._out.append(Kill(name, cause, why))
 
     def _assign(self, at: float) -> None:
         """Dispatch while a ready task and an idle worker match."""
@@ -255,11 +333,12 @@ class RunState:
         self.fleet.release(progress.worker)
         progress.worker = None
         del self.board.running[key]
+        self._asked.discard(key)
 
     def _retry(self, key: str, at: float, cause: str) -> None:
         """An attempt failed or died: another one, or the task failed for good."""
         reason = why_final(self.progress[key], self.limits, num_untried=self._num_untried(key))
-        if reason is None:
+        if reason is None or key in self.cancelled:
             self._give_back(key, at, cause)
             return
         self._journal("failed", at, task=key, reason=reason, attempts=self.progress[key].attempts)
@@ -271,10 +350,12 @@ class RunState:
 
     def _give_back(self, key: str, at: float, cause: str) -> None:
         """An attempt ended and another one is due."""
-        if self.gave_up is None:
-            self.board.make_ready(key, at, cause)
-        else:
+        if key in self.cancelled:
+            self.board.enter(key, "blocked", at, "cancelled")
+        elif self.gave_up is not None:
             self.board.enter(key, "blocked", at, self.gave_up)
+        else:
+            self.board.make_ready(key, at, cause)
 
     def _strike(self, name: str, key: str, *, counts: bool) -> None:
         """Hold a failure against the worker, unless another one failed the same task: then the task is to blame."""
@@ -284,9 +365,11 @@ class RunState:
         if counts and not others:
             self.strikes.setdefault(name, set()).add(key)
 
-    def _dismiss(self, name: str, at: float) -> None:
-        """Retire an idle worker that drained, or that fails too many tasks."""
+    def _dismiss(self, name: str, at: float, *, is_spoiled: bool = False) -> None:
+        """Retire an idle worker that drained, or that fails too many tasks; replace a spoiled one."""
         worker = self.fleet.workers[name]
+        if worker.is_doomed:
+            return
         if not worker.is_open:
             self._out.append(Retire(name, "drained"))
             return
@@ -297,6 +380,8 @@ class RunState:
             self.fleet.close(name)
             self._journal("quarantine", at, worker=name, why=why)
             self._out.append(Retire(name, why))
+        elif is_spoiled:
+            self._kill(name, "replaced", at, "its device was out of memory; a fresh process holds on to none")
 
     def _num_untried(self, key: str) -> int:
         """Open workers able to do a task that neither failed it nor died under it."""

@@ -6,7 +6,7 @@
     running   exactly one attempt is out at one worker        done, failed, ready, blocked
     done      committed                                       -
     failed    out of attempts                                 -
-    blocked   descends from a failed task, or the run gave up -
+    blocked   descends from a failed task, or was cancelled, or the run gave up   -
 
 Memory per task is bounded: the middle of a very long story is left out, and counted.
 """
@@ -50,9 +50,13 @@ class Progress:
     attempts: int = 0  #: dispatches so far; the current attempt when running
     worker: str | None = None  #: where it runs; None exactly when not running
     failures: tuple[FailedAttempt, ...] = ()
-    deaths: tuple[str, ...] = ()  #: workers whose process died under it while their node lived
+    deaths: tuple[str, ...] = ()  #: workers whose process died under it while their node lived, or was killed as hung
+    num_hangs: int = 0  #: of these deaths
     num_missing: int = 0  #: distinct parents of this run that are not done
     started_at: float | None = None  #: of the latest attempt
+    moved_at: float | None = None  #: when the latest attempt last reported a step; when it began, until it does
+    step_idx: int = 0  #: of the latest attempt
+    num_steps: int = 0  #: 0 = it reported none yet
     ended_at: float | None = None  #: when it became done, failed or blocked
     done: Done | None = None  #: set exactly when done in this run
     cause: str = ""  #: why it is failed or blocked
@@ -80,9 +84,20 @@ class RunningTask(NamedTuple):
     worker: str
     attempt: int
     started_at: float
+    moved_at: float
+    step_idx: int
+    num_steps: int  #: 0 = no step was reported yet
 
     @staticmethod
     def of(key: str, progress: Progress) -> RunningTask:
         """The row of a task that runs."""
-        assert progress.worker is not None and progress.started_at is not None
-        return RunningTask(key, progress.worker, progress.attempts, progress.started_at)
+        assert progress.worker is not None and progress.started_at is not None and progress.moved_at is not None
+        return RunningTask(
+            key,
+            progress.worker,
+            progress.attempts,
+            progress.started_at,
+            progress.moved_at,
+            progress.step_idx,
+            progress.num_steps,
+        )

@@ -11,6 +11,17 @@ from ltx_ray.models.testcard.facts import TESTCARD
 from ltx_ray.spec.protocols import Model
 
 
+def check_model(digest: str) -> None:
+    """Raise unless ``open_model`` finds these weights on this machine; loads nothing.
+
+    Raises:
+        ModelError: no model here has this digest.
+    """
+    if all(facts.digest != digest for facts in BUILT_IN.values()):
+        here = ", ".join(f"{facts.name} ({facts.digest})" for facts in BUILT_IN.values())
+        raise ModelError(f"model {digest}: not on this machine; there are {here}")
+
+
 @lru_cache(maxsize=1)
 def open_model(digest: str) -> Model:
     """The model whose weights have this digest.
@@ -18,6 +29,7 @@ def open_model(digest: str) -> Model:
     Raises:
         ModelError: no model here has it.
     """
+    check_model(digest)
     if digest == TESTCARD.digest:
         from ltx_ray.models.testcard.model import TestCard
 
@@ -31,5 +43,4 @@ def open_model(digest: str) -> Model:
 
             device = "cuda" if torch.cuda.is_available() else "cpu"
             return Ltx2Model(facts, Parts(cached_tiny(flavour), device=device))
-    here = ", ".join(f"{facts.name} ({facts.digest})" for facts in BUILT_IN.values())
-    raise ModelError(f"model {digest}: not on this machine; there are {here}")
+    raise AssertionError(f"{digest} is built in and cannot be opened")

@@ -11,6 +11,9 @@ from typing import Literal
 
 from ltx_ray.spec.task import Stage
 
+KillCause = Literal["hang", "replaced", "drain"]
+LossCause = Literal["death", "node"] | KillCause
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -32,6 +35,7 @@ class Failure:
     message: str
     traceback: str
     retryable: bool = True
+    log: tuple[str, ...] = ()  #: the last lines the worker's process said during the attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +48,24 @@ class WorkerJoined:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLost:
-    """``cause`` "death" is the process alone and counts as a death of its task; "node" and "drain" never count."""
+    """Its process is gone, and a new one comes under its own WorkerJoined, if any.
+
+    A "death" (by itself, while the node lives) and a "hang" (killed, as it got nowhere) count as a death of its task;
+    "node", "drain" and "replaced" (killed to get a fresh process) never count.
+    """
 
     at: float
     worker: str
-    cause: Literal["death", "node", "drain"] = "death"
+    cause: LossCause = "death"
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerDraining:
-    """No new tasks for this worker; what it runs may finish."""
+    """No new tasks for this worker; what it runs may finish, until ``deadline`` where its node has one."""
 
     at: float
     worker: str
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,18 @@ class TaskFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskProgressed:
+    """The attempt reported a step since the last event of this kind; ``step_idx`` of ``num_steps`` begins."""
+
+    at: float
+    task: str
+    worker: str
+    attempt: int
+    step_idx: int
+    num_steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class TaskCancelled:
     """The attempt stopped because it was asked to; never counts against the task."""
 
@@ -96,8 +117,27 @@ class CancelRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class TasksCancelled:
+    """Nobody wants these any more: those that run are stopped, and none of them, nor what needs them, runs again."""
+
+    at: float
+    tasks: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     at: float
 
 
-Event = WorkerJoined | WorkerLost | WorkerDraining | TaskDone | TaskFailed | TaskCancelled | CancelRequested | Tick
+Event = (
+    WorkerJoined
+    | WorkerLost
+    | WorkerDraining
+    | TaskProgressed
+    | TaskDone
+    | TaskFailed
+    | TaskCancelled
+    | TasksCancelled
+    | CancelRequested
+    | Tick
+)

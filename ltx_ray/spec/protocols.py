@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from ltx_ray.spec.events import Event
+from ltx_ray.spec.events import Event, KillCause
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.task import Task
 
@@ -123,6 +123,9 @@ class Pool(Protocol):
 
     def retire(self, worker: str) -> None:
         """End a worker for good."""
+
+    def kill(self, worker: str, cause: KillCause) -> None:
+        """End a worker's process at once; unless its node drains, a fresh one comes up under its name."""
 
     def events(self, timeout_s: float) -> Sequence[Event]:
         """What happened since the last call; waits at most ``timeout_s`` for the first event."""

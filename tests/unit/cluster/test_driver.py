@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -39,16 +40,19 @@ class ScriptedPool:
     def retire(self, worker):
         self.log.append(f"retire {worker}")
 
+    def kill(self, worker, cause):
+        self.log.append(f"kill {worker}")
+
     def events(self, timeout_s):
         if self.is_new:
             self.is_new = False
-            return [WorkerJoined(0.0, "w", frozenset(STAGES))]
+            return [WorkerJoined(time.monotonic(), "w", frozenset(STAGES))]
         if self.never_ends or not self.waiting:
             return []
         key, worker, attempt = self.waiting.pop(0)
         if key in self.cancelled:
-            return [TaskCancelled(1.0, key, worker, attempt)]
-        return [TaskDone(1.0, key, worker, attempt, Done(key, "d", 1))]
+            return [TaskCancelled(time.monotonic(), key, worker, attempt)]
+        return [TaskDone(time.monotonic(), key, worker, attempt, Done(key, "d", 1))]
 
     def stop(self):
         self.log.append("stop")
@@ -92,32 +96,31 @@ def test_an_error_in_recording_stops_the_pool_before_anything_is_dispatched():
     assert log == ["start", "stop"]
 
 
-def test_the_first_interrupt_lets_the_running_task_finish_and_starts_no_other():
+def test_an_interrupt_stops_the_running_task_at_its_next_step_and_starts_no_other():
     signals = StopSignals()
 
     def interrupt():
-        signals.num_interrupts += 1
+        signals.num_signals += 1
 
     state, log = run(independent(3), on_submit=interrupt, signals=signals)
     assert [line for line in log if line.startswith("submit")] == ["submit s0"]
-    assert state.total("done") == 1 and signals.exit_code == 130
-    assert not any(line.startswith("cancel") for line in log)
+    assert "cancel s0" in log and state.total("done") == 0 and signals.exit_code == 130
 
 
-def test_the_second_interrupt_cancels_what_runs():
+def test_a_second_interrupt_waits_for_nothing():
     signals = StopSignals()
 
     def interrupt():
-        signals.num_interrupts += 2
+        signals.num_signals += 2
 
-    state, log = run(independent(3), on_submit=interrupt, signals=signals)
-    assert "cancel s0" in log and state.total("done") == 0
+    state, log = run(independent(3), on_submit=interrupt, signals=signals, never_ends=True)
+    assert log[-2:] == ["cancel s0", "stop"] and state.total("done") == 0
 
 
 def test_a_task_that_ignores_its_cancel_is_left_after_the_grace(monkeypatch):
     monkeypatch.setattr("ltx_ray.cluster.driver.STOP_GRACE_S", 0.0)
     signals = StopSignals()
-    signals.is_terminated = True
+    signals.num_signals, signals.is_terminated = 1, True
     state, log = run(independent(1), signals=signals, never_ends=True)
     assert log[-1] == "stop" and signals.exit_code == 143
     assert state.total("done") == 0

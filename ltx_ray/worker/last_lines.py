@@ -1,0 +1,58 @@
+"""What a worker's process said last, for the record of an attempt that failed."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import replace
+from typing import Any, TextIO
+
+from ltx_ray.spec.events import Failure
+from ltx_ray.spec.redact import redact
+
+NUM_LINES = 50
+LINE_CHARS = 500
+
+
+class LastLines:
+    """The last lines written to any of its streams; earlier ones are forgotten."""
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque(maxlen=NUM_LINES)
+
+    def stream(self, to: TextIO) -> Any:
+        """A text stream that passes everything on to ``to``."""
+        return _Stream(self._lines, to)
+
+    def clear(self) -> None:
+        self._lines.clear()
+
+    def told(self, failure: Failure) -> Failure:
+        """The failure with these lines, and no secret in any of its words."""
+        message, traceback, *log = (
+            redact(text, os.environ) for text in (failure.message, failure.traceback, *self._lines)
+        )
+        return replace(failure, message=message, traceback=traceback, log=tuple(log))
+
+
+class _Stream:
+    """Anything but writing is done by the stream behind it."""
+
+    def __init__(self, lines: deque[str], to: TextIO) -> None:
+        self._lines, self._to = lines, to
+        self._rest = ""
+
+    def write(self, text: str) -> int:
+        self._to.write(text)
+        *whole, self._rest = (self._rest + text).split("\n")
+        self._rest = _visible(self._rest)
+        self._lines.extend(_visible(line) for line in whole)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._to, name)
+
+
+def _visible(line: str) -> str:
+    """A progress bar overwrites itself; only what it shows last is kept, up to a bearable length."""
+    return line.removesuffix("\r").rpartition("\r")[2][:LINE_CHARS]

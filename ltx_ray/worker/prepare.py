@@ -1,0 +1,32 @@
+"""What a process shows before it gets work: that it shares the driver's store, and has the weights."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Collection
+
+from ltx_ray.errors import ModelError, StoreError
+from ltx_ray.models.load import check_model
+from ltx_ray.store.open import open_store
+from ltx_ray.store.protocol import Store
+from ltx_ray.worker.execute import use_fixed_threads
+
+
+def prepare(uri: str, *, token_name: str, token: bytes, answer_name: str, models: Collection[str]) -> Store:
+    """Load what every task needs and open the store: read the driver's token in it, and write it under another name.
+
+    Raises:
+        StoreError: the token is not there, or the answer cannot be written.
+        ModelError: the weights with one of these digests are not here.
+    """
+    use_fixed_threads()
+    try:
+        store = open_store(uri)
+        if store.get_token(token_name) != token:
+            raise StoreError(f"{store.location}: not the same store on every node; give --store a shared place")
+        store.put_token(answer_name, token)
+        for digest in sorted(models):
+            check_model(digest)
+    except (StoreError, ModelError) as error:
+        raise type(error)(f"node {socket.gethostname()}: {error}") from error
+    return store
