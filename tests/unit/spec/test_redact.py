@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+
+from ltx_ray.spec.redact import redact
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("s3://AKIA:wJalrXUt@bucket/key", "s3://***@bucket/key"),
+        ("no file at 's3://a:b@c@host/x' today", "no file at 's3://***@host/x' today"),
+        ("https://x.com/a?X-Amz-Signature=abc&size=3", "https://x.com/a?X-Amz-Signature=***&size=3"),
+        ("https://x.com/a?v=1&sig=abc", "https://x.com/a?v=1&sig=***"),
+        ("gs://bucket/fox@2x.png and me@home.net", "gs://bucket/fox@2x.png and me@home.net"),
+        ("nothing to hide", "nothing to hide"),
+    ],
+)
+def test_credentials_in_a_uri_are_hidden_and_the_rest_stays(text, kept):
+    assert redact(text, {}) == kept
+
+
+def test_values_of_secret_variables_are_hidden_wherever_they_stand():
+    environ = {"AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI", "HF_TOKEN": "hf_longer_token", "HOME": "/home/fox"}
+    assert redact("wJalrXUtnFEMI in /home/fox, hf_longer_token!", environ) == "*** in /home/fox, ***!"
+
+
+def test_short_values_are_no_secrets():
+    assert redact("a test of 1", {"MY_TOKEN": "test", "API_KEY": "1"}) == "a test of 1"

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import io
+
+from ltx_ray.spec.events import Failure
+from ltx_ray.worker.last_lines import LINE_CHARS, NUM_LINES, LastLines
+
+FAILURE = Failure("ValueError", "no", "Traceback ...")
+
+
+def test_everything_is_passed_on_and_the_last_lines_are_told():
+    said, to = LastLines(), io.StringIO()
+    stream = said.stream(to)
+    for idx in range(NUM_LINES + 5):
+        print("line", idx, file=stream)
+    assert said.told(FAILURE).log == tuple(f"line {idx}" for idx in range(5, NUM_LINES + 5))
+    assert to.getvalue().count("\n") == NUM_LINES + 5
+
+
+def test_two_streams_share_their_lines_in_order():
+    said = LastLines()
+    out, err = said.stream(io.StringIO()), said.stream(io.StringIO())
+    print("first", file=out)
+    print("second", file=err)
+    assert said.told(FAILURE).log == ("first", "second")
+
+
+def test_of_a_progress_bar_only_what_it_shows_last_is_kept():
+    said = LastLines()
+    stream = said.stream(io.StringIO())
+    for percent in range(0, 101, 10):
+        stream.write(f"\r{percent}%")
+    stream.write("\nloaded\r\n")
+    assert said.told(FAILURE).log == ("100%", "loaded")
+
+
+def test_endless_lines_are_cut():
+    said = LastLines()
+    stream = said.stream(io.StringIO())
+    for _ in range(1000):
+        stream.write("x" * 100)
+    stream.write("\n")
+    assert said.told(FAILURE).log == ("x" * LINE_CHARS,)
+
+
+def test_what_was_said_before_is_forgotten_on_request():
+    said = LastLines()
+    print("old", file=said.stream(io.StringIO()))
+    said.clear()
+    assert said.told(FAILURE).log == ()
+
+
+def test_no_secret_is_told(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_abcdefgh")
+    said = LastLines()
+    print("opening s3://id:secret@bucket with hf_abcdefgh", file=said.stream(io.StringIO()))
+    told = said.told(Failure("OSError", "s3://id:secret@bucket", "Traceback: hf_abcdefgh"))
+    assert told.log == ("opening s3://***@bucket with ***",)
+    assert told.message == "s3://***@bucket" and told.traceback == "Traceback: ***"
+
+
+def test_the_stream_behind_answers_all_else():
+    stream = LastLines().stream(io.StringIO("x"))
+    assert stream.isatty() is False and stream.read() == "x"
