@@ -1,6 +1,6 @@
 """The command as a whole process: help, planning 10,000 videos, the demo, and memory against length.
 
-    python -m benchmarks.command [help] [plan] [demo] [memory]
+    python -m benchmarks.command [help] [plan] [demo] [memory] [longform-memory]
 
 Each is run several times; medians are what counts. Memory is the sum of proportional set sizes (PSS) of the command and
 every process it started, Ray included, at its highest.
@@ -57,10 +57,32 @@ def measure_demo() -> None:
 
 
 def measure_memory() -> None:
-    peaks = {seconds: [_peak_pss_mib(seconds) for _ in range(3)] for seconds in (8, 20)}
-    ratio = statistics.median(peaks[20]) / statistics.median(peaks[8])
-    figures = {f"peak_pss_mib_{seconds}_s": _spread(found) for seconds, found in peaks.items()}
-    keep("memory", figures | {"ratio": round(ratio, 3), "target": "ratio <= 1.10"})
+    """One segment of 8 s and of 20 s at 768x512, on two Ray workers."""
+    cards = {seconds: _card(768, 512, seconds, f"{{frames: {seconds * 24 + 1}}}") for seconds in (8, 20)}
+    _compare_memory("memory", cards, ["--workers", "2"])
+
+
+def measure_longform_memory() -> None:
+    """Chained segments of 121 frames, connectors of 25: a minute and ten of them at 256x256, on Ray and without."""
+    cards = {seconds: _card(256, 256, seconds, "{frames: 121, connector: 25}") for seconds in (60, 600)}
+    _compare_memory("longform_memory", cards, ["--workers", "2"], num_runs=2)
+    _compare_memory("longform_memory_inline", cards, ["--inline"], num_runs=2)
+
+
+def _compare_memory(theme: str, cards: dict[int, str], arguments: list[str], *, num_runs: int = 3) -> None:
+    """Keep the peaks of rendering these manifests, by the seconds they are long; the last against the first."""
+    peaks = {seconds: [_peak_pss_mib(card, arguments) for _ in range(num_runs)] for seconds, card in cards.items()}
+    first, *_, last = (statistics.median(found) for found in peaks.values())
+    figures: dict[str, object] = {f"peak_pss_mib_{seconds}_s": _spread(found) for seconds, found in peaks.items()}
+    keep(theme, figures | {"ratio": round(last / first, 3), "target": "ratio <= 1.10"})
+
+
+def _card(width: int, height: int, seconds: int, segment: str) -> str:
+    """A manifest of one card at 24 fps."""
+    return (
+        f"model: testcard\nvideos: [{{id: card, prompt: A long card, width: {width}, height: {height}, "
+        f"seconds: {seconds}, segment: {segment}}}]\n"
+    )
 
 
 def _timed(*arguments: str) -> tuple[float, float]:
@@ -81,22 +103,19 @@ def _wait(process: subprocess.Popen[bytes]) -> tuple[int, int, resource.struct_r
     return pid, process.returncode, usage
 
 
-def _peak_pss_mib(seconds: int) -> float:
-    """Highest sum of PSS while one card of this length at 768x512, 24 fps, is rendered on two Ray workers."""
+def _peak_pss_mib(card: str, more: list[str]) -> float:
+    """Highest sum of PSS while a manifest is rendered."""
     with tempfile.TemporaryDirectory() as folder:
         manifest = Path(folder) / "card.yaml"
-        manifest.write_text(
-            f"model: testcard\nvideos: [{{id: card, prompt: A long card, width: 768, height: 512, "
-            f"seconds: {seconds}, segment: {{frames: {seconds * 24 + 1}}}}}]\n"
-        )
-        arguments = ["render", str(manifest), "--run", f"{folder}/card", "--workers", "2"]
+        manifest.write_text(card)
+        arguments = ["render", str(manifest), "--run", f"{folder}/card", *more]
         process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         tree, peak = psutil.Process(process.pid), 0
         while process.poll() is None:
             peak = max(peak, sum(_pss(child) for child in [tree, *_children(tree)]))
             time.sleep(0.1)
         if process.returncode != 0:
-            raise SystemExit(f"the card of {seconds} s ended with {process.returncode}")
+            raise SystemExit(f"ltx-ray {' '.join(arguments)} ended with {process.returncode}")
         return peak / 2**20
 
 
@@ -123,7 +142,13 @@ def _spread(values: list[float]) -> dict[str, float]:
     }
 
 
-MEASURES = {"help": measure_help, "plan": measure_plan, "demo": measure_demo, "memory": measure_memory}
+MEASURES = {
+    "help": measure_help,
+    "plan": measure_plan,
+    "demo": measure_demo,
+    "memory": measure_memory,
+    "longform-memory": measure_longform_memory,
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or MEASURES:
