@@ -45,6 +45,7 @@ from ltx_ray.render import (
 from ltx_ray.sources import read_sources
 from ltx_ray.spec.canonical import canonical
 from ltx_ray.standing import RunStatus, standing_of
+from ltx_ray.store import requests
 from ltx_ray.store import run_dir as run_files
 from ltx_ray.store.journal import History, Journal, read_journal
 from ltx_ray.store.layout import RunLayout
@@ -52,6 +53,7 @@ from ltx_ray.store.lock import RunLock
 from ltx_ray.store.open import open_store
 
 if TYPE_CHECKING:
+    from ltx_ray.cancel import Asked
     from ltx_ray.explain import TaskStory
     from ltx_ray.manifest.schema import Manifest
     from ltx_ray.preview import Preview
@@ -62,6 +64,7 @@ __all__ = [
     "RenderOptions",
     "RunStatus",
     "Summary",
+    "cancel",
     "dry_run",
     "explain",
     "load_manifest",
@@ -112,6 +115,7 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
     run_files.prepare(layout)
     with RunLock(layout.lock), Journal.open(layout.journal) as journal:
         run_files.drop_temps(layout)
+        requests.drop(layout)
         last = _last_plan(layout, journal.history)
         forget_estranged(open_store(store_uri, create=False), plan)
         dry = compare(plan, open_store(store_uri, create=False), last)
@@ -159,6 +163,18 @@ def status(run_dir: str | Path, *, store: str | None = None) -> RunStatus:
     """
     layout, records, history = _read_run(Path(run_dir))
     return standing_of(layout, records, history, open_store(store or _store_of(layout, history), create=False))
+
+
+def cancel(run_dir: str | Path, video: str | None = None, *, store: str | None = None) -> Asked:
+    """Ask whoever renders this run to stop at the next step, or to leave out one video; the next render makes it.
+
+    Raises:
+        PlanError: nothing renders it, it has no such video, or the video is finished.
+    """
+    from ltx_ray.cancel import ask_to_stop
+
+    layout, records, history = _read_run(Path(run_dir))
+    return ask_to_stop(layout, records, open_store(store or _store_of(layout, history), create=False), video)
 
 
 def preview(

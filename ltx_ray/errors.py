@@ -81,15 +81,19 @@ class MediaError(_TextError):
 
 
 class RunIncomplete(LtxRayError):
-    """The run ended with tasks that failed for good, or that wait for one that did."""
+    """The run ended with tasks that failed for good, or that wait for one that did; or with videos left out."""
 
     exit_code = 3
 
-    def __init__(self, num_failed: int, num_blocked: int, run_dir: str) -> None:
-        super().__init__(num_failed, num_blocked, run_dir)
+    def __init__(self, num_failed: int, num_blocked: int, num_cancelled: int, run_dir: str) -> None:
+        super().__init__(num_failed, num_blocked, num_cancelled, run_dir)
         self.num_failed, self.num_blocked, self.run_dir = num_failed, num_blocked, run_dir
+        self.num_cancelled = num_cancelled  #: videos
 
     def __str__(self) -> str:
+        if self.num_cancelled and not self.num_failed:
+            videos = "1 video was" if self.num_cancelled == 1 else f"{self.num_cancelled} videos were"
+            return f"{self.run_dir}: {videos} cancelled; the same command makes the rest"
         return (
             f"{self.run_dir}: {self.num_failed} tasks failed and {self.num_blocked} wait for them; "
             f"`ltx-ray status {self.run_dir}` tells why, `ltx-ray render ... --retry-failed` tries again"

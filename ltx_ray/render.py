@@ -90,7 +90,8 @@ class Summary:
     num_made: int
     num_cached: int
     failed: Mapping[str, str]  #: task name -> why, of those given up
-    num_blocked: int
+    num_blocked: int  #: tasks that wait for one of these
+    cancelled: tuple[str, ...]  #: ids of unfinished videos that it was asked to leave out
     left_over: tuple[str, ...]  #: files in videos/ of an earlier manifest
     seams: Mapping[str, SeamReport]  #: of the finished videos that have any, by id
     gave_up: str | None  #: why the run as a whole stopped early; None = it did not
@@ -127,6 +128,7 @@ class Session:
         return session
 
     def run(self, options: RenderOptions) -> Summary:
+        from ltx_ray.cancel import Requests
         from ltx_ray.cluster.driver import StopSignals, drive
         from ltx_ray.engine.priority import STAGE_WEIGHTS
         from ltx_ray.engine.retry import Limits
@@ -140,14 +142,22 @@ class Session:
         num_copied = self._ingest(tasks)
         limits = Limits(no_worker_timeout_s=NO_WORKER_TIMEOUT_S)
         state = RunState(tasks.values(), weights=STAGE_WEIGHTS, limits=limits)
+        asked = Requests(self.layout, self.dry.plan, self.dry.kept, stop=signals.ask, record=self._record)
+
+        def should_stop() -> bool:
+            """For a task that runs in this very process: nobody else looks for requests meanwhile."""
+            asked.look()
+            return signals.is_set or not asked.tasks.isdisjoint(state.board.running)
+
         with ExitStack() as stack:
             if tasks:
                 stack.enter_context(signals.installed())
                 try:
-                    pool = self._pool(options, tasks, should_stop=lambda: signals.is_set, stack=stack)
+                    pool = self._pool(options, tasks, should_stop=should_stop, stack=stack)
                 except SystemExit as error:  # what Ray makes of a SIGTERM while it starts
                     raise Interrupted(str(self.layout.path), StopSignals.TERMINATED) from error
-                drive(state, pool, record=self._record, signals=signals, on_turn=self.observer.turn)
+                turn, requests = self.observer.turn, asked.events
+                drive(state, pool, record=self._record, signals=signals, on_turn=turn, requests=requests)
         failed |= self.unpublished
         failed |= {
             state.tasks[key].name: progress.cause
@@ -155,15 +165,18 @@ class Session:
             if progress.status == "failed"
         }
         is_cut = any(state.total(status) for status in ("waiting", "ready", "running"))
+        num_cancelled = sum(state.progress[key].status == "blocked" for key in state.cancelled)
         finished = tuple(video for video in self.dry.plan.videos if self._is_finished(video, state))
+        done = {video.id for video in finished}
         return Summary(
             run_dir=self.layout.path,
             finished=finished,
-            unfinished=tuple(video for video in self.dry.plan.videos if not self._is_finished(video, state)),
+            unfinished=tuple(video for video in self.dry.plan.videos if video.id not in done),
             num_made=state.total("done") + num_copied,
             num_cached=len(self.dry.kept),
             failed=failed,
-            num_blocked=num_blocked + state.total("blocked"),
+            num_blocked=num_blocked + state.total("blocked") - num_cancelled,
+            cancelled=tuple(video.id for video in self.dry.plan.videos if video.id in asked.videos - done),
             left_over=self._left_over(),
             seams={video.id: report for video in finished if (report := seams_of(self.store, video.inspect))},
             gave_up=state.gave_up,

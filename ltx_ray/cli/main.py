@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from ltx_ray.cli.cancel import cancel
 from ltx_ray.cli.explain import explain
 from ltx_ray.cli.gc import gc
 from ltx_ray.cli.output import OutputLost, open_streams, say_lost
@@ -58,7 +59,7 @@ def _root(
 ) -> None: ...
 
 
-for verb in (render, plan, status, explain, preview, probe, verify, gc, unlock):
+for verb in (render, plan, status, explain, cancel, preview, probe, verify, gc, unlock):
     app.command()(verb)
 
 

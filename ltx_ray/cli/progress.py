@@ -189,6 +189,8 @@ class News:
                 return f"attempt {fields['attempt']} of {name} failed: {fields['kind']}: {fields['message']}"
             case "worker_lost":
                 return f"worker {fields['worker']} lost: {fields['cause']}"
+            case "video_cancelled":
+                return f"leaving out {fields['video']}, as somebody asked"
             case "cancel":
                 self._stop, self._is_told = "at once" if fields["now"] else "draining", False
         return None
@@ -210,9 +212,10 @@ class News:
             case _ if not running:
                 return "stopping"
             case "draining":
-                return f"stopping: {tasks} {'finishes' if running == 1 else 'finish'}; Ctrl-C again stops at once"
+                return f"stopping: {tasks} {'finishes' if running == 1 else 'finish'}"
             case "at once":
-                return f"stopping at once: {tasks} cut off; the same command goes on from here"
+                stops = "stops at its next step" if running == 1 else "stop at their next step"
+                return f"stopping: {tasks} {stops}; Ctrl-C again waits for none"
 
 
 def _line(state: RunState, rate: float, left_s: float | None) -> str:

@@ -54,7 +54,7 @@ def render(
     if summary.stopped is not None:
         raise Interrupted(str(summary.run_dir), summary.stopped)
     if summary.unfinished or summary.failed:
-        raise RunIncomplete(len(summary.failed), summary.num_blocked, str(summary.run_dir))
+        raise RunIncomplete(len(summary.failed), summary.num_blocked, len(summary.cancelled), str(summary.run_dir))
 
 
 def _tell(summary: Summary, seam_warning: float, *, as_json: bool) -> None:
@@ -70,6 +70,7 @@ def _tell(summary: Summary, seam_warning: float, *, as_json: bool) -> None:
             "cached": summary.num_cached,
             "failed": dict(summary.failed),
             "blocked": summary.num_blocked,
+            "cancelled": list(summary.cancelled),
             "gave_up": summary.gave_up,
             "left_over": list(summary.left_over),
             "warnings": warned,
@@ -86,6 +87,8 @@ def _tell(summary: Summary, seam_warning: float, *, as_json: bool) -> None:
         typer.echo(f"warning: {line}", err=True)
     for name, why in list(summary.failed.items())[:MAX_REASONS]:
         typer.echo(f"failed: {name}: {why}", err=True)
+    if summary.cancelled:
+        typer.echo(f"cancelled: {', '.join(summary.cancelled)}", err=True)
     if summary.gave_up:
         typer.echo(f"gave up: {summary.gave_up}", err=True)
     made = f"{summary.num_made} tasks made, {summary.num_cached} kept from before"

@@ -48,6 +48,10 @@ class StopSignals:
     def exit_code(self) -> int:
         return self.TERMINATED if self.is_terminated else self.INTERRUPTED
 
+    def ask(self) -> None:
+        """As a first signal does, but from inside the program."""
+        self.num_signals = max(self.num_signals, 1)
+
     @contextmanager
     def installed(self) -> Iterator[StopSignals]:
         """Handle both signals inside the block, and give them back after it.

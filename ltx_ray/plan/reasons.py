@@ -47,15 +47,24 @@ class LastPlan:
     by_key: Mapping[str, LastTask]
 
 
-def needed(plan: Plan, kept: Collection[str]) -> set[str]:
-    """Keys that must be made so that every video's file can exist, and what is said of it."""
-    wanted = plan.outputs
+def needed(plan: Plan, kept: Collection[str], *, without: Collection[str] = ()) -> set[str]:
+    """Keys that must be made so that every video's file can exist, and what is said of it; but for videos ``without``.
+
+    Videos are named by their ids.
+    """
+    videos = [video for video in plan.videos if video.id not in without]
+    wanted = {key for video in videos for key in (video.stitch, video.inspect) if key is not None}
     needed_keys: set[str] = set()
     for key in reversed(plan.tasks):
         if key in wanted and key not in kept:
             needed_keys.add(key)
             wanted.update(parent.key for parent in plan.tasks[key].parents)
     return needed_keys
+
+
+def only_for(plan: Plan, kept: Collection[str], videos: Collection[str]) -> frozenset[str]:
+    """Keys that must be made for these videos, by id, and for no other one."""
+    return frozenset(needed(plan, kept) - needed(plan, kept, without=videos))
 
 
 def explain(plan: Plan, kept: Collection[str], last: LastPlan | None) -> Iterator[tuple[Task, Reason]]:
