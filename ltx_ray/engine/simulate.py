@@ -22,6 +22,7 @@ from ltx_ray.spec.events import (
     TaskCancelled,
     TaskDone,
     TaskFailed,
+    TaskProgressed,
     Tick,
     WorkerJoined,
     WorkerLost,
@@ -45,6 +46,8 @@ class Faults:
     fail_rate: float = 0.0
     death_rate: float = 0.0
     hang_rate: float = 0.0
+    no_memory_rate: float = 0.0  #: of the failures, those for want of device memory
+    num_steps: int = 0  #: that an attempt reports, evenly over its time; one that hangs reports the first half
     late_rate: float = 0.0  #: an answer arrives a second time, or although its worker is lost
     respawn_s: float | None = None  #: a dead process is back under its name after so long; None = never
 
@@ -147,6 +150,9 @@ class _Farm:
                         self.later(replace(event, at=event.at + self._rng.random()))
                 elif not is_repeated:
                     return []
+            case TaskProgressed():
+                if self._seat(event.worker) != (event.task, event.attempt):
+                    return []
             case WorkerJoined(worker=name, stages=stages):
                 self._rise(name, event.at)
                 self._stages[name] = stages
@@ -169,8 +175,7 @@ class _Farm:
         match instruction:
             case Dispatch():
                 self._seats[instruction.worker] = (instruction.task, instruction.attempt, at)
-                if (answer := self._answer(instruction, at)) is not None:
-                    self.later(answer, instruction)
+                self._begin(instruction, at)
             case Retire(worker=name):
                 self.later(WorkerLost(at, name, "drain"))
             case Kill(worker=name, cause=cause):
@@ -179,21 +184,30 @@ class _Farm:
                 if (name, attempt) not in self._hung.get(task, ()):
                     self.later(TaskCancelled(at, task, name, attempt))
 
-    def _answer(self, dispatch: Dispatch, at: float) -> Event | None:
+    def _begin(self, dispatch: Dispatch, at: float) -> None:
+        """Let everything happen that comes of an attempt."""
         key, name, attempt = dispatch.task, dispatch.worker, dispatch.attempt
-        at += self._wait_s(key, name, at) + self._duration_s(key, name)
-        match self._outcome(key, name):
+        begun = at + self._wait_s(key, name, at)
+        end = begun + self._duration_s(key, name)
+        outcome, num_steps = self._outcome(key, name), self.faults.num_steps
+        for idx in range(num_steps // 2 if outcome == "hang" else num_steps):
+            step_at = begun + (end - begun) * idx / num_steps
+            self.later(TaskProgressed(step_at, key, name, attempt, idx, num_steps), dispatch)
+        match outcome:
             case "hang":
                 self._hung.setdefault(key, set()).add((name, attempt))
-                return None
             case "death":
-                return WorkerLost(at, name, "death")
+                self.later(WorkerLost(end, name, "death"), dispatch)
             case "hopeless":
-                return TaskFailed(at, key, name, attempt, Failure("Hopeless", "always", "", retryable=False))
+                self.later(TaskFailed(end, key, name, attempt, Failure("Hopeless", "always", "", retryable=False)))
             case "failure":
-                return TaskFailed(at, key, name, attempt, Failure("Simulated", "by chance", ""))
+                self.later(TaskFailed(end, key, name, attempt, self._failure()))
             case "done":
-                return TaskDone(at, key, name, attempt, Done(key, f"digest of {key}", 1))
+                self.later(TaskDone(end, key, name, attempt, Done(key, f"digest of {key}", 1)))
+
+    def _failure(self) -> Failure:
+        is_of_memory = self.faults.no_memory_rate and self._rng.random() < self.faults.no_memory_rate
+        return Failure("OutOfMemoryError" if is_of_memory else "Simulated", "by chance", "")
 
     def _outcome(self, key: str, name: str) -> Literal["done", "failure", "hopeless", "death", "hang"]:
         faults, chance = self.faults, self._rng.random()

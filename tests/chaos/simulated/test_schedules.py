@@ -1,4 +1,5 @@
-"""The engine under thousands of seeded runs: random plans, workers that come, go and die, tasks that fail, cancels.
+"""The engine under thousands of seeded runs: random plans, workers that come, go, hang and die, nodes that drain,
+tasks that fail, cancels.
 
 Every invariant is checked after every event. A failing seed is named and runs alone again with ``run(seed)``.
 """
@@ -10,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from ltx_ray.engine.instructions import CancelAttempt, Dispatch, GiveUp, Instruction, JournalEntry, Retire
+from ltx_ray.engine.instructions import CancelAttempt, Dispatch, GiveUp, Instruction, JournalEntry, Kill, Retire
 from ltx_ray.engine.retry import Limits
 from ltx_ray.engine.simulate import Faults, Simulation, simulate
 from ltx_ray.engine.state import RunState
@@ -19,6 +20,8 @@ from ltx_ray.spec.events import (
     Event,
     TaskDone,
     TaskFailed,
+    TaskProgressed,
+    TasksCancelled,
     Tick,
     WorkerDraining,
     WorkerJoined,
@@ -27,8 +30,8 @@ from ltx_ray.spec.events import (
 from ltx_ray.spec.task import STAGES, Task
 from tests.fakes import make_task, video_tasks
 
-LIMITS = Limits(no_worker_timeout_s=30.0)
-NUM_SCHEDULES, NUM_BLOCKS = 3000, 20
+LIMITS = Limits(no_worker_timeout_s=30.0, hang_s=12.0, drain_grace_s=1.0)
+NUM_SCHEDULES, NUM_BLOCKS = 10_000, 40
 
 
 class Witness:
@@ -41,10 +44,16 @@ class Witness:
         self.accepted: Counter[str] = Counter()
         self.deaths: Counter[str] = Counter()
         self.retired: set[str] = set()
+        self.doomed: set[str] = set()
+        self.unwanted: set[str] = set()
+        #: By worker: when its attempt began or last moved, and when its node goes.
+        self.moved_at: dict[str, float] = {}
+        self.leaves_at: dict[str, float] = {}
         self.is_over = False
 
     def __call__(self, state: RunState, event: Event, instructions: list[Instruction]) -> None:
         state.check()
+        self.at = event.at
         is_counted = self._hear(event)
         if isinstance(event, TaskDone | TaskFailed) and not is_counted:
             assert instructions == [], f"a late answer did something: {event}"
@@ -64,8 +73,18 @@ class Witness:
                 self.accepted[event.task] += isinstance(event, TaskDone)
             case WorkerLost(worker=name) | WorkerJoined(worker=name):
                 self.retired.discard(name)
+                self.doomed.discard(name)
+                self.leaves_at.pop(name, None)
                 seat = self.seats.pop(name, None)
-                self.deaths[seat[0] if seat else ""] += isinstance(event, WorkerLost) and event.cause == "death"
+                is_death = isinstance(event, WorkerLost) and event.cause in ("death", "hang")
+                self.deaths[seat[0] if seat else ""] += is_death
+            case WorkerDraining(worker=name, deadline=float(deadline)):
+                self.leaves_at.setdefault(name, deadline)
+            case TaskProgressed(worker=name):
+                if self.seats.get(name) == (event.task, event.attempt):
+                    self.moved_at[name] = event.at
+            case TasksCancelled(tasks=tasks):
+                self.unwanted |= tasks
             case CancelRequested():
                 self.is_over = True
             case _:
@@ -78,7 +97,8 @@ class Witness:
             case Dispatch(task=key, worker=name, attempt=attempt):
                 assert not self.is_over, f"{key} was dispatched after the end"
                 assert name not in self.seats, f"{name} got {key} while it runs {self.seats[name]}"
-                assert name not in self.retired, f"{name} got {key} after it was retired"
+                assert name not in self.retired | self.doomed, f"{name} got {key} after it was told to end"
+                assert key not in self.unwanted, f"{key} was dispatched although nobody wants it"
                 assert state.tasks[key].stage in state.fleet.workers[name].stages
                 parents = {parent.key for parent in state.tasks[key].parents} & state.tasks.keys()
                 assert parents <= known, f"{key} was dispatched before its parents"
@@ -86,6 +106,7 @@ class Witness:
                 tried = state.progress[key].tried
                 assert name not in tried or not able(state, key) - tried, f"{key} went back to {name}"
                 self.seats[name] = (key, attempt)
+                self.moved_at[name] = self.at
                 self.attempts.setdefault(key, []).append(attempt)
             case GiveUp(reason=reason):
                 self.is_over = True
@@ -95,9 +116,17 @@ class Witness:
                 ), reason
             case CancelAttempt(task=key, worker=name, attempt=attempt):
                 assert self.seats[name] == (key, attempt)
+            case Kill(worker=name, cause=cause):
+                assert name not in self.doomed | self.retired, f"{name} was killed twice"
+                self.doomed.add(name)
+                assert (name in self.seats) == (cause != "replaced"), f"{name} was killed: {cause}"
+                if cause == "hang":
+                    assert self.at - self.moved_at[name] >= LIMITS.hang_s, f"{name} was killed although it moved"
+                if cause == "drain":
+                    assert self.at >= self.leaves_at[name], f"{name} was killed before its node goes"
             case Retire(worker=name, why=why):
                 assert name not in self.seats, f"{name} was retired while it runs"
-                assert name not in self.retired, f"{name} was retired twice"
+                assert name not in self.retired | self.doomed, f"{name} was retired twice"
                 self.retired.add(name)
                 if why != "drained":
                     left = {s for s, c in state.counts().items() if c["waiting"] or c["ready"] or c["running"]}
@@ -139,14 +168,20 @@ def random_plan(rng: random.Random) -> list[Task]:
     return tasks
 
 
-def random_script(rng: random.Random, names: list[str]) -> list[Event]:
+def random_script(rng: random.Random, names: list[str], keys: list[str]) -> list[Event]:
     """What happens to the farm from outside."""
     script: list[Event] = []
     for _ in range(rng.choice((0, 0, 1, 3, 6))):
         at, name = rng.uniform(0.0, 15.0), rng.choice([*names, "ghost"])
-        kind = rng.randrange(5)
+        kind = rng.randrange(7)
         if kind == 0:
             script.append(WorkerDraining(at, name))
+        elif kind == 5:
+            deadline = at + rng.uniform(0.0, 6.0)
+            script += [WorkerDraining(at, name, deadline)]
+            script += [Tick(deadline - 0.5), Tick(deadline + 0.5), WorkerLost(deadline + 2.0, name, "node")]
+        elif kind == 6:
+            script.append(TasksCancelled(at, frozenset(rng.sample(keys, k=rng.randint(1, len(keys))))))
         elif kind == 1:
             script.append(Tick(at))
         elif kind == 2:
@@ -172,15 +207,20 @@ def run(seed: int) -> tuple[Simulation, Witness, Faults]:
         failing=frozenset(rng.sample(keys, k=min(len(keys), rng.choice((0, 0, 0, 1, 4))))),
         hopeless=frozenset(rng.sample(keys, k=min(len(keys), rng.choice((0, 0, 0, 1))))),
         killing=frozenset(rng.sample(keys, k=min(len(keys), rng.choice((0, 0, 0, 1))))),
+        hanging=frozenset(rng.sample(keys, k=min(len(keys), rng.choice((0, 0, 0, 0, 1))))),
         bad_workers=frozenset(names[: rng.choice((0, 0, 0, 1))]),
         fail_rate=rng.choice((0.0, 0.0, 0.1, 0.4)),
         death_rate=rng.choice((0.0, 0.0, 0.1)),
+        hang_rate=rng.choice((0.0, 0.0, 0.1)),
+        no_memory_rate=rng.choice((0.0, 0.0, 0.3)),
+        num_steps=rng.choice((0, 0, 4)),
         late_rate=rng.choice((0.0, 0.8)),
         respawn_s=rng.choice((None, 0.5, 4.0)),
     )
-    durations = {stage: rng.choice((0.5, 1.0, 1.0, 3.0)) for stage in STAGES}
+    slow = 40.0 if faults.num_steps and rng.random() < 0.1 else 3.0  # longer than what does not move may take
+    durations = {stage: rng.choice((0.5, 1.0, 1.0, slow)) for stage in STAGES}
     witness = Witness()
-    script = random_script(rng, names or ["w0"])
+    script = random_script(rng, names or ["w0"], keys)
     result = simulate(tasks, workers, durations=durations, faults=faults, limits=LIMITS, script=script, observe=witness)
     return result, witness, faults
 
@@ -196,7 +236,7 @@ def check_outcome(result: Simulation, witness: Witness, faults: Faults) -> None:
         assert len(progress.failures) <= LIMITS.failures or (
             len(progress.failures) <= 2 * LIMITS.failures and len({f.worker for f in progress.failures[:-1]}) == 1
         ), f"{key} was tried too often"
-        if key in faults.failing or key in faults.killing or key in faults.hopeless:
+        if key in faults.failing or key in faults.killing or key in faults.hopeless or key in faults.hanging:
             assert progress.status != "done"
         if progress.status == "failed":
             assert progress.cause and (progress.failures or progress.deaths)
@@ -204,8 +244,10 @@ def check_outcome(result: Simulation, witness: Witness, faults: Faults) -> None:
     if not witness.is_over:
         failed = {key for key, progress in state.progress.items() if progress.status == "failed"}
         lost = descendants(state, failed)
+        unwanted = witness.unwanted | descendants(state, witness.unwanted)
         for key, progress in state.progress.items():
-            assert progress.status == ("failed" if key in failed else "blocked" if key in lost else "done"), key
+            if key not in unwanted:
+                assert progress.status == ("failed" if key in failed else "blocked" if key in lost else "done"), key
 
 
 def check_patience(state: RunState, key: str) -> None:
@@ -252,10 +294,13 @@ def test_the_schedules_reach_every_corner():
         result, witness, _ = run(seed)
         journal = [i.fields["event"] for i in witness.log if isinstance(i, JournalEntry)]
         seen.update(set(journal) | {type(instruction).__name__ for instruction in witness.log})
+        seen.update(instruction.cause for instruction in witness.log if isinstance(instruction, Kill))
+        seen["moved"] += any(progress.num_steps for progress in result.state.progress.values())
         seen["clean"] += result.state.total("done") == len(result.state.tasks)
         seen["much lost"] += result.state.total("blocked") > 0
     for corner in (
         "done", "failure", "death", "failed", "blocked", "cancel", "cancelled", "give_up", "quarantine",
-        "worker_draining", "CancelAttempt", "Retire", "clean", "much lost",
+        "worker_draining", "tasks_cancelled", "CancelAttempt", "Retire", "clean", "much lost",
+        "hang", "drain", "replaced", "moved",
     ):  # fmt: skip
         assert seen[corner] >= 5, f"{corner} was seen {seen[corner]} times"
