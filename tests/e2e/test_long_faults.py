@@ -18,7 +18,7 @@ from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.segments import Take, cut_takes
 from ltx_ray.proof import probe
-from ltx_ray.spec.recipe import AudioDecodeRecipe, ConnectRecipe, DecodeRecipe, Piece, SegmentRecipe
+from ltx_ray.spec.recipe import AudioDecodeRecipe, ConnectRecipe, DecodeRecipe, Piece, RefineRecipe, SegmentRecipe
 from ltx_ray.spec.task import Parent, Task
 from ltx_ray.store.open import open_store
 from ltx_ray.worker.execute import execute
@@ -104,24 +104,37 @@ def test_the_untouched_plan_makes_a_right_file(farm):
     assert farm.changed(lambda task: task).tasks == farm.plan.tasks
 
 
-@pytest.mark.parametrize("where", ["half", "full"])
+@pytest.mark.parametrize(
+    ("where", "kind"), [(("half",), "strips disagree"), (("full",), "strips disagree"), (("half", "full"), "frame")]
+)
 @pytest.mark.parametrize("latents", [-1, 1])
-def test_a_connector_shifted_by_one_latent_is_seen(farm, where, latents):
+def test_a_connector_shifted_by_one_latent_is_seen(farm, where, kind, latents):
+    names = [f"fox/segment 2/{size} connect" for size in where]
+
     def shifted(task: Task) -> Task:
+        if task.name not in names:
+            return task
         assert isinstance(task.recipe, ConnectRecipe)
         pieces = tuple(Piece(piece.start + latents, piece.stop + latents) for piece in task.recipe.pieces)
         return replace(task, recipe=replace(task.recipe, pieces=pieces))
 
-    assert seen(farm.wrong(only(f"fox/segment 2/{where} connect", shifted)), "strips disagree")
+    assert seen(farm.wrong(shifted), kind)
 
 
-@pytest.mark.parametrize("stage", ["generate", "refine"])
-def test_a_dropped_connector_is_seen(farm, stage):
+@pytest.mark.parametrize(
+    ("stages", "kind"),
+    [(("generate",), "strips disagree"), (("refine",), "strips disagree"), (("generate", "refine"), "frame")],
+)
+def test_a_dropped_connector_is_seen(farm, stages, kind):
+    names = [f"fox/segment 2 {stage}" for stage in stages]
+
     def dropped(task: Task) -> Task:
+        if task.name not in names:
+            return task
         parents = tuple(parent for parent in task.parents if parent.role != "connector")
         return replace(task, recipe=replace(task.recipe, head=None), parents=parents)
 
-    assert seen(farm.wrong(only(f"fox/segment 2 {stage}", dropped)), "strips disagree")
+    assert seen(farm.wrong(dropped), kind)
 
 
 @pytest.mark.parametrize(("where", "stage"), [("half", "generate"), ("full", "refine")])
@@ -215,3 +228,71 @@ def test_cells_joined_one_off_are_heard(farm):
         return replace(task, recipe=replace(task.recipe, pieces=pieces))
 
     assert seen(farm.wrong(shifted), "beep late")
+
+
+@pytest.fixture(scope="module")
+def alternating(tmp_path_factory) -> Farm:
+    """Its segments 1 and 3 are held at both ends."""
+    return Farm(tmp_path_factory.mktemp("alternating"), {**ENTRY, "num_frames": 177, "refine": "alternate"})
+
+
+def test_the_untouched_plan_in_alternate_order_makes_a_right_file(alternating):
+    assert alternating.wrong(lambda task: task) == ()
+
+
+@pytest.mark.parametrize("latents", [-1, 1])
+def test_a_tail_put_one_latent_off_is_seen(alternating, latents):
+    def moved(task: Task) -> Task:
+        assert isinstance(task.recipe, RefineRecipe) and task.recipe.tail is not None
+        tail = replace(task.recipe.tail, latent_start=task.recipe.tail.latent_start + latents)
+        return replace(task, recipe=replace(task.recipe, tail=tail))
+
+    assert seen(alternating.wrong(only("fox/segment 1 refine", moved)), "unreadable")
+
+
+def test_a_tail_of_the_wrong_segment_is_seen(alternating):
+    other = alternating.key("fox/segment 2 refine")
+    fault = only("fox/segment 3 refine", lambda task: with_parents(task, tail=other))
+    assert seen(alternating.wrong(fault), "unreadable")
+
+
+def test_a_free_segment_that_was_not_meant_to_be_is_seen(alternating):
+    def unmeant(task: Task) -> Task:
+        return replace(task, recipe=replace(task.recipe, is_free=False))
+
+    assert seen(alternating.wrong(only("fox/segment 2 refine", unmeant)), "strips disagree")
+
+
+@pytest.fixture(scope="module")
+def faded(tmp_path_factory) -> Farm:
+    """Its segments are decoded one by one, and blended."""
+    return Farm(tmp_path_factory.mktemp("faded"), {**ENTRY, "join": "pixels", "crossfade": 8})
+
+
+def test_the_untouched_plan_of_blended_segments_makes_a_right_file(faded):
+    assert faded.wrong(lambda task: task) == ()
+
+
+@pytest.mark.parametrize("frames", [-1, 1, 8])
+def test_a_blend_from_the_wrong_frames_is_seen(faded, frames):
+    def late(task: Task) -> Task:
+        assert isinstance(task.recipe, DecodeRecipe) and task.recipe.fade is not None
+        fade = replace(task.recipe.fade, start=task.recipe.fade.start + frames)
+        return replace(task, recipe=replace(task.recipe, fade=fade))
+
+    assert faded.wrong(only("fox/window 2 decode", late))
+
+
+def test_a_blend_with_the_wrong_segment_is_seen(faded):
+    other = faded.key("fox/segment 0 refine")
+    assert faded.wrong(only("fox/window 2 decode", lambda task: with_parents(task, previous=other)))
+
+
+@pytest.mark.parametrize("frames", [-8, -1, 1, 8])
+def test_a_segment_shown_from_the_wrong_frame_is_seen(faded, frames):
+    def moved(task: Task) -> Task:
+        assert isinstance(task.recipe, DecodeRecipe)
+        recipe = replace(task.recipe, start=task.recipe.start + frames, stop=task.recipe.stop + frames)
+        return replace(task, recipe=recipe)
+
+    assert seen(faded.wrong(only("fox/window 1 decode", moved)), "frame")
