@@ -14,6 +14,7 @@ frames leave the decoder. A scene's end inside a take moves to the nearest place
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -103,11 +104,14 @@ def joined_latents(take: Take, segment_idx: int, grid: VideoGrid) -> Piece:
 
 def pieces_of(take: Take, start: int, stop: int, grid: VideoGrid) -> Iterator[tuple[int, Piece]]:
     """Which segments give latents [start, stop) of the joined timeline: each with its own latents, in order."""
-    for segment_idx, segment in enumerate(take.segments):
-        joined, offset = joined_latents(take, segment_idx, grid), segment.start // grid.frames_per_latent
+    earliest = bisect_right(take.segments, start, key=lambda segment: grid.num_latents(segment.kept_stop))
+    for segment_idx in range(earliest, len(take.segments)):
+        joined = joined_latents(take, segment_idx, grid)
         first, last = max(start, joined.start), min(stop, joined.stop)
-        if first < last:
-            yield segment_idx, Piece(first - offset, last - offset)
+        if first >= last:
+            return
+        offset = take.segments[segment_idx].start // grid.frames_per_latent
+        yield segment_idx, Piece(first - offset, last - offset)
 
 
 def decode_windows(start: int, stop: int, window_latents: int, grid: VideoGrid) -> list[tuple[int, int]]:
