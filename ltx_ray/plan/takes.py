@@ -367,7 +367,8 @@ def _segment_windows(video: Video, take: Take, facts: ModelFacts) -> Iterator[_W
             fade = Fade(pieces=(whole,), start=fade_start, num_frames=video.crossfade)
         is_last = segment_idx + 1 == len(take.segments)
         stop = (end if is_last else segment.kept_stop - video.crossfade) - segment.start
-        yield _Window((segment_idx,), (latents,), start, stop, segment_idx - 1 if fade else None, fade)
+        if start < stop:  # all that a first segment keeps may be blended into the next one
+            yield _Window((segment_idx,), (latents,), start, stop, segment_idx - 1 if fade else None, fade)
 
 
 def _context(first: int, stop: int, tiling: str, facts: ModelFacts) -> Piece:

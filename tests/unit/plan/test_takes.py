@@ -162,6 +162,14 @@ def test_pixels_decode_each_segment_alone_and_blend_its_first_frames():
     assert parents(plan, "v/window 2 decode") == [("latent", "v/segment 2 refine"), ("previous", "v/segment 1 refine")]
 
 
+def test_a_segment_that_is_blended_into_the_next_one_to_its_last_frame_has_no_window_of_its_own():
+    scenes = tuple(replace(SCENE, seconds=None, num_frames=num_frames) for num_frames in (25, 64))
+    plan = plan_of(video("v", scenes=scenes, join="pixels", crossfade=25))
+    (recipe,) = (task.recipe for task in plan.tasks.values() if isinstance(task.recipe, DecodeRecipe))
+    assert (recipe.start, recipe.stop) == (0, 89)
+    assert recipe.fade and (recipe.fade.start, recipe.fade.num_frames) == (0, 25)
+
+
 def test_only_what_follows_in_the_same_take_is_made_again():
     def scenes(middle, *, end=Fraction(8)):
         return (
