@@ -127,7 +127,7 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
         run_files.write_lines(layout.plan, plan_lines(plan))
         location = _without_secrets(store.location)
         journal.append(begin_record(store=location, num_to_make=len(dry.needed), at=time.monotonic()))
-        session = Session(layout, store, journal, dry, observer or Silent())
+        session = Session(layout, store, journal, dry, observer or Silent(), keep=manifest.keep)
         summary = session.run(options)
         while summary.stopped is None and not summary.unfinished and forget_estranged(store, plan):
             # An input was lost and came out different: what was made of the one before is made again.

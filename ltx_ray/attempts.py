@@ -88,6 +88,18 @@ def attempts(records: Iterable[Record], tasks: Collection[str] | None = None, *,
     return made
 
 
+def made_here(records: Iterable[Record]) -> set[str]:
+    """Keys of tasks that this run made, and has not let go since."""
+    made: set[str] = set()
+    for record in records:
+        match record.get("event"):
+            case "done":
+                made.add(record["task"])
+            case "dropped":
+                made.difference_update(record["tasks"])
+    return made
+
+
 def last_failure(records: Iterable[Record], task: str) -> Record | None:
     """The record of the last attempt that raised, with its traceback and log."""
     found = [record for record in records if record.get("event") == "failure" and record.get("task") == task]

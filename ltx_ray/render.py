@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ltx_ray.attempts import made_here
 from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, Interrupted, StoreError
+from ltx_ray.keeping import Keeper
 from ltx_ray.plan.dag import Plan, PlannedVideo
 from ltx_ray.plan.placement import place
 from ltx_ray.plan.reasons import LastPlan, Reason, explain, needed
 from ltx_ray.report.seams import SeamReport, read_seams
 from ltx_ray.sources import ingest
+from ltx_ray.spec.keep import Keep
 from ltx_ray.spec.task import Task
 from ltx_ray.store import run_dir as run_files
 from ltx_ray.store.journal import History, Journal
@@ -108,13 +111,18 @@ class RenderOptions:
     inline: bool = False  #: run every task in this process, without Ray
     workers: int | None = None  #: at most so many; None = what the machines bear
     retry_failed: bool = False  #: try again what an earlier render gave up
+    hang_limit_s: float | None = 900.0  #: a task that makes no step for so long is killed; None = it may take for ever
 
 
 class Session:
     """Holds what one render needs; the caller holds the run's lock."""
 
-    def __init__(self, layout: RunLayout, store: Store, journal: Journal, dry: DryRun, observer: Observer) -> None:
+    def __init__(
+        self, layout: RunLayout, store: Store, journal: Journal, dry: DryRun, observer: Observer, *, keep: Keep = "all"
+    ) -> None:
         self.layout, self.store, self.journal, self.dry, self.observer = layout, store, journal, dry, observer
+        made = made_here(journal.history.records)
+        self.keeper = Keeper(layout, store, dry.plan, keep, made=made, record=self._record)
         self.unpublished: dict[str, str] = {}
         self.published = run_files.published(journal.history)
         self.videos_of: dict[str, list[PlannedVideo]] = {}
@@ -123,8 +131,9 @@ class Session:
 
     def again(self, dry: DryRun) -> Session:
         """A session that goes on where this one ended, with another comparison."""
-        session = Session(self.layout, self.store, self.journal, dry, self.observer)
+        session = Session(self.layout, self.store, self.journal, dry, self.observer, keep=self.keeper.keep)
         session.published = self.published
+        session.keeper.made |= self.keeper.made
         return session
 
     def run(self, options: RenderOptions) -> Summary:
@@ -140,7 +149,7 @@ class Session:
         gave_up = {} if options.retry_failed else given_up(self.journal.history)
         tasks, failed, num_blocked = self._open_tasks(gave_up)
         num_copied = self._ingest(tasks)
-        limits = Limits(no_worker_timeout_s=NO_WORKER_TIMEOUT_S)
+        limits = Limits(no_worker_timeout_s=NO_WORKER_TIMEOUT_S, hang_s=options.hang_limit_s)
         state = RunState(tasks.values(), weights=STAGE_WEIGHTS, limits=limits)
         asked = Requests(self.layout, self.dry.plan, self.dry.kept, stop=signals.ask, record=self._record)
 
@@ -156,8 +165,10 @@ class Session:
                     pool = self._pool(options, tasks, should_stop=should_stop, stack=stack)
                 except SystemExit as error:  # what Ray makes of a SIGTERM while it starts
                     raise Interrupted(str(self.layout.path), StopSignals.TERMINATED) from error
-                turn, requests = self.observer.turn, asked.events
+                turn, requests = self._turn, asked.events
                 drive(state, pool, record=self._record, signals=signals, on_turn=turn, requests=requests)
+        if not signals.is_set:
+            self.keeper.tidy(self._kept(state))
         failed |= self.unpublished
         failed |= {
             state.tasks[key].name: progress.cause
@@ -231,9 +242,20 @@ class Session:
         models = frozenset(str(task.recipe.model) for task in tasks.values() if hasattr(task.recipe, "model"))
         return RayPool(specs, self.store.location, models=models, grow=grow)
 
+    def _turn(self, state: RunState) -> None:
+        self.observer.turn(state)
+        if self.keeper.is_due():
+            self.keeper.tidy(self._kept(state))
+
+    def _kept(self, state: RunState) -> set[str]:
+        """Every key of the plan that is in the store, or was let go as no longer needed."""
+        return {*self.dry.kept} | {key for key, progress in state.progress.items() if progress.status == "done"}
+
     def _record(self, records: Sequence[Mapping[str, Any]]) -> None:
         self.journal.append(*records)
         for fields in records:
+            if fields["event"] == "done":
+                self.keeper.note(fields["task"])
             self.observer.record(fields)
         self._publish(fields["task"] for fields in records if fields["event"] == "done")
 

@@ -63,8 +63,8 @@ def plan(
     for stage in STAGES:
         if not (kinds := counts[stage]):
             continue
-        kept = kinds["cached"] + kinds["not needed"]
-        typer.echo(f"{stage:<14}{kinds.total():>8}{kinds.total() - kept:>10}{kept:>8}")
+        to_make = kinds.total() - kinds["cached"] - kinds["not needed"]
+        typer.echo(f"{stage:<14}{kinds.total():>8}{to_make:>10}{kinds['cached']:>8}")
     videos = f"{len(dry.plan.videos)} video{'s' if len(dry.plan.videos) != 1 else ''}"
     seconds = float(sum(video.num_frames / video.frame_rate for video in dry.plan.videos))
     typer.echo(f"{videos}, {seconds:.1f} s in all: {len(dry.needed)} of {num_rows} tasks to make")

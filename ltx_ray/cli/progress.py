@@ -135,7 +135,7 @@ class LiveTable:
 
     def record(self, fields: Mapping[str, Any]) -> None:
         if said := self._news.of(fields):
-            self._say(said, style="" if fields["event"] == "published" else "red")
+            self._say(said, style="red" if fields["event"] in ("failure", "worker_lost") else "")
 
     def turn(self, state: RunState) -> None:
         from rich.console import Group
@@ -189,6 +189,9 @@ class News:
                 return f"attempt {fields['attempt']} of {name} failed: {fields['kind']}: {fields['message']}"
             case "worker_lost":
                 return f"worker {fields['worker']} lost: {fields['cause']}"
+            case "dropped":
+                num, mib = len(fields["tasks"]), fields["num_bytes"] / 2**20
+                return f"let go of {num} intermediates, {mib:.1f} MiB"
             case "video_cancelled":
                 return f"leaving out {fields['video']}, as somebody asked"
             case "cancel":

@@ -36,6 +36,9 @@ def render(
     inline: Annotated[bool, typer.Option("--inline", help="Run every task in this process, without Ray.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="At most so many workers.  [default: one a core]")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what was given up.")] = False,
+    hang_limit: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="End a task that makes no step for so long; 0 = never.")
+    ] = 900.0,
     seam_warning: SeamWarningOption = SEAM_WARNING,
     as_json: JsonOption = False,
 ) -> None:
@@ -46,7 +49,13 @@ def render(
 
     resolved = api.load_manifest(manifest, overrides or [])
     options = RenderOptions(
-        run_dir=run, store=store, address=address, inline=inline, workers=workers, retry_failed=retry_failed
+        run_dir=run,
+        store=store,
+        address=address,
+        inline=inline,
+        workers=workers,
+        retry_failed=retry_failed,
+        hang_limit_s=hang_limit or None,
     )
     with open_observer(as_json=as_json, is_terminal=sys.stderr.isatty()) as observer:
         summary = api.render(resolved, options, observer)

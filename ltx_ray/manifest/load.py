@@ -6,20 +6,23 @@ YAML and JSON hold ``videos`` with defaults and sweeps; the rows of JSONL, CSV a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
+from ltx_ray.manifest.fields import Wrong, one_of
 from ltx_ray.manifest.files import format_of, name_of, opened, read_text
 from ltx_ray.manifest.interpolate import interpolated
 from ltx_ray.manifest.keys import DEFAULT_KEYS, TOP_KEYS, read_layer
-from ltx_ray.manifest.overrides import read_overrides
+from ltx_ray.manifest.overrides import ORDER, PLACE, read_overrides
 from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, refuse, shown
 from ltx_ray.manifest.resolve import MAX_VIDEOS, Resolver, Shared
 from ltx_ray.manifest.rows import parse_json, read_rows
 from ltx_ray.manifest.safe_yaml import parse_yaml
 from ltx_ray.manifest.schema import MANIFEST_VERSION, Manifest, Video
 from ltx_ray.manifest.sweep import NO_SWEEP, read_sweep
+from ltx_ray.spec.keep import KEEPS, Keep
 from ltx_ray.spec.model import ModelFacts
 
-SECTIONS = ("version", "model", "output", "defaults", "sweep", "videos")
+SECTIONS = ("version", "model", "output", "defaults", "sweep", "keep", "videos")
 
 
 def load_manifest(source: str, overrides: Sequence[str], *, models: Mapping[str, ModelFacts]) -> Manifest:
@@ -29,16 +32,40 @@ def load_manifest(source: str, overrides: Sequence[str], *, models: Mapping[str,
         ManifestError: every problem of the file and of the overrides, in file order.
     """
     problems = Problems()
+    overrides, keep = _split_keep(overrides, problems)
     kind = format_of(source)
     if kind in ("yaml", "json"):
         text = read_text(source)
         name = name_of(source)
         tree = parse_yaml(text, name=name) if kind == "yaml" else _json(text, name)
         videos = _from_tree(tree, source, overrides, models, problems)
+        if isinstance(tree, dict) and "keep" in tree:
+            keep = keep or _read_keep(tree["keep"], Layer(f"{name}: ", (), dict.fromkeys(tree)), problems)
     else:
         videos = _from_rows(source, kind, overrides, models, problems)
     problems.raise_any()
-    return Manifest(source=source, videos=videos, notes=problems.notes)
+    return Manifest(source=source, videos=videos, notes=problems.notes, keep=keep or "all")
+
+
+def _split_keep(overrides: Sequence[str], problems: Problems) -> tuple[list[str], Keep | None]:
+    """``keep=...`` is of the whole run, so it is told apart from what is laid over videos; the last one wins."""
+    keep: Keep | None = None
+    rest = []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if equals and key.strip() == "keep":
+            keep = _read_keep(value.strip(), Layer(f"{PLACE}: ", (ORDER,)), problems)
+        else:
+            rest.append(text)
+    return rest, keep
+
+
+def _read_keep(value: object, layer: Layer, problems: Problems) -> Keep | None:
+    try:
+        return cast(Keep, one_of("a policy", KEEPS)(value))
+    except Wrong as wrong:
+        problems.add(layer, "keep", str(wrong))
+        return None
 
 
 def _json(text: str, name: str) -> object:

@@ -12,7 +12,7 @@ from ltx_ray.manifest.problems import Layer, Problems, nearest, shown
 PLACE = "command line"
 
 #: After everything in the file.
-_ORDER = 10**9
+ORDER = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +44,16 @@ def read_overrides(arguments: Sequence[str], problems: Problems) -> Overrides:
     """Read every argument; a later one wins over an earlier one with the same key."""
     raw: dict[str, dict[str, object]] = {}
     for position, argument in enumerate(arguments):
-        place = Layer(f"{PLACE}: ", (_ORDER, position))
+        place = Layer(f"{PLACE}: ", (ORDER, position))
         left, equals, text = argument.partition("=")
         video_id, _, key = left.strip().rpartition(":")
         if not equals or not key:
             problems.add(place, shown(argument), "is not key=value or ID:key=value")
             continue
         raw.setdefault(video_id, {})[key] = value_of(key, text)
-    for_all = read_layer(raw.pop("", {}), Layer(f"{PLACE}: ", (_ORDER,)), problems, DEFAULT_KEYS)
+    for_all = read_layer(raw.pop("", {}), Layer(f"{PLACE}: ", (ORDER,)), problems, DEFAULT_KEYS)
     by_id = {
-        one: read_layer(given, Layer(f"{PLACE}: {one}:", (_ORDER, position)), problems, DEFAULT_KEYS)
+        one: read_layer(given, Layer(f"{PLACE}: {one}:", (ORDER, position)), problems, DEFAULT_KEYS)
         for position, (one, given) in enumerate(raw.items())
     }
     return Overrides(for_all, by_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from ltx_ray.spec.keep import Keep
 from ltx_ray.spec.recipe import Guidance
 from ltx_ray.spec.sigmas import ShiftedByTokens
 
@@ -102,3 +103,4 @@ class Manifest:
     source: str
     videos: tuple[Video, ...]
     notes: tuple[str, ...] = ()
+    keep: Keep = "all"  #: what of a finished video stays in the store

@@ -11,11 +11,9 @@ them first.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Literal
 
+from ltx_ray.spec.keep import Keep
 from ltx_ray.spec.task import STAGES, Stage, Task
-
-Keep = Literal["all", "latents", "outputs"]
 
 _OUTPUTS: frozenset[Stage] = frozenset({"stitch", "inspect"})
 SURVIVORS: Mapping[Keep, frozenset[Stage]] = {

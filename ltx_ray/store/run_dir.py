@@ -94,6 +94,20 @@ def read_plan(layout: RunLayout) -> list[dict[str, Any]]:
     return records
 
 
+def planned_beside(layout: RunLayout) -> set[str] | None:
+    """Every key that the plan of a run in the same directory names; None if one of these plans cannot be read."""
+    own = layout.path.resolve()
+    keys: set[str] = set()
+    with storage_errors(own.parent):
+        plans = [path for path in own.parent.glob(f"*/{layout.plan.name}") if path.parent != own]
+    for path in plans:
+        records = _parsed(path)
+        if records is None or not all(map(_is_planned, records)):
+            return None
+        keys.update(record["key"] for record in records if "key" in record)
+    return keys
+
+
 def check_is_run(layout: RunLayout) -> None:
     """Raise PlanError unless a render was at this directory, however early it died."""
     with storage_errors(layout.path):

@@ -156,7 +156,7 @@ def test_a_bad_default_is_said_once_however_many_videos_share_it(sentences):
         (
             "- a\n",
             'demo.yaml: ["a"] is not a mapping; '
-            "a manifest has the keys version, model, output, defaults, sweep, videos",
+            "a manifest has the keys version, model, output, defaults, sweep, keep, videos",
         ),
         ("version: 1\n", "demo.yaml: videos: is missing; list at least one video"),
         ("videos: []\n", "demo.yaml: videos: [] is not a list with at least one video"),
@@ -316,3 +316,13 @@ def test_garbage_is_refused_with_sentences_and_with_nothing_else(load, tree, arg
         load(json.dumps(tree), argument, name="garbage.json")
     except ManifestError as error:
         assert all(str(problem).isprintable() for problem in error.problems)
+
+
+def test_keep_is_of_the_whole_manifest_and_the_command_line_wins(load, sentences):
+    assert load("videos: [{prompt: a fox}]").keep == "all"
+    assert load("keep: outputs\nvideos: [{prompt: a fox}]").keep == "outputs"
+    assert load("keep: outputs\nvideos: [{prompt: a fox}]", "keep=latents").keep == "latents"
+    assert load('{"prompt": "a fox"}', "keep=outputs", name="rows.jsonl").keep == "outputs"
+    assert sentences("keep: files\nvideos: [{prompt: a fox}]") == [
+        "demo.yaml: keep: 'files' is not a policy; it can be all, latents, outputs"
+    ]

@@ -1,0 +1,70 @@
+"""Letting go of what the manifest's ``keep`` no longer wants, while a render goes on and at its end.
+
+Other runs may go on from the same artifacts. So only what this very run has made is let go, and of that nothing which
+the plan of a run beside it names. A run that shares the store from another place is not seen: what it loses, it makes
+again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ltx_ray.attempts import DROPPED
+from ltx_ray.spec.keep import Keep
+from ltx_ray.store.keep import superfluous
+from ltx_ray.store.run_dir import planned_beside
+
+if TYPE_CHECKING:
+    from ltx_ray.plan.dag import Plan
+    from ltx_ray.store.layout import RunLayout
+    from ltx_ray.store.protocol import Store
+
+#: Dropping looks at every key file of the store, so it may take this share of the time at most.
+SHARE = 0.05
+MIN_PAUSE_S = 10.0
+
+
+class Keeper:
+    """Knows what this run has made; ``made`` grows with it."""
+
+    def __init__(
+        self,
+        layout: RunLayout,
+        store: Store,
+        plan: Plan,
+        keep: Keep,
+        *,
+        made: set[str],
+        record: Callable[[Sequence[Mapping[str, Any]]], None],
+    ) -> None:
+        self.layout, self.store, self.plan, self.keep = layout, store, plan, keep
+        self.made, self.record = made, record
+        self._outputs = plan.outputs
+        self._is_due = keep != "all"
+        self._not_before = 0.0
+
+    def note(self, key: str) -> None:
+        """A task was made; if it is what a video is for, others may go."""
+        self.made.add(key)
+        self._is_due |= self.keep != "all" and key in self._outputs
+
+    def is_due(self) -> bool:
+        """Whether it is worth while to tidy now."""
+        return self._is_due and time.monotonic() >= self._not_before
+
+    def tidy(self, kept: Collection[str]) -> None:
+        """Drop what may go. ``kept``: every key of the plan that is in the store."""
+        if not self._is_due:
+            return
+        begun, self._is_due = time.monotonic(), False
+        doomed = superfluous(self.plan.tasks, self._outputs, kept, self.keep) & self.made
+        if doomed and (elsewhere := planned_beside(self.layout)) is not None:
+            doomed -= elsewhere
+            num_bytes = self.store.drop(doomed) if doomed else 0
+            if doomed:
+                self.record([{"event": DROPPED, "at": begun, "tasks": sorted(doomed), "num_bytes": num_bytes}])
+                self.made -= doomed
+        now = time.monotonic()
+        self._not_before = now + max(MIN_PAUSE_S, (now - begun) / SHARE)
