@@ -5,6 +5,7 @@ Ray is started only when something has to be made. Everything here is told to an
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from ltx_ray.plan.reasons import LastPlan, Reason, explain, needed
 from ltx_ray.report.seams import SeamReport, read_seams
 from ltx_ray.sources import ingest
 from ltx_ray.spec.keep import Keep
+from ltx_ray.spec.redact import redact
 from ltx_ray.spec.task import Task
 from ltx_ray.store import run_dir as run_files
 from ltx_ray.store.journal import History, Journal
@@ -171,7 +173,7 @@ class Session:
             self.keeper.tidy(self._kept(state))
         failed |= self.unpublished
         failed |= {
-            state.tasks[key].name: progress.cause
+            state.tasks[key].name: redact(progress.cause, os.environ)
             for key, progress in state.progress.items()
             if progress.status == "failed"
         }
@@ -252,6 +254,7 @@ class Session:
         return {*self.dry.kept} | {key for key, progress in state.progress.items() if progress.status == "done"}
 
     def _record(self, records: Sequence[Mapping[str, Any]]) -> None:
+        records = [_without_secrets(fields) for fields in records]
         self.journal.append(*records)
         for fields in records:
             if fields["event"] == "done":
@@ -295,6 +298,13 @@ class Session:
         return tuple(
             path for path in sorted(self.published) if path not in planned and (self.layout.videos / path).exists()
         )
+
+
+def _without_secrets(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A record as it may be kept and shown; the words of an error may hold anything."""
+    if fields["event"] not in ("failure", "failed", "give_up"):
+        return fields
+    return {name: redact(said, os.environ) if isinstance(said, str) else said for name, said in fields.items()}
 
 
 def seams_of(store: Store, inspect: str | None) -> SeamReport | None:

@@ -7,6 +7,7 @@ cluster, 6 proof failed, 11 run locked, 130 interrupted, 141 output closed, 143 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from ltx_ray.cli.status import status
 from ltx_ray.cli.unlock import unlock
 from ltx_ray.cli.verify import verify
 from ltx_ray.errors import LtxRayError
+from ltx_ray.spec.redact import redact
 
 EPILOG = (
     "Exit codes: 0 done, 1 our bug, 2 bad input, 3 finished with failed or blocked tasks, 4 storage, "
@@ -87,7 +89,7 @@ def _run(arguments: list[str]) -> int:
         usage = getattr(error, "format_message", None)  # what typer raises for wrong arguments
         if usage is not None:
             return _tell(type(error).__name__, f"{usage()} Try `ltx-ray --help`.", 2, as_json=as_json)
-        traceback.print_exc()
+        typer.echo(redact(traceback.format_exc(), os.environ), err=True, nl=False)
         return _tell(type(error).__name__, _bug(error, as_json=as_json), 1, as_json=as_json)
     if result == INTERRUPTED:  # typer turns a Ctrl-C outside a render into this
         return _tell("Interrupted", "interrupted", INTERRUPTED, as_json=as_json)
@@ -101,6 +103,7 @@ def _bug(error: Exception, *, as_json: bool) -> str:
 
 def _tell(name: str, message: str, exit_code: int, *, as_json: bool) -> int:
     """Say the error, on standard output as JSON, otherwise on standard error; return its exit code."""
+    message = redact(message, os.environ)
     if as_json:
         typer.echo(json.dumps({"type": "error", "error": name, "message": message, "exit_code": exit_code}))
     else:

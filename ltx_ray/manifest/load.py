@@ -21,6 +21,7 @@ from ltx_ray.manifest.schema import MANIFEST_VERSION, Manifest, Video
 from ltx_ray.manifest.sweep import NO_SWEEP, read_sweep
 from ltx_ray.spec.keep import KEEPS, Keep
 from ltx_ray.spec.model import ModelFacts
+from ltx_ray.spec.redact import redact
 
 SECTIONS = ("version", "model", "output", "defaults", "sweep", "keep", "videos")
 
@@ -44,7 +45,7 @@ def load_manifest(source: str, overrides: Sequence[str], *, models: Mapping[str,
     else:
         videos = _from_rows(source, kind, overrides, models, problems)
     problems.raise_any()
-    return Manifest(source=source, videos=videos, notes=problems.notes, keep=keep or "all")
+    return Manifest(source=redact(source, {}), videos=videos, notes=problems.notes, keep=keep or "all")
 
 
 def _split_keep(overrides: Sequence[str], problems: Problems) -> tuple[list[str], Keep | None]:
