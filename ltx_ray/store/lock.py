@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import secrets
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ltx_ray.errors import RunLocked
+from ltx_ray.errors import RunLocked, StoreError
 from ltx_ray.store import durable
 from ltx_ray.store.faults import storage_errors
 from ltx_ray.store.owner import Life, Owner, is_abandoned, life, temp_prefix, this_process
@@ -70,7 +71,9 @@ class RunLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.release()
+        # What went wrong inside is what a person must hear of; a lock that stays is taken over when its holder is dead.
+        with suppress(StoreError) if error is not None else nullcontext():
+            self.release()
 
     def _refuse_if_held(self) -> None:
         holder = read_lock(self.path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -7,7 +8,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from ltx_ray.errors import RunLocked, StoreUnusable
+from ltx_ray.errors import RunLocked, StoreError, StoreUnusable
 from ltx_ray.store import owner as owners
 from ltx_ray.store.lock import RunLock, break_lock, read_lock
 from ltx_ray.store.owner import temp_prefix, this_process
@@ -190,3 +191,15 @@ def test_a_stale_lock_that_somebody_took_meanwhile_is_not_taken_twice(path, dead
     with pytest.raises(RunLocked):
         RunLock(path).acquire()
     assert read_lock(path).owner == ME
+
+
+def test_a_disk_that_fails_at_the_end_does_not_hide_what_failed_before(tmp_path, monkeypatch):
+    def fail(fd):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(ZeroDivisionError), RunLock(tmp_path / "lock"):
+        monkeypatch.setattr(os, "fsync", fail)
+        raise ZeroDivisionError
+    monkeypatch.undo()
+    with pytest.raises(StoreError, match="input/output error"), RunLock(tmp_path / "lock"):
+        monkeypatch.setattr(os, "fsync", fail)
