@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from ltx_ray.manifest.schema import Sampling
 from ltx_ray.plan.graph import build_plan
-from ltx_ray.plan.reasons import explain, needed
-from ltx_ray.plan.record import last_plan, plan_lines
+from ltx_ray.plan.reasons import Reason, explain, needed, only_for
+from ltx_ray.plan.record import last_plan, plan_lines, read_reasons, reason_lines, standing_reasons
 from tests.unit.plan.examples import MODELS, SCENE, manifest, video
 
 
@@ -101,3 +101,28 @@ def test_a_full_render_after_a_draft_says_that_another_stage_feeds_it():
     before, after = plan_of(video("fox", refine=None)), plan_of(video("fox"))
     said = reasons(after, kept=set(before.tasks), last=recorded(before))
     assert said["fox/window 0 decode"] == "parent: refine instead of generate"
+
+
+def test_only_what_no_other_video_waits_for_goes_with_a_video():
+    plan = build_plan(manifest(video("fox"), video("owl", seed=8), video("elk", prompt="an elk")), MODELS)
+    tasks = plan.tasks
+    fox = only_for(plan, (), {"fox"})
+    assert {tasks[key].unit.split("/")[0] for key in fox} == {"fox"}
+    assert {tasks[key].stage for key in fox} == {"generate", "upscale", "refine", "decode", "audio_decode", "stitch"}
+    both = only_for(plan, (), {"fox", "owl"})
+    assert {tasks[key].name for key in both - fox - only_for(plan, (), {"owl"})} == {"fox text_encode"}
+    assert only_for(plan, (), {"fox", "owl", "elk"}) == set(tasks)
+    assert only_for(plan, set(tasks), {"fox"}) == set()
+    twins = build_plan(manifest(video("fox"), video("fox")), MODELS)
+    assert only_for(twins, (), {"none"}) == set()
+
+
+def test_a_reason_stands_until_the_task_is_asked_for_again():
+    plan = build_plan(manifest(), MODELS)
+    first, second, third = list(plan.tasks.values())[:3]
+    before = {first.key: Reason("recipe", "seed 7 -> 8"), "gone": Reason("missing")}
+    now = [(first, Reason("new")), (second, Reason("parent", "generate seed 7 -> 8")), (third, Reason("new"))]
+    standing = standing_reasons(now, before)
+    assert standing == {first.key: before[first.key], second.key: now[1][1]}
+    assert read_reasons([json.loads(line) for line in reason_lines(standing)]) == standing
+    assert read_reasons([{"schema": 2}, None, {"schema": 1, "key": "a", "kind": "odd", "detail": ""}]) == {}
