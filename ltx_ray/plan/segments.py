@@ -189,8 +189,8 @@ def _cut_take(
     segments: list[Segment] = []
     for order, stretch in enumerate(stretches):
         following = stretches[order + 1] if order + 1 < len(stretches) else None
-        is_alone = len(stretches) == 1
-        shape = _Shape.of(stretch, video.frame_rate, facts, is_alone=is_alone)
+        where = "segment" if len(video.scenes) == 1 else f"scenes[{stretch.scene_idx}].segment"
+        shape = _Shape.of(stretch, video.frame_rate, facts, where=where, is_alone=len(stretches) == 1)
         has_head = bool(segments) or lead > 0
         first_latent = stretch.start
         for num_latents in _shares(stretch, shape, has_head=has_head, following=following, step=step):
@@ -219,7 +219,7 @@ def _cut_take(
 class _Shape:
     """What the segments of one scene are to be, in frames. ``frames`` None = the whole take in one call."""
 
-    scene_idx: int
+    where: str  #: it is said in the manifest
     frames: int | None
     connector: int
     overshoot: int
@@ -227,7 +227,7 @@ class _Shape:
     facts: ModelFacts
 
     @classmethod
-    def of(cls, stretch: _Stretch, frame_rate: Fraction, facts: ModelFacts, *, is_alone: bool) -> _Shape:
+    def of(cls, stretch: _Stretch, frame_rate: Fraction, facts: ModelFacts, *, where: str, is_alone: bool) -> _Shape:
         segment, grid = stretch.scene.segment, facts.video
         longest = _longest_call(frame_rate, facts)
         frames = segment.frames
@@ -235,7 +235,7 @@ class _Shape:
             whole = grid.num_frames(stretch.stop) + segment.overshoot
             fits = is_alone and whole <= min(facts.max_frames, longest)
             frames = None if fits else min(DEFAULT_FRAMES, longest)
-        return cls(stretch.scene_idx, frames, segment.connector, segment.overshoot, frame_rate, facts)
+        return cls(where, frames, segment.connector, segment.overshoot, frame_rate, facts)
 
     def num_new_latents(self, *, has_head: bool) -> int:
         """Latents that a full segment adds to its take."""
@@ -250,9 +250,19 @@ class _Shape:
         if num_frames > longest:
             seconds = float(num_frames / self.frame_rate)
             raise PlanError(
-                f"scenes[{self.scene_idx}].segment.frames: {num_frames} frames are {seconds:.4g} s in one call, more "
+                f"{self.where}.frames: {num_frames} frames are {seconds:.4g} s in one call, more "
                 f"than the {self.facts.max_seconds} s {self.facts.name} attends to; at most {longest} fit"
             )
+
+    def remedy(self, least: int) -> str:
+        """What to do where segments of at least ``least`` frames are needed."""
+        longest = _longest_call(self.frame_rate, self.facts)
+        if least <= longest:
+            return f"at least {least} are needed, or a smaller connector"
+        return (
+            f"{least} are needed, and a call at this rate holds {longest}; take a smaller connector or a higher "
+            "frame_rate"
+        )
 
 
 def _longest_call(frame_rate: Fraction, facts: ModelFacts) -> int:
@@ -270,13 +280,12 @@ def _shares(stretch: _Stretch, shape: _Shape, *, has_head: bool, following: _Str
     total = stretch.stop - stretch.start
     if shape.frames is None:
         return [total]
-    where = f"scenes[{stretch.scene_idx}].segment"
     first, later = shape.num_new_latents(has_head=has_head), shape.num_new_latents(has_head=True)
     if min(first, later) < 1:
         least = shape.connector + shape.overshoot + step
         raise PlanError(
-            f"{where}.frames: {shape.frames} leaves nothing new after connector {shape.connector} and overshoot "
-            f"{shape.overshoot}; at least {least} are needed"
+            f"{shape.where}.frames: {shape.frames} leaves nothing new after connector {shape.connector} and overshoot "
+            f"{shape.overshoot}; {shape.remedy(least)}"
         )
     num_segments = 1 + max(0, math.ceil((total - first) / later))
     most = [first, *[later] * (num_segments - 1)]
@@ -286,15 +295,19 @@ def _shares(stretch: _Stretch, shape: _Shape, *, has_head: bool, following: _Str
     if shares is None:
         shares = _fitting(total, [*least_kept, 1], most)
         if shares is None:
-            raise PlanError(_keeps_too_little(where, shape, step))
+            raise PlanError(_keeps_too_little(shape, step))
         assert following is not None
         is_first = num_segments == 1 and not has_head
         num_kept = shares[-1] * step + (1 - step if is_first else 0)
         largest_connector = (shares[-1] - 1) * step + 1
         remedy = f"set it to at most {largest_connector}, or " if largest_connector > step else ""
+        if kept_for_next > most[-1]:
+            remedy += f"scenes[{stretch.scene_idx}].segment.frames to more than {shape.frames}"
+        else:
+            remedy += f"lengthen scenes[{stretch.scene_idx}]"
         raise PlanError(
             f"scenes[{following.scene_idx}].segment.connector: {following.scene.segment.connector} is more than the "
-            f"{num_kept} frames that the segment before it keeps; {remedy}lengthen scenes[{stretch.scene_idx}]"
+            f"{num_kept} frames that the segment before it keeps; {remedy}"
         )
     return shares
 
@@ -314,11 +327,11 @@ def _fitting(total: int, least: list[int], most: list[int]) -> list[int] | None:
     return None
 
 
-def _keeps_too_little(where: str, shape: _Shape, step: int) -> str:
+def _keeps_too_little(shape: _Shape, step: int) -> str:
     least = 2 * shape.connector + shape.overshoot + step - 1
     return (
-        f"{where}.frames: segments of {shape.frames} keep fewer new frames than the connector of {shape.connector} "
-        f"that the next one takes from them; at least {least} are needed, or a smaller connector"
+        f"{shape.where}.frames: segments of {shape.frames} keep fewer new frames than the connector of "
+        f"{shape.connector} that the next one takes from them; {shape.remedy(least)}"
     )
 
 

@@ -123,7 +123,7 @@ def test_everything_that_does_not_fit_is_refused_at_once():
         plan_of(video("ok"), short, slow)
     assert [line.split(":")[1:3] for line in str(caught.value).splitlines()] == [
         [" video 'short'", " scenes[1].segment.connector"],
-        [" video 'slow'", " scenes[0].segment.frames"],
+        [" video 'slow'", " segment.frames"],
     ]
 
 

@@ -243,18 +243,27 @@ def test_a_cut_ends_a_take_exactly():
         ),
         (
             {"seconds": Fraction(20), "segment": Segment(frames=41, connector=25, overshoot=0)},
-            "scenes[0].segment.frames: segments of 41 keep fewer new frames than the connector of 25 that the next one "
+            "segment.frames: segments of 41 keep fewer new frames than the connector of 25 that the next one "
             "takes from them; at least 57 are needed, or a smaller connector",
         ),
         (
             {"seconds": Fraction(20), "segment": Segment(frames=33, connector=25, overshoot=16)},
-            "scenes[0].segment.frames: 33 leaves nothing new after connector 25 and overshoot 16; at least 49 are "
-            "needed",
+            "segment.frames: 33 leaves nothing new after connector 25 and overshoot 16; at least 49 are needed, or a "
+            "smaller connector",
+        ),
+        (
+            {"seconds": Fraction(30), "frame_rate": Fraction(1)},
+            "segment.frames: 17 leaves nothing new after connector 25 and overshoot 0; 33 are needed, and a call at "
+            "this rate holds 17; take a smaller connector or a higher frame_rate",
+        ),
+        (
+            {"scenes": (*scenes_of(4, frames=41, connector=9), *scenes_of(4, connector=33))},
+            "scenes[1].segment.connector: 33 is more than the 24 frames that the segment before it keeps; set it to at "
+            "most 17, or scenes[0].segment.frames to more than 41",
         ),
         (
             {"seconds": Fraction(60), "segment": Segment(frames=489, connector=25, overshoot=0)},
-            "scenes[0].segment.frames: 489 frames are 20.38 s in one call, more than the 20 s toy attends to; at most "
-            "481 fit",
+            "segment.frames: 489 frames are 20.38 s in one call, more than the 20 s toy attends to; at most 481 fit",
         ),
     ],
     ids=lambda value: "" if isinstance(value, dict) else value[:60],
