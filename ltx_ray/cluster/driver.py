@@ -22,7 +22,7 @@ from ltx_ray.spec.protocols import Pool
 #: How long one turn waits for something to happen; also how stale a progress table may be.
 TURN_S = 0.25
 #: After a stop signal, running attempts get this long to reach their next step.
-STOP_GRACE_S = 5.0
+STOP_GRACE_S = 3.0
 
 Record = Callable[[Sequence[Mapping[str, Any]]], None]
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import gc
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
 from types import FrameType
 
 import torch
@@ -32,7 +31,7 @@ from ltx_ray.worker.last_lines import LastLines
 
 WORKER = "inline"
 #: A stage asked to stop gets this long to reach its next step; then it is stopped wherever it is.
-STOP_GRACE_S = 3.0
+STOP_GRACE_S, LOOK_EVERY_S = 3.0, 0.5
 
 
 class InlinePool:
@@ -81,7 +80,7 @@ class InlinePool:
             return []
         (task, number), self._submitted = self._submitted, None
         self._said.clear()
-        with _stopped_late(self._should_stop), redirect_stderr(self._said.stream(sys.stderr)):
+        with _stopped_late(self._should_stop), self._said.listening():
             result = attempt(task, self._store, self)
         now = time.monotonic()
         if result is None:
@@ -122,7 +121,7 @@ def _stopped_late(should_stop: Callable[[], bool]) -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, look)
     signal.siginterrupt(signal.SIGALRM, False)  # libraries that read and write files need not know
-    signal.setitimer(signal.ITIMER_REAL, 0.5, 0.5)
+    signal.setitimer(signal.ITIMER_REAL, LOOK_EVERY_S, LOOK_EVERY_S)
     try:
         yield
     finally:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 from typing import Any, TextIO
 
@@ -23,6 +27,21 @@ class LastLines:
     def stream(self, to: TextIO) -> Any:
         """A text stream that passes everything on to ``to``."""
         return _Stream(self._lines, to)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Inside the block, remember standard error, and what is logged to handlers that go around it."""
+        handler = _Handler(self._lines)
+        # On a root without handlers ours would keep logging from falling back to standard error.
+        root = logging.getLogger() if logging.getLogger().handlers else None
+        if root is not None:
+            root.addHandler(handler)
+        try:
+            with redirect_stderr(self.stream(sys.stderr)):
+                yield
+        finally:
+            if root is not None:
+                root.removeHandler(handler)
 
     def clear(self) -> None:
         self._lines.clear()
@@ -51,6 +70,15 @@ class _Stream:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._to, name)
+
+
+class _Handler(logging.Handler):
+    def __init__(self, lines: deque[str]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.extend(_visible(line) for line in record.getMessage().split("\n"))
 
 
 def _visible(line: str) -> str:

@@ -1,113 +1,89 @@
-"""Workers and nodes die under a running render: every file still comes out, with the bytes it would have had."""
+"""Workers, nodes, heads and drivers die under a running render: every file still has the bytes it would have had."""
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 
 import psutil
 import pytest
 
-from tests.e2e.conftest import Command
-
-pytestmark = pytest.mark.slow
-
-MANIFEST = """
-model: testcard
-defaults: {width: 640, height: 640, seconds: 8}
-videos:
-  - {id: fox, prompt: A fox in the snow}
-  - {id: owl, prompt: An owl at night}
-  - {id: elk, prompt: An elk by a lake}
-  - {id: eel, prompt: An eel in the reeds}
-  - id: sea
-    width: 256
-    height: 256
-    segment: {frames: 57, connector: 17, overshoot: 8}
-    scenes: [{prompt: Waves, seconds: 5}, {prompt: Surf, seconds: 3}, {prompt: Calm, seconds: 4, cut: true}]
-"""
-VIDEOS = ("fox", "owl", "elk", "eel", "sea")
-
-
-@pytest.fixture
-def whole(tmp_path_factory):
-    """Digests of an undisturbed render."""
-    command = Command(tmp_path_factory.mktemp("whole"))
-    assert command("render", command.write(MANIFEST), "--inline").code == 0
-    return command.digests()
-
-
-def rendering(command: Command, address: str):
-    arguments = ("render", command.write(MANIFEST), "--address", address, "--json")
-    return command.start(*arguments, RAY_AUTH_MODE="disabled")  # as the cluster of the fixture is
-
-
-def until(process, *words: str) -> dict:
-    """The first record in which every word stands."""
-    for line in process.stdout:
-        if all(word in line for word in words):
-            return json.loads(line)
-    raise AssertionError(process.stderr.read())
-
-
-def finish(process) -> list[dict]:
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    return [json.loads(line) for line in out.splitlines()]
-
-
-def assert_whole(command: Command, whole: dict[str, str]) -> None:
-    """Everything has the bytes of an undisturbed render, and every file proves itself."""
-    assert command.digests() == whole
-    proven = command("probe", *(f"runs/two/videos/{video}.mp4" for video in VIDEOS))
-    assert proven.code == 0, proven.out
-
-
-def actors() -> list[psutil.Process]:
-    return [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if (process.info["cmdline"] or [""])[0].startswith("ray::StageActor")
-    ]
+from tests.chaos.cluster.farm import actors, busy_actor, finish, of, rendering, until
 
 
 def test_a_killed_worker_is_replaced_and_nothing_is_lost(ltx_ray, cluster, whole):
     process = rendering(ltx_ray, cluster.address)
-    until(process, '"event": "done"', "generate")
-    os.kill(actors()[0].pid, signal.SIGKILL)
+    until(process, '"event": "dispatch"', "decode")
+    busy_actor().send_signal(signal.SIGKILL)
     records = finish(process)
-    assert any(record.get("event") == "worker_lost" and record["cause"] == "death" for record in records)
-    assert_whole(ltx_ray, whole)
+    assert next(of(records, "worker_lost"))["cause"] == "death"
+    assert ltx_ray.digests() == whole
 
 
+@pytest.mark.slow
 def test_workers_killed_again_and_again_do_not_stop_the_run(ltx_ray, cluster, whole):
     process = rendering(ltx_ray, cluster.address)
     for _ in range(4):
         until(process, '"event": "done"')
-        victims = actors()
-        if victims:
-            os.kill(victims[0].pid, signal.SIGKILL)
+        for victim in actors()[:1]:
+            victim.send_signal(signal.SIGKILL)
     finish(process)
-    assert_whole(ltx_ray, whole)
+    assert ltx_ray.digests() == whole
 
 
+@pytest.mark.slow
 def test_a_lost_node_takes_nothing_with_it(ltx_ray, cluster, whole):
     process = rendering(ltx_ray, cluster.address)
     until(process, '"event": "done"', "generate")
     cluster.remove_node(cluster.workers[0], allow_graceful=False)
     records = finish(process)
-    assert any(record.get("event") == "worker_lost" and record["cause"] == "node" for record in records)
-    assert not any(record.get("event") == "death" for record in records)
-    assert_whole(ltx_ray, whole)
+    assert "node" in [lost["cause"] for lost in of(records, "worker_lost")]
+    assert not list(of(records, "death"))
+    assert ltx_ray.digests() == whole
 
 
+@pytest.mark.slow
 def test_a_killed_driver_leaves_no_worker_and_the_run_goes_on(ltx_ray, cluster, whole):
     process = rendering(ltx_ray, cluster.address)
-    until(process, '"event": "done"', "generate")
+    made = of(until(process, '"event": "done"', "generate"), "done")
     process.kill()
     process.communicate()
-    _, alive = psutil.wait_procs(actors(), timeout=20)
+    _, alive = psutil.wait_procs(actors(), timeout=10)
     assert alive == []
-    finish(rendering(ltx_ray, cluster.address))
-    assert_whole(ltx_ray, whole)
+    again = finish(rendering(ltx_ray, cluster.address))
+    assert not {record["task"] for record in made} & {record["task"] for record in of(again, "dispatch")}
+    assert ltx_ray.digests() == whole
+
+
+@pytest.mark.slow
+def test_a_killed_head_ends_the_driver_and_the_run_goes_on_elsewhere(ltx_ray, make_cluster, whole):
+    cluster = make_cluster()
+    process = rendering(ltx_ray, cluster.address, RAY_gcs_rpc_server_reconnect_timeout_s="5")
+    made = of(until(process, '"event": "done"', "generate"), "done")
+    cluster.head_node.kill_gcs_server()
+    process.communicate(timeout=90)
+    assert process.returncode != 0
+    cluster.shutdown()
+    again = finish(rendering(ltx_ray, make_cluster().address))
+    assert not {record["task"] for record in made} & {record["task"] for record in of(again, "dispatch")}
+    assert ltx_ray.digests() == whole
+
+
+@pytest.mark.slow
+def test_a_full_object_store_stops_nobody(ltx_ray, make_cluster, whole):
+    import ray
+
+    cluster = make_cluster(object_store_memory=80 * 2**20)
+
+    @ray.remote(num_cpus=0, scheduling_strategy="SPREAD")
+    class Hoarder:
+        def __init__(self):
+            self.held = [ray.put(bytes(30 * 2**20)) for _ in range(4)]
+
+        def count(self):
+            return len(self.held)
+
+    with ray.init(address=cluster.address, log_to_driver=False):
+        hoarders = [Hoarder.remote() for _ in range(4)]
+        assert ray.get([hoarder.count.remote() for hoarder in hoarders]) == [4] * 4
+        finish(rendering(ltx_ray, cluster.address))
+    assert ltx_ray.digests() == whole
