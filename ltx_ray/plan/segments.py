@@ -195,6 +195,8 @@ def _cut_take(
         first_latent = stretch.start
         for num_latents in _shares(stretch, shape, has_head=has_head, following=following, step=step):
             connector = shape.connector if segments or lead else 0
+            if connector:
+                shape.check_sound()
             start = 0 if not segments else (first_latent - 1) * step + 1 - connector
             stop = (first_latent + num_latents - 1) * step + 1
             segment = Segment(
@@ -252,6 +254,19 @@ class _Shape:
             raise PlanError(
                 f"{self.where}.frames: {num_frames} frames are {seconds:.4g} s in one call, more "
                 f"than the {self.facts.max_seconds} s {self.facts.name} attends to; at most {longest} fit"
+            )
+
+    def check_sound(self) -> None:
+        """Raise PlanError if there may be no whole cell of sound under the connector, so that sound would begin anew.
+
+        Wherever two cells would fit, one does.
+        """
+        audio = self.facts.audio
+        least = math.ceil(2 * audio.slots_per_cell * audio.slot_s * self.frame_rate)
+        if self.connector < least:
+            raise PlanError(
+                f"{self.where}.connector: {self.connector} frames are too short at this rate for sound to go on from; "
+                f"at least {self.facts.video.round_up(least)} are needed"
             )
 
     def remedy(self, least: int) -> str:

@@ -16,7 +16,7 @@ from ltx_ray.spec.grid import VideoGrid
 from tests.unit.plan.examples import FACTS, SCENE, video
 
 GRID = VideoGrid(frames_per_latent=8, px_per_latent=32, upscale=Fraction(2))
-RATES = [Fraction(24000, 1001), *map(Fraction, (24, 25, 30, 50, 60)), Fraction(30000, 1001)]
+RATES = [Fraction(24000, 1001), *map(Fraction, (24, 25, 30, 50, 60, 112, 120)), Fraction(30000, 1001)]
 EXTEND = Extend(path="film.mp4", include_source=True)
 
 
@@ -127,6 +127,7 @@ def check_cells(take, rate):
         begins_s = audio.first_slot(segment.cells.start) * audio.slot_s
         assert begins_s >= segment.start / rate, "a cell that starts before its segment would have a negative time"
     for before, segment in pairwise(take.segments):
+        assert segment.cells.start < segment.own_cells.start, "sound has nothing to go on from"
         assert before.cells.start <= segment.cells.start
         assert segment.own_cells.start == before.own_cells.stop
 
@@ -250,6 +251,11 @@ def test_a_cut_ends_a_take_exactly():
             {"seconds": Fraction(20), "segment": Segment(frames=33, connector=25, overshoot=16)},
             "segment.frames: 33 leaves nothing new after connector 25 and overshoot 16; at least 49 are needed, or a "
             "smaller connector",
+        ),
+        (
+            {"scenes": scenes_of(3, 3, connector=9, frames=41), "frame_rate": Fraction(120)},
+            "scenes[0].segment.connector: 9 frames are too short at this rate for sound to go on from; at least 17 are "
+            "needed",
         ),
         (
             {"seconds": Fraction(30), "frame_rate": Fraction(1)},
