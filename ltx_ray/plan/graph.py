@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import PurePosixPath
 
 from ltx_ray.errors import ManifestError, PlanError, Problem
@@ -28,6 +29,8 @@ PROVENANCE_SCHEMA = 1
 GOP_S = 2
 #: Encoder threads of one chunk; fixed because it can change the bytes. Chunks are what runs in parallel.
 ENCODE_THREADS = 1
+#: A file's sound is put together as one WAV of stereo float32, which counts its bytes in 32 bits: three hours.
+MAX_SOUND_SAMPLES = (2**32 - 2**10) // 8
 
 
 def build_plan(
@@ -59,6 +62,8 @@ def _plan_video(plan: Plan, video: Video, facts: ModelFacts, sources: Mapping[st
     encode = _encode_settings(video, facts)
     opening = plan_opening(plan, video, facts, takes[0], sources, encode) if video.extend is not None else None
     shown_before = opening.num_shown if opening else 0
+    num_frames = shown_before + sum(take.num_frames for take in takes)
+    _check_length(num_frames / video.frame_rate, facts)
     chunks: list[Parent] = list(opening.chunks) if opening else []
     sounds: list[Parent] = list(opening.sounds) if opening else []
     made: list[TakeTasks] = []
@@ -70,7 +75,6 @@ def _plan_video(plan: Plan, video: Video, facts: ModelFacts, sources: Mapping[st
         made.append(tasks)
         chunks += [Parent("chunk", key) for key in tasks.chunks]
         sounds.append(Parent("sound", tasks.sound))
-    num_frames = shown_before + sum(take.num_frames for take in takes)
     container = PurePosixPath(video.output.path).suffix[1:].lower()
     recipe = StitchRecipe(
         num_frames=num_frames,
@@ -85,6 +89,15 @@ def _plan_video(plan: Plan, video: Video, facts: ModelFacts, sources: Mapping[st
     inspect = _plan_inspection(plan, video, takes, made, opening, parents)
     width, height = encode.crop_px or decoded_size(video, facts)
     return PlannedVideo(video.id, video.output.path, stitch, num_frames, video.frame_rate, width, height, inspect)
+
+
+def _check_length(length_s: Fraction, facts: ModelFacts) -> None:
+    longest_s = MAX_SOUND_SAMPLES // facts.audio.sample_rate_hz
+    if length_s > longest_s:
+        raise PlanError(
+            f"seconds: {float(length_s):g} in all is more than the {longest_s} s whose sound fits into one file; make "
+            "several videos of it"
+        )
 
 
 def _plan_inspection(

@@ -9,7 +9,7 @@ import pytest
 from ltx_ray.errors import ManifestError
 from ltx_ray.manifest.schema import Sampling
 from ltx_ray.plan.dag import Plan
-from ltx_ray.plan.graph import build_plan
+from ltx_ray.plan.graph import MAX_SOUND_SAMPLES, build_plan
 from ltx_ray.spec.recipe import Guidance, GuidanceScales
 from ltx_ray.spec.sigmas import ShiftedByTokens, shifted
 from tests.unit.plan.examples import MODELS, SCENE, manifest, video
@@ -130,6 +130,12 @@ def test_everything_that_does_not_fit_is_refused_at_once():
 def test_a_longer_segment_is_planned_and_said():
     plan = plan_of(video("a", seconds=Fraction(20), segment=replace(SCENE.segment, frames=481)))
     assert plan.notes == ["a: 481 frames in one call is over the tried 257"]
+
+
+def test_a_video_whose_sound_no_wav_holds_is_refused_before_anything_is_made():
+    with pytest.raises(ManifestError, match=r"seconds: 11300 in all is more than the 11184 s whose sound fits"):
+        build_plan(manifest(video(seconds=Fraction(11300))), MODELS)
+    assert MAX_SOUND_SAMPLES * 2 * 4 < 2**32 - 100
 
 
 def test_a_scene_shorter_than_a_frame_is_refused():
