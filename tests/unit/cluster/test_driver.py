@@ -9,8 +9,9 @@ import time
 import pytest
 
 from ltx_ray.cluster.driver import StopSignals, drive
+from ltx_ray.engine.retry import Limits
 from ltx_ray.engine.state import RunState
-from ltx_ray.spec.events import Done, TaskCancelled, TaskDone, WorkerJoined
+from ltx_ray.spec.events import Done, TaskCancelled, TaskDone, TasksCancelled, WorkerJoined, WorkerLost
 from ltx_ray.spec.task import STAGES
 from tests.fakes import chain, independent
 
@@ -24,6 +25,7 @@ class ScriptedPool:
         self.is_new = True
         self.cancelled = set()
         self.never_ends = False
+        self.lost = []
 
     def start(self):
         self.log.append("start")
@@ -41,9 +43,17 @@ class ScriptedPool:
         self.log.append(f"retire {worker}")
 
     def kill(self, worker, cause):
-        self.log.append(f"kill {worker}")
+        self.log.append(f"kill {worker}: {cause}")
+        self.waiting.clear()
+        self.lost = [
+            WorkerLost(time.monotonic(), worker, cause),
+            WorkerJoined(time.monotonic(), worker, frozenset(STAGES)),
+        ]
 
     def events(self, timeout_s):
+        if self.lost:
+            lost, self.lost = self.lost, []
+            return lost
         if self.is_new:
             self.is_new = False
             return [WorkerJoined(time.monotonic(), "w", frozenset(STAGES))]
@@ -58,16 +68,17 @@ class ScriptedPool:
         self.log.append("stop")
 
 
-def run(tasks, *, on_submit=lambda: None, signals=None, never_ends=False):
+def run(tasks, *, on_submit=lambda: None, signals=None, never_ends=False, limits=None, requests=lambda: ()):
     log = []
     pool = ScriptedPool(log, on_submit)
     pool.never_ends = never_ends
-    state = RunState(tasks)
+    state = RunState(tasks, limits=limits)
 
     def record(records):
         log.extend(f"record {fields['event']} {fields.get('task', '')}".strip() for fields in records)
 
-    drive(state, pool, record=record, signals=signals or StopSignals(), on_turn=lambda state: None)
+    quiet = signals or StopSignals()
+    drive(state, pool, record=record, signals=quiet, on_turn=lambda state: None, requests=requests)
     state.check()
     return state, log
 
@@ -124,6 +135,19 @@ def test_a_task_that_ignores_its_cancel_is_left_after_the_grace(monkeypatch):
     state, log = run(independent(1), signals=signals, never_ends=True)
     assert log[-1] == "stop" and signals.exit_code == 143
     assert state.total("done") == 0
+
+
+def test_a_worker_that_hangs_is_killed_and_the_record_stands_before():
+    state, log = run(chain(1), never_ends=True, limits=Limits(hang_s=0.0, deaths=2))
+    assert state.total("failed") == 1
+    assert log.index("record kill s0") < log.index("kill w: hang") and log.count("kill w: hang") == 2
+
+
+def test_what_people_ask_for_is_obeyed_at_the_next_turn():
+    asked = iter([[TasksCancelled(time.monotonic(), frozenset(["s1"]))]])
+    state, log = run(independent(3), requests=lambda: next(asked, []))
+    assert [line for line in log if line.startswith("submit")] == ["submit s0", "submit s2"]
+    assert state.progress["s1"].cause == "cancelled" and state.total("done") == 2
 
 
 def test_signals_are_noted_inside_the_block_and_given_back_after_it():
