@@ -29,7 +29,7 @@ def build(merged: Merged) -> Video:
     is_draft, extend = ways.refine is None, _extend(merged)
     check_segment(merged, ways.segment)
     scenes = read_scenes(merged, ways, is_extended=extend is not None)
-    check_seams(merged, ways.segment, scenes, is_draft=is_draft)
+    check_seams(merged, ways.segment, scenes, is_draft=is_draft, is_extended=extend is not None)
     return Video(
         id=merged.id,
         model=facts.name,

@@ -53,7 +53,9 @@ def check_scene(merged: Merged, segment: Segment, prefix: str, *, of_video: Segm
     _note_short_connector(merged, segment, prefix)
 
 
-def check_seams(merged: Merged, segment: Segment, scenes: Sequence[Scene], *, is_draft: bool) -> None:
+def check_seams(
+    merged: Merged, segment: Segment, scenes: Sequence[Scene], *, is_draft: bool, is_extended: bool
+) -> None:
     """Note what contradicts itself in how a video's segments are chained and joined; ``segment`` is the video's own."""
     values = merged.values
     chain, join, crossfade, order = values["chain"], values["join"], values["crossfade"], values["refine.order"]
@@ -66,6 +68,10 @@ def check_seams(merged: Merged, segment: Segment, scenes: Sequence[Scene], *, is
         merged.report("refine.order", what)
     if chain == "final" and is_draft:
         merged.report("chain", "final goes on from what stage 2 made, and a draft has none; take stagewise")
+    if is_extended and scenes and (strength := scenes[0].segment.strength) is not BAD and strength < 1 and crossfade:
+        prefix = "" if scenes[0].segment is segment else "scenes[0]."
+        what = "lets the end of the file differ from what goes on from it, and no crossfade is there to hide it; take 1"
+        merged.report(f"{prefix}segment.strength", f"{strength:g} {what}")
     for key, what in _of_seams(merged, segment):
         if any(scene.segment is segment for scene in scenes):
             merged.report(key, what)

@@ -247,6 +247,17 @@ def test_scenes_that_go_on_from_a_file_have_lengths_of_their_own(load, sentences
     ]
 
 
+def test_the_end_of_a_file_is_held_firmly(load, sentences):
+    what = "lets the end of the file differ from what goes on from it, and no crossfade is there to hide it; take 1"
+    loose = f"{PIXELS}segment: {{strength: 0.5}}, extend: {{path: a.mp4}}"
+    assert sentences("videos: [{id: v, prompt: x, " + loose + "}]") == [
+        f"demo.yaml: videos[0] 'v'.segment.strength: 0.5 {what}"
+    ]
+    scenes = "scenes: [{prompt: x, segment: {strength: 1}}, {prompt: y}]"
+    (video,) = load("videos: [{id: v, " + loose + ", " + scenes + "}]").videos
+    assert [scene.segment.strength for scene in video.scenes] == [1.0, 0.5]
+
+
 def test_a_first_scene_that_begins_anew_cannot_go_on_from_a_file(sentences):
     text = "videos: [{id: sea, extend: {path: /a.mp4}, scenes: [{prompt: a, cut: true}, {prompt: b, cut: true}]}]"
     assert sentences(text) == [
