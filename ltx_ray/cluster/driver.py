@@ -23,6 +23,9 @@ from ltx_ray.spec.protocols import Pool
 TURN_S = 0.25
 #: After a stop signal, running attempts get this long to reach their next step.
 STOP_GRACE_S = 3.0
+#: A turn that took longer (this process was stopped, or its disk was): workers are heard for a while before they are
+#: judged by the time that has passed.
+STALL_S, HEAR_S = 30.0, 5.0
 
 Record = Callable[[Sequence[Mapping[str, Any]]], None]
 
@@ -89,14 +92,20 @@ def drive(
     try:
         pool.start()
         asked_at: float | None = None
+        turned_at = judge_at = time.monotonic()
         while not state.finished:
+            if (now := time.monotonic()) - turned_at > STALL_S:
+                judge_at = now + HEAR_S
+            turned_at = now
             if signals.is_set and asked_at is None:
                 asked_at = time.monotonic()
                 events: list[Event] = [CancelRequested(asked_at, now=True)]
             elif signals.at_once or (asked_at is not None and time.monotonic() - asked_at > STOP_GRACE_S):
                 return
             else:
-                events = [*requests(), *pool.events(TURN_S), Tick(time.monotonic())]
+                events = [*requests(), *pool.events(TURN_S)]
+                if (now := time.monotonic()) >= judge_at:
+                    events.append(Tick(now))
             _turn(state, pool, events, record)
             on_turn(state)
             if (story := state.stuck) is not None:

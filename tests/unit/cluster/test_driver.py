@@ -143,6 +143,19 @@ def test_a_worker_that_hangs_is_killed_and_the_record_stands_before():
     assert log.index("record kill s0") < log.index("kill w: hang") and log.count("kill w: hang") == 2
 
 
+def test_a_driver_that_was_stopped_hears_its_workers_before_it_judges_them(monkeypatch):
+    monkeypatch.setattr("ltx_ray.cluster.driver.STALL_S", -1.0)
+    signals = StopSignals()
+    turns = iter(range(9))
+
+    def requests():
+        signals.num_signals = 2 * (next(turns) == 5)
+        return []
+
+    _, log = run(chain(1), never_ends=True, limits=Limits(hang_s=0.0), requests=requests, signals=signals)
+    assert "submit s0" in log and not any(line.startswith("kill") for line in log)
+
+
 def test_what_people_ask_for_is_obeyed_at_the_next_turn():
     asked = iter([[TasksCancelled(time.monotonic(), frozenset(["s1"]))]])
     state, log = run(independent(3), requests=lambda: next(asked, []))
