@@ -219,7 +219,7 @@ def verify(
     ]
     for finding in opened.verify(bound):
         findings.append((finding.kind, names[finding.key], finding.detail))
-        if repair:
+        if repair and finding.kind != "estranged":  # the next render sees to these, with all that was made of them
             opened.forget(finding.key)
     planned = {record["video"]["path"] for record in records if "video" in record}
     files = {path: file for path, file in run_files.published(history).items() if path in planned}

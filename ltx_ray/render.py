@@ -57,11 +57,16 @@ def compare(plan: Plan, store: Store, last: LastPlan | None) -> DryRun:
 
 
 def forget_estranged(store: Store, plan: Plan) -> int:
-    """Forget what was made of other bytes than its inputs have now, so that it is made again; how many."""
-    estranged = store.estranged(plan.tasks)
-    for key in estranged:
-        store.forget(key)
-    return len(estranged)
+    """Forget what was made of other bytes than its inputs have now, and all that was made of that; how much."""
+    doomed = store.estranged(plan.tasks)
+    if doomed:
+        for key, task in plan.tasks.items():
+            if any(parent.key in doomed for parent in task.parents):
+                doomed.add(key)
+    for key in reversed(plan.tasks):  # what was made last goes first: dying here leaves the reason for the rest
+        if key in doomed:
+            store.forget(key)
+    return len(doomed)
 
 
 class Observer(Protocol):
@@ -133,7 +138,7 @@ class Session:
 
     def again(self, dry: DryRun) -> Session:
         """A session that goes on where this one ended, with another comparison."""
-        session = Session(self.layout, self.store, self.journal, dry, self.observer, keep=self.keeper.keep)
+        session = type(self)(self.layout, self.store, self.journal, dry, self.observer, keep=self.keeper.keep)
         session.published = self.published
         session.keeper.made |= self.keeper.made
         return session

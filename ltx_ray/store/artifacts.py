@@ -24,6 +24,8 @@ from ltx_ray.store.verify import Finding
 _MANY = 1000
 _MAX_RACES = 16
 
+_ESTRANGED = "was made of other bytes than one of its inputs has now; `ltx-ray render` makes it again"
+
 
 @dataclass(frozen=True, slots=True)
 class ArtifactStore:
@@ -118,7 +120,7 @@ class ArtifactStore:
         asked = sorted(self.keys() if keys is None else keys)
         found = {finding.key: finding for key in asked if (finding := self._finding(key))}
         for key in self.estranged(asked) - found.keys():
-            found[key] = Finding("estranged", key, "was made of other bytes than one of its inputs has now")
+            found[key] = Finding("estranged", key, _ESTRANGED)
         return [found[key] for key in sorted(found)]
 
     def scratch(self) -> AbstractContextManager[Path]:

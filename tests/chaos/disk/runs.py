@@ -64,6 +64,9 @@ videos:
 NEEDS_DISK = ("open", "write", "fsync", "link", "mkdir")
 
 
+#: Of the toy software; another one makes other bytes.
+VERSION = b""
+
 #: What was made is noted by calls that neither kill nor fail.
 open_log, log_line, LOG_FLAGS = os.open, os.write, os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
@@ -102,7 +105,7 @@ def toy(task: Task, store: Any) -> Done:
     read = {parent.key: store.read(parent.key) for parent in task.parents}
     made_of = {key: hashlib.sha256(data).hexdigest() for key, data in read.items()}
     meta = Meta(stage=task.stage, unit=task.unit, recipe={}, parents=task.parents, made_of=made_of)
-    data = hashlib.sha512(task.key.encode() + b"".join(read.values())).digest() * 40
+    data = hashlib.sha512(VERSION + task.key.encode() + b"".join(read.values())).digest() * 40
     if task.stage == "inspect":
         data = b'{"seams":[]}'
     with store.scratch() as folder:
