@@ -1,0 +1,148 @@
+"""What a broken disk or a careless hand does to a finished run, and what the same command makes of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+
+import pytest
+
+from ltx_ray import api
+from ltx_ray.plan.graph import build_plan
+from ltx_ray.store.layout import key_name, object_name
+from ltx_ray.store.open import open_store
+from tests.chaos.disk import runs
+
+
+@pytest.fixture
+def farm(tmp_path, monkeypatch):
+    monkeypatch.setattr(api, "Session", runs.ToySession)
+    (tmp_path / "manifest.yaml").write_text(runs.MANIFESTS["toy"])
+    farm = Farm(tmp_path)
+    farm.render()
+    farm.first = runs.outcome(farm.run)
+    assert set(farm.tasks) < set(farm.first)
+    return farm
+
+
+class Farm:
+    """A run of toys, finished once."""
+
+    def __init__(self, top):
+        self.run, self.made = top / "run", top / "made"
+        self.manifest = api.load_manifest(top / "manifest.yaml")
+        self.tasks = build_plan(self.manifest, api.BUILT_IN).tasks
+        self.first = {}
+
+    @property
+    def store(self):
+        return open_store(self.run.parent / ".store", create=False)
+
+    def render(self):
+        """The stages of what a render makes."""
+        self.made.unlink(missing_ok=True)
+        runs.render(self.manifest, self.run)
+        made = self.made.read_text().split() if self.made.exists() else []
+        return Counter(self.tasks[key].stage for key in made)
+
+    def key(self, stage, unit):
+        (key,) = [key for key, task in self.tasks.items() if task.stage == stage and task.unit.startswith(unit)]
+        return key
+
+    def object(self, key):
+        return self.store.shelf.root / object_name(self.store._binding(key).digest)
+
+    def lose(self, *keys):
+        """Both what is bound and the binding."""
+        for key in keys:
+            self.object(key).unlink(missing_ok=True)
+            self.store.forget(key)
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    replace(path, bytes(data))
+
+
+def replace(path, data):
+    path.unlink()
+    path.write_bytes(data)
+
+
+SPOILS = {
+    "object lost": lambda farm, key: farm.object(key).unlink(),
+    "object cut": lambda farm, key: replace(farm.object(key), farm.object(key).read_bytes()[:9]),
+    "object empty": lambda farm, key: replace(farm.object(key), b""),
+    "bit flipped": lambda farm, key: flip(farm.object(key)),
+    "key file lost": lambda farm, key: farm.store.forget(key),
+    "key file cut": lambda farm, key: replace(farm.store.shelf.root / key_name(key), b'{"schema":1,"key'),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS.keys())
+def test_whatever_is_spoilt_is_found_made_again_and_equal(farm, spoil):
+    for key in farm.tasks:
+        spoil(farm, key)
+    _, findings = api.verify(farm.run)
+    assert len({name for _, name, _ in findings}) >= len(farm.tasks)
+    api.verify(farm.run, repair=True)
+    assert sum(farm.render().values()) == len(farm.tasks)
+    assert runs.outcome(farm.run) == farm.first
+    assert api.verify(farm.run)[1] == []
+
+
+def test_an_intermediate_that_nothing_needs_is_not_missed(farm):
+    for key in farm.tasks:
+        if farm.tasks[key].stage not in ("stitch", "inspect"):
+            farm.lose(key)
+    assert farm.render() == {}
+
+
+def test_of_what_is_lost_only_what_something_lost_needs_is_made(farm):
+    lost = farm.key("refine", "fox"), farm.key("stitch", "fox"), farm.key("decode", "fox")
+    farm.lose(*lost)
+    assert farm.render() == {"refine": 1, "decode": 1, "stitch": 1}
+    assert runs.outcome(farm.run) == farm.first
+
+
+def test_an_input_that_comes_out_different_takes_all_that_was_made_of_it_with_it(farm, monkeypatch):
+    monkeypatch.setattr(runs, "VERSION", b"2")
+    refine, chunk = farm.key("refine", "fox"), farm.key("decode", "fox")
+    sound, stitch = farm.key("audio_decode", "fox"), farm.key("stitch", "fox")
+    farm.lose(refine, chunk, stitch)
+    # The sound was kept, and is made again only because what it was made of has changed.
+    assert farm.render() == {"refine": 1, "decode": 1, "audio_decode": 1, "stitch": 2}
+    assert farm.store.estranged(farm.tasks) == set()
+    now = runs.outcome(farm.run)
+    assert {key for key in farm.tasks if now[key] != farm.first[key]} == {refine, chunk, sound, stitch}
+    assert farm.render() == {}
+
+
+def test_a_render_that_died_before_it_could_compare_leaves_that_to_the_next(farm, monkeypatch):
+    monkeypatch.setattr(runs, "VERSION", b"2")
+    refine = farm.key("refine", "fox")
+    farm.lose(refine)
+    runs.toy(farm.tasks[refine], farm.store)
+    assert [kind for kind, _, _ in api.verify(farm.run)[1]] == ["estranged", "estranged"]
+    assert farm.render() == {"decode": 1, "audio_decode": 1, "stitch": 1}
+    assert farm.store.estranged(farm.tasks) == set()
+
+
+def test_a_journal_that_is_lost_loses_no_work(farm):
+    for name in ("journal.jsonl", "plan.jsonl", "manifest.resolved.json"):
+        (farm.run / name).unlink()
+    assert farm.render() == {}
+    assert runs.outcome(farm.run) == farm.first
+
+
+def test_a_run_directory_that_is_lost_is_put_together_from_the_store(farm):
+    shutil.rmtree(farm.run)
+    assert farm.render() == {}
+    assert runs.outcome(farm.run) == farm.first
+
+
+def test_a_store_that_is_lost_is_made_again(farm):
+    shutil.rmtree(farm.store.shelf.root)
+    assert sum(farm.render().values()) == len(farm.tasks)
+    assert runs.outcome(farm.run) == farm.first
