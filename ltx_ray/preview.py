@@ -127,7 +127,7 @@ def _join(
         return 0.0
     rate_hz = _sample_rate_hz(sounds[0])
     num_samples = math.floor(recipe.num_frames / recipe.frame_rate * rate_hz)
-    parts = list(_parts(kept, sounds, num_samples, scratch))
+    parts = list(_parts(kept, sounds, recipe.sound_samples, num_samples, scratch))
     write_wav(_end_to_end(parts), scratch / "sound", sample_rate_hz=rate_hz)
     join_chunks(pictures, scratch / "video", recipe=recipe, sound=scratch / "sound")
     return sum(part.num_there for part in parts) / rate_hz
@@ -141,12 +141,14 @@ class _Part(NamedTuple):
     num_there: int
 
 
-def _parts(kept: _Kept, sounds: Sequence[Record], num_samples: int, scratch: Path) -> Iterator[_Part]:
-    """As many takes as fill ``num_samples``, the last one cut."""
+def _parts(
+    kept: _Kept, sounds: Sequence[Record], lengths: Sequence[int], num_samples: int, scratch: Path
+) -> Iterator[_Part]:
+    """As many takes as fill ``num_samples``, the last one cut; each has so many samples in the whole file."""
     from ltx_ray.media.audio import open_wav
 
-    for idx, sound in enumerate(sounds):
-        wanted = min(sound["recipe"]["num_samples"], num_samples)
+    for idx, (sound, length) in enumerate(zip(sounds, lengths, strict=True)):
+        wanted = min(length, num_samples)
         num_samples -= wanted
         if wanted:
             path = kept.file(sound["key"]) if sound["key"] in kept.known else _made(kept, sound, scratch / str(idx))

@@ -108,18 +108,19 @@ def _sharpness(luma: np.ndarray) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """Sounds end to end, one for each take."""
+    """Sounds end to end, one for each take, the first ``lengths`` samples of each."""
 
     sounds: tuple[Sound, ...]
+    lengths: tuple[int, ...]
 
     def samples(self, start: int, stop: int) -> np.ndarray:
         """Samples [start, stop), float32 [channels, n]."""
         parts, offset = [], 0
-        for sound in self.sounds:
-            first, end = max(start - offset, 0), min(stop - offset, sound.num_samples)
+        for sound, length in zip(self.sounds, self.lengths, strict=True):
+            first, end = max(start - offset, 0), min(stop - offset, length)
             if first < end:
                 parts.append(sound.samples(first, end))
-            offset += sound.num_samples
+            offset += length
         return np.concatenate(parts, axis=1) if parts else np.zeros((1, 0), np.float32)
 
 

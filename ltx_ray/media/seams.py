@@ -92,7 +92,7 @@ def inspect_seams(
     middles = [_middle(*segments[idx], margin=reach, longest=MIDDLE_WINDOWS * window) for idx in spread]
     wanted = _united([*around.values(), *middles])
     pictures = measure_pictures(chunks, recipe.chunk_frames, wanted, rate)
-    track = Track(tuple(map(open_wav, sounds)))
+    track = Track(tuple(map(open_wav, sounds)), recipe.sound_samples)
     heard = measure_sound(track, wanted, rate) if sounds else None
 
     normal = _normal((_stretch(middle, pictures, heard) for middle in middles), window, reach)

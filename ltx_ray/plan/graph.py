@@ -75,9 +75,11 @@ def _plan_video(plan: Plan, video: Video, facts: ModelFacts, sources: Mapping[st
         made.append(tasks)
         chunks += [Parent("chunk", key) for key in tasks.chunks]
         sounds.append(Parent("sound", tasks.sound))
+    sound_samples = (*(opening.sound_samples if opening else ()), *(tasks.num_samples for tasks in made))
     container = PurePosixPath(video.output.path).suffix[1:].lower()
     recipe = StitchRecipe(
         num_frames=num_frames,
+        sound_samples=sound_samples,
         frame_rate=video.frame_rate,
         container=container,
         audio_codec="flac" if container == "mkv" else "aac",
@@ -86,7 +88,7 @@ def _plan_video(plan: Plan, video: Video, facts: ModelFacts, sources: Mapping[st
     )
     parents = (*chunks, *sounds)
     stitch = plan.add("stitch", video.id, recipe, parents)
-    inspect = _plan_inspection(plan, video, takes, made, opening, parents)
+    inspect = _plan_inspection(plan, video.id, takes, made, opening, recipe, parents)
     width, height = encode.crop_px or decoded_size(video, facts)
     return PlannedVideo(video.id, video.output.path, stitch, num_frames, video.frame_rate, width, height, inspect)
 
@@ -102,10 +104,11 @@ def _check_length(length_s: Fraction, facts: ModelFacts) -> None:
 
 def _plan_inspection(
     plan: Plan,
-    video: Video,
+    unit: str,
     takes: list[Take],
     made: list[TakeTasks],
     opening: Opening | None,
+    file: StitchRecipe,
     parents: tuple[Parent, ...],
 ) -> str | None:
     """Key of the task that looks at the file's seams; None where it has none."""
@@ -117,14 +120,14 @@ def _plan_inspection(
         return None
     connectors = [(seam_idx, key) for seam_idx, (_, key) in enumerate(places) if key is not None]
     recipe = InspectRecipe(
-        frame_rate=video.frame_rate,
+        frame_rate=file.frame_rate,
         chunk_frames=(*(opening.chunk_frames if opening else ()), *(n for tasks in made for n in tasks.chunk_frames)),
-        sound_samples=(*(opening.sound_samples if opening else ()), *(tasks.num_samples for tasks in made)),
+        sound_samples=file.sound_samples,
         seams=tuple(frame for frame, _ in places),
         cuts=tuple(shown + take.start for take in takes[1:]),
         connectors=tuple(seam_idx for seam_idx, _ in connectors),
     )
-    return plan.add("inspect", video.id, recipe, (*parents, *(Parent("connector", key) for _, key in connectors)))
+    return plan.add("inspect", unit, recipe, (*parents, *(Parent("connector", key) for _, key in connectors)))
 
 
 def _encode_settings(video: Video, facts: ModelFacts) -> EncodeSettings:
@@ -152,6 +155,7 @@ def _provenance(video: Video, takes: list[Take], facts: ModelFacts, opening: Ope
     extend = video.extend and replace(video.extend, path="")
     entry = replace(video, output=replace(video.output, path=""), extend=extend)
     prompts = list(dict.fromkeys(segment.scene.prompt for take in takes for segment in take.segments))
+    seeds = [scene.seed for scene in video.scenes]
     lengths = [take.num_frames for take in takes]
     if opening is not None:
         lengths[0] += opening.num_shown
@@ -161,7 +165,7 @@ def _provenance(video: Video, takes: list[Take], facts: ModelFacts, opening: Ope
         "model": facts.name,
         "model_digest": facts.digest,
         "prompt": prompts[0] if len(prompts) == 1 else prompts,
-        "seed": takes[0].segments[0].scene.seed,
+        "seed": seeds[0] if len(set(seeds)) == 1 else seeds,
         "size_px": decoded_size(video, facts),
         "frame_rate": f"{video.frame_rate.numerator}/{video.frame_rate.denominator}",
         "takes": lengths,

@@ -7,6 +7,7 @@ kind only, so nothing in it says where in the take its work lies.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -74,7 +75,7 @@ class TakeTasks:
     chunk_frames: list[int] = field(default_factory=list)
     seams: list[tuple[int, str | None]] = field(default_factory=list)
     sound: str = ""
-    num_samples: int = 0
+    num_samples: int = 0  #: of the sound that are heard
 
 
 def plan_take(
@@ -99,7 +100,7 @@ def plan_take(
         frame = take.segments[segment_idx - 1].kept_stop - take.lead
         made.seams.append((frame, chain.connectors.get(segment_idx)))
     made.num_samples = _num_samples(file_start, take.num_frames, video, facts)
-    made.sound = _plan_sound(plan, video, take, chain, made.num_samples, unit)
+    made.sound = _plan_sound(plan, video, take, chain, unit)
     return made
 
 
@@ -403,7 +404,7 @@ def _plan_window(plan: Plan, video: Video, window: _Window, chain: _Chain, encod
     return plan.add("decode", unit, recipe, tuple(parents))
 
 
-def _plan_sound(plan: Plan, video: Video, take: Take, chain: _Chain, num_samples: int, unit: str) -> str:
+def _plan_sound(plan: Plan, video: Video, take: Take, chain: _Chain, unit: str) -> str:
     pieces = tuple(
         Piece(segment.own_cells.start - segment.cells.start if segment_idx else 0, own_stop)
         for segment_idx, segment in enumerate(take.segments)
@@ -413,7 +414,7 @@ def _plan_sound(plan: Plan, video: Video, take: Take, chain: _Chain, num_samples
         model=chain.facts.digest,
         pieces=pieces,
         start=chain.facts.audio.num_samples(take.lead / video.frame_rate),
-        num_samples=num_samples,
+        num_samples=math.ceil(take.num_frames / video.frame_rate * chain.facts.audio.sample_rate_hz),
         dtype=DTYPE,
     )
     parents = tuple(Parent("latent", chain.sounding[segment_idx]) for segment_idx in range(len(take.segments)))

@@ -206,7 +206,10 @@ class DecodeRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioDecodeRecipe:
-    """The sound of a take: samples [start, start + num_samples) of what its cells decode to."""
+    """The sound of a take: samples [start, start + num_samples) of what its cells decode to.
+
+    It may be a sample longer than what is heard, so that it is the same wherever in a file the take begins.
+    """
 
     model: str
     pieces: tuple[Piece, ...]  #: cells of each parent "latent"
@@ -238,6 +241,7 @@ class StitchRecipe:
     """Chunks and sound to one file, by packet copy."""
 
     num_frames: int
+    sound_samples: tuple[int, ...]  #: of each sound the first so many: together as long as the picture
     frame_rate: Fraction
     container: str  #: "mp4", "mov" or "mkv"
     audio_codec: str
@@ -251,7 +255,7 @@ class InspectRecipe:
 
     frame_rate: Fraction
     chunk_frames: tuple[int, ...]  #: frames of each chunk
-    sound_samples: tuple[int, ...]  #: samples of each sound
+    sound_samples: tuple[int, ...]  #: as in StitchRecipe
     seams: tuple[int, ...]  #: the first frame after each seam, counted in the file
     cuts: tuple[int, ...]  #: the first frame after each cut: nothing is expected to go on there
     connectors: tuple[int, ...]  #: for each parent "connector" the number of its seam

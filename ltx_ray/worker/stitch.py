@@ -16,15 +16,18 @@ BLOCK = 96_000
 
 
 def stitch(recipe: StitchRecipe, chunks: Sequence[Path], sounds: Sequence[Path], *, out: Path) -> None:
-    """Write ``out``: chunks by packet copy, sounds end to end (each is as long as its take, to the sample)."""
-    if len(sounds) == 1:
+    """Write ``out``: chunks by packet copy, sounds end to end, of each as much as its take is long, to the sample."""
+    if len(sounds) == 1 and open_wav(sounds[0]).num_samples == recipe.sound_samples[0]:
         join_chunks(chunks, out, recipe=recipe, sound=sounds[0])
         return
     joined = out.with_name("joined-sound")
-    write_wav(_end_to_end(sounds), joined, sample_rate_hz=open_wav(sounds[0]).sample_rate_hz)
+    blocks = _end_to_end(sounds, recipe.sound_samples)
+    write_wav(blocks, joined, sample_rate_hz=open_wav(sounds[0]).sample_rate_hz)
     join_chunks(chunks, out, recipe=recipe, sound=joined)
 
 
-def _end_to_end(sounds: Sequence[Path]) -> Iterator[np.ndarray]:
-    for path in sounds:
-        yield from open_wav(path).blocks(BLOCK)
+def _end_to_end(sounds: Sequence[Path], lengths: Sequence[int]) -> Iterator[np.ndarray]:
+    for path, num_samples in zip(sounds, lengths, strict=True):
+        sound = open_wav(path)
+        for start in range(0, num_samples, BLOCK):
+            yield sound.samples(start, min(start + BLOCK, num_samples))

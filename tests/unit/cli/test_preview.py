@@ -42,7 +42,13 @@ SECOND = 48_000
 ENCODE = EncodeSettings(codec="h264", crf=10, preset="ultrafast", gop_frames=48, threads=1, crop_px=None)
 FOOTAGE = Footage(frame_rate=RATE, width_px=64, height_px=64)
 STITCH = StitchRecipe(
-    num_frames=48, frame_rate=RATE, container="mkv", audio_codec="flac", audio_bit_rate=0, provenance='{"a":1}'
+    num_frames=48,
+    sound_samples=(SECOND, SECOND),
+    frame_rate=RATE,
+    container="mkv",
+    audio_codec="flac",
+    audio_bit_rate=0,
+    provenance='{"a":1}',
 )
 PICTURES = np.arange(48, dtype=np.uint8)[:, None, None, None] * 5 + np.zeros((1, 64, 64, 3), np.uint8)
 TUNE = np.stack([tune.sound(SECOND // 2, 5 * SECOND // 2, 3)] * 2)

@@ -20,6 +20,7 @@ from ltx_ray.spec.recipe import EncodeSettings, StitchRecipe
 SETTINGS = EncodeSettings(codec="h264", crf=0, preset="medium", gop_frames=12, threads=1, crop_px=None)
 RECIPE = StitchRecipe(
     num_frames=0,
+    sound_samples=(),
     frame_rate=Fraction(24),
     container="mp4",
     audio_codec="aac",

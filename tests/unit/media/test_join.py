@@ -246,6 +246,7 @@ def test_every_byte_of_the_recipe_is_used(clip, encode, tmp_path):
     chunk = encode(clip(2))
     recipe = StitchRecipe(
         num_frames=2,
+        sound_samples=(),
         frame_rate=Fraction(24),
         container="mp4",
         audio_codec="aac",

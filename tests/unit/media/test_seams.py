@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ltx_ray.errors import MediaError
-from ltx_ray.media.audio import write_wav
+from ltx_ray.media.audio import open_wav, write_wav
 from ltx_ray.media.seams import METRICS, inspect_seams
 from ltx_ray.spec.recipe import InspectRecipe
 
@@ -64,7 +64,7 @@ def inspect(encode, tmp_path):
         recipe = InspectRecipe(
             frame_rate=RATE,
             chunk_frames=tuple(counts),
-            sound_samples=(),
+            sound_samples=tuple(open_wav(path).num_samples for path in sounds),
             seams=tuple(seams),
             cuts=tuple(cuts),
             connectors=tuple(errors or ()),

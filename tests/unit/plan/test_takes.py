@@ -241,16 +241,16 @@ def scenes(draw) -> tuple[Scene, ...]:
     return tuple(draw(st.lists(each, min_size=2, max_size=5)))
 
 
-def longer_by_parts_of_a_frame(scene):
-    return replace(scene, seconds=scene.seconds + Fraction(7, 10))
+def longer_by_parts_of_a_frame(scene, rate):
+    return replace(scene, seconds=scene.seconds + Fraction(53, 10) / rate)
 
 
 EDITS = [
     longer_by_parts_of_a_frame,
-    lambda scene: replace(scene, prompt="edited"),
-    lambda scene: replace(scene, seed=99),
-    lambda scene: replace(scene, seconds=scene.seconds + Fraction(18, 24)),
-    lambda scene: replace(scene, segment=replace(scene.segment, overshoot=8)),
+    lambda scene, rate: replace(scene, seconds=scene.seconds + 18 / rate),
+    lambda scene, rate: replace(scene, prompt="edited"),
+    lambda scene, rate: replace(scene, seed=99),
+    lambda scene, rate: replace(scene, segment=replace(scene.segment, overshoot=8)),
 ]
 
 
@@ -261,11 +261,12 @@ EDITS = [
     st.sampled_from(EDITS),
     st.sampled_from([("stagewise", "chain"), ("final", "chain"), ("stagewise", "alternate")]),
     st.sampled_from(["latent", "pixels"]),
+    st.sampled_from([Fraction(24), Fraction(30000, 1001)]),
 )
-def test_no_edit_touches_another_take_or_what_stands_before(before, data, edit, chain, join):
+def test_no_edit_touches_another_take_or_what_stands_before(before, data, edit, chain, join, rate):
     edited = data.draw(st.integers(0, len(before) - 1))
-    after = tuple(edit(scene) if idx == edited else scene for idx, scene in enumerate(before))
-    options = {"chain": chain[0], "refine_order": chain[1], "join": join}
+    after = tuple(edit(scene, rate) if idx == edited else scene for idx, scene in enumerate(before))
+    options = {"chain": chain[0], "refine_order": chain[1], "join": join, "frame_rate": rate}
     try:
         old, new = (plan_of(video("v", scenes=each, **options)) for each in (before, after))
     except (ManifestError, PlanError):
@@ -274,10 +275,11 @@ def test_no_edit_touches_another_take_or_what_stands_before(before, data, edit, 
     for key, task in new.tasks.items():
         if key in old.tasks or cuts[-1] == 0 or task.unit.startswith((f"v/take {cuts[edited]}/", "v/take 0/negative")):
             continue
-        # Where another take begins between two frames of the file, it may be shown a frame longer or shorter.
+        # Where another take begins between two frames of the file, it may be shown a frame longer or shorter. Which
+        # sample of the file it begins at changes nothing.
         is_end = task.stage in ("decode", "audio_decode") and edit is longer_by_parts_of_a_frame
         assert is_end or task.unit in ("v", f"v/take {cuts[edited]}"), f"{task.name} was touched"
-    first = first_segment(video("v", scenes=before), edited)
+    first = first_segment(video("v", scenes=before, frame_rate=rate), edited)
     reaches_back = chain[1] == "alternate"
     for key, task in new.tasks.items():
         if key not in old.tasks and "/segment " in task.unit:
