@@ -41,6 +41,7 @@ from ltx_ray.render import (
     compare,
     forget_estranged,
     index_rows,
+    must_go_on,
 )
 from ltx_ray.sources import read_sources
 from ltx_ray.spec.canonical import canonical
@@ -75,6 +76,9 @@ __all__ = [
 ]
 
 RUNS = Path("runs")
+
+#: A render starts over so often at most because of what it found lost or changed; a broken disk always loses more.
+MAX_ROUNDS = 5
 
 
 def load_manifest(source: str | Path, overrides: Sequence[str] = ()) -> Manifest:
@@ -129,8 +133,9 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
         journal.append(begin_record(store=location, num_to_make=len(dry.needed), at=time.monotonic()))
         session = Session(layout, store, journal, dry, observer or Silent(), keep=manifest.keep)
         summary = session.run(options)
-        while summary.stopped is None and not summary.unfinished and forget_estranged(store, plan):
-            # An input was lost and came out different: what was made of the one before is made again.
+        for _ in range(MAX_ROUNDS):
+            if not must_go_on(session, summary):
+                break
             session = session.again(compare(plan, store, last))
             summary = replace(more := session.run(options), num_made=summary.num_made + more.num_made)
         journal.append(_end_record(summary))

@@ -131,6 +131,8 @@ class Session:
         made = made_here(journal.history.records)
         self.keeper = Keeper(layout, store, dry.plan, keep, made=made, record=self._record)
         self.unpublished: dict[str, str] = {}
+        #: Something that the store was said to keep was not there or not whole; by now it counts as absent.
+        self.has_losses = False
         self.published = run_files.published(journal.history)
         self.videos_of: dict[str, list[PlannedVideo]] = {}
         for video in dry.plan.videos:
@@ -264,6 +266,7 @@ class Session:
         for fields in records:
             if fields["event"] == "done":
                 self.keeper.note(fields["task"])
+            self.has_losses |= fields["event"] == "failure" and fields["kind"] in LOSSES
             self.observer.record(fields)
         self._publish(fields["task"] for fields in records if fields["event"] == "done")
 
@@ -279,6 +282,9 @@ class Session:
                         run_files.publish(self.layout, video.path, artifact)
                 except (StoreError, ArtifactMissing, ArtifactCorrupt) as error:  # its file alone is held up
                     self.unpublished[f"{video.id} file"] = str(error)
+                    if not isinstance(error, StoreError):
+                        self.store.condemn(key)
+                        self.has_losses = True
                     continue
                 fields = {
                     "event": run_files.PUBLISHED,
@@ -317,6 +323,13 @@ def seams_of(store: Store, inspect: str | None) -> SeamReport | None:
     return None if inspect is None else read_seams(store, inspect)
 
 
+def must_go_on(session: Session, summary: Summary) -> bool:
+    """Whether a render that has ended found inputs to make again: lost ones, or such as came out different."""
+    if summary.stopped is not None or summary.gave_up or summary.cancelled:
+        return False
+    return session.has_losses or (not summary.unfinished and forget_estranged(session.store, session.dry.plan) > 0)
+
+
 def index_rows(
     manifest: Manifest, plan: Plan, summary: Summary, published: Mapping[str, tuple[str, int]]
 ) -> Iterator[IndexRow]:
@@ -349,6 +362,7 @@ NO_WORKER_TIMEOUT_S = 120.0
 
 #: Failures that are nobody's but the storage's: mended there, so the next render tries again by itself.
 STORAGE_FAILURES = ("ArtifactCorrupt", "ArtifactMissing", "StoreError", "StoreUnusable")
+LOSSES = STORAGE_FAILURES[:2]
 
 
 def given_up(history: History) -> dict[str, str]:

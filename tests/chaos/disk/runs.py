@@ -26,7 +26,7 @@ import ltx_ray.cluster.driver
 import ltx_ray.engine.state
 import ltx_ray.report.index  # noqa: F401
 from ltx_ray import api
-from ltx_ray.errors import StoreError
+from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, StoreError
 from ltx_ray.render import RenderOptions, Session
 from ltx_ray.spec.events import Done, Event, Failure, TaskDone, TaskFailed, WorkerJoined
 from ltx_ray.spec.task import STAGES, Task
@@ -84,7 +84,9 @@ class ToyPool:
     def submit(self, task: Task, worker: str, attempt: int) -> None:
         try:
             done = toy(task, self.store)
-        except StoreError as error:
+        except (StoreError, ArtifactCorrupt, ArtifactMissing) as error:
+            if isinstance(error, ArtifactCorrupt):
+                self.store.condemn(error.key)  # as a real worker does
             failure = Failure(type(error).__name__, str(error), "", retryable=error.retryable)
             self.happened.append(TaskFailed(time.monotonic(), task.key, worker, attempt, failure))
             return

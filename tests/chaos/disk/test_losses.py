@@ -92,6 +92,39 @@ def test_whatever_is_spoilt_is_found_made_again_and_equal(farm, spoil):
     assert api.verify(farm.run)[1] == []
 
 
+def test_a_flipped_bit_is_found_when_it_is_read_and_made_again_by_the_same_render(farm):
+    refine, chunk, stitch = farm.key("refine", "fox"), farm.key("decode", "fox"), farm.key("stitch", "fox")
+    farm.lose(chunk, stitch)
+    flip(farm.object(refine))
+    assert farm.render() == {"refine": 1, "decode": 1, "stitch": 1}
+    assert runs.outcome(farm.run) == farm.first
+
+
+def test_a_file_is_never_put_together_from_a_flipped_bit(farm):
+    flip(farm.object(farm.key("stitch", "fox")))
+    (farm.run / "videos/fox.mp4").unlink()
+    assert farm.render() == {"stitch": 1}
+    assert runs.outcome(farm.run) == farm.first
+
+
+def test_a_disk_that_corrupts_whatever_it_takes_is_given_up(farm, monkeypatch):
+    farm.lose(farm.key("decode", "fox"), farm.key("stitch", "fox"))
+    refine = farm.key("refine", "fox")
+    flip(farm.object(refine))
+    real = runs.toy
+
+    def corrupting(task, store):
+        done = real(task, store)
+        if task.key == refine:
+            flip(farm.object(refine))
+        return done
+
+    monkeypatch.setattr(runs, "toy", corrupting)
+    with pytest.raises(AssertionError, match="ArtifactCorrupt"):
+        farm.render()
+    assert farm.made.read_text().split().count(refine) == api.MAX_ROUNDS
+
+
 def test_an_intermediate_that_nothing_needs_is_not_missed(farm):
     for key in farm.tasks:
         if farm.tasks[key].stage not in ("stitch", "inspect"):
