@@ -28,6 +28,7 @@ chaos test-chaos: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.command
+	$(BIN)/python -m benchmarks.durable
 	$(BIN)/python -m benchmarks.engine
 	$(BIN)/python -m benchmarks.longform simulated
 	$(BIN)/python -m benchmarks.longform ray
