@@ -43,7 +43,7 @@ from ltx_ray.render import (
     index_rows,
     must_go_on,
 )
-from ltx_ray.sources import read_sources
+from ltx_ray.sources import read_sources, source_lines
 from ltx_ray.spec.canonical import canonical
 from ltx_ray.standing import RunStatus, standing_of
 from ltx_ray.store import requests
@@ -99,7 +99,7 @@ def default_store(run_dir: Path) -> str:
 def dry_run(manifest: Manifest, *, run_dir: str | Path | None = None, store: str | None = None) -> DryRun:
     """Plan ``manifest`` and compare it with the store and the run's last plan; writes nothing."""
     run_dir = Path(run_dir or default_run_dir(manifest))
-    plan = build_plan(manifest, BUILT_IN, read_sources(manifest))
+    plan = build_plan(manifest, BUILT_IN, read_sources(manifest, RunLayout(run_dir).sources))
     opened = open_store(store or default_store(run_dir), create=False)
     layout = RunLayout(run_dir)
     return compare(plan, opened, _last_plan(layout, read_journal(layout.journal)))
@@ -115,7 +115,8 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
     run_dir = Path(options.run_dir or default_run_dir(manifest))
     store_uri = options.store or default_store(run_dir)
     layout = RunLayout(run_dir)
-    plan = build_plan(manifest, BUILT_IN, read_sources(manifest))
+    sources = read_sources(manifest, layout.sources)
+    plan = build_plan(manifest, BUILT_IN, sources)
     run_files.prepare(layout)
     with RunLock(layout.lock), Journal.open(layout.journal) as journal:
         run_files.drop_temps(layout)
@@ -128,6 +129,8 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
             before = read_reasons(run_files.read_reasons(layout))
             run_files.write_lines(layout.reasons, reason_lines(standing_reasons(dry.reasons(), before)))
         run_files.write_lines(layout.manifest, [canonical(manifest)])
+        if sources:
+            run_files.write_lines(layout.sources, source_lines(sources))
         run_files.write_lines(layout.plan, plan_lines(plan))
         location = _without_secrets(store.location)
         journal.append(begin_record(store=location, num_to_make=len(dry.needed), at=time.monotonic()))

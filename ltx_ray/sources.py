@@ -2,6 +2,9 @@
 
 A copy is made by the render command itself, because the file may lie where no worker can see it; from then on it is an
 artifact like any other. The plan knows a file by its digest, so a file that changed in between is refused.
+
+What a run knew of its files is kept beside its plan: a file of the same size and time of change is not read again, and
+one that is gone can still be planned with, because its copy may be in the store.
 """
 
 from __future__ import annotations
@@ -9,7 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,14 +31,21 @@ if TYPE_CHECKING:
     from ltx_ray.store.protocol import Store
 
 _BLOCK_BYTES = 1 << 20
+_SCHEMA = 1
 
 
-def read_sources(manifest: Manifest) -> Mapping[str, SourceFacts]:
-    """Facts of every file that a video goes on from, by path; each is read once.
+def read_sources(manifest: Manifest, record: Path | None = None) -> Mapping[str, SourceFacts]:
+    """Facts of every file that a video goes on from, by path; each is read once, or not at all.
+
+    Args:
+        record: what an earlier render wrote of ``source_lines``; None, or no such file = nothing is known yet.
 
     Raises:
         ManifestError: all videos whose file cannot be gone on from, each with its reason.
     """
+    if all(video.extend is None for video in manifest.videos):
+        return {}
+    known = _known(record)
     facts: dict[str, SourceFacts | MediaError] = {}
     problems = []
     for video in manifest.videos:
@@ -41,7 +53,7 @@ def read_sources(manifest: Manifest) -> Mapping[str, SourceFacts]:
             continue
         path = video.extend.path
         if path not in facts:
-            facts[path] = _facts_or_error(Path(path))
+            facts[path] = _facts_or_error(Path(path), known)
         if isinstance(error := facts[path], MediaError):
             problems.append(Problem(f"{manifest.source}: video '{video.id}'", f"extend.path: {error}"))
     if problems:
@@ -74,7 +86,42 @@ def ingest(task: Task, path: Path, store: Store) -> dict[str, Any]:
     return {"event": "done", "task": task.key, "digest": bound.digest, "num_bytes": bound.num_bytes, "run_s": took_s}
 
 
-def _facts_or_error(path: Path) -> SourceFacts | MediaError:
+def source_lines(sources: Mapping[str, SourceFacts]) -> Iterator[str]:
+    """What to write down of files that were read, for ``read_sources`` of a later render."""
+    for path, facts in sources.items():
+        place = Path(path).resolve()
+        changed_ns = place.stat().st_mtime_ns if place.exists() else None
+        yield canonical({"schema": _SCHEMA, "path": str(place), "changed_ns": changed_ns, "facts": facts})
+
+
+def _known(record: Path | None) -> dict[str, tuple[int | None, SourceFacts]]:
+    """When each file was changed last and what it was then, by absolute path; a record of no sense is none."""
+    if record is None or not record.exists():
+        return {}
+    known = {}
+    for line in record.read_text().splitlines():
+        try:
+            read = json.loads(line)
+            said = {name: _value(read["facts"][name]) for name in (field.name for field in fields(SourceFacts))}
+            if read["schema"] == _SCHEMA:
+                known[read["path"]] = read["changed_ns"], SourceFacts(**said)
+        except (ValueError, KeyError, TypeError):
+            continue
+    return known
+
+
+def _value(read: Any) -> Any:
+    return Fraction(*read["fraction"]) if isinstance(read, dict) else read
+
+
+def _facts_or_error(path: Path, known: Mapping[str, tuple[int | None, SourceFacts]]) -> SourceFacts | MediaError:
+    if (found := known.get(str(path.resolve()))) is not None:
+        changed_ns, facts = found
+        if not path.exists():
+            return facts
+        stat = path.stat()
+        if (stat.st_mtime_ns, stat.st_size) == (changed_ns, facts.num_bytes):
+            return facts
     from ltx_ray.media.source import read_source
 
     try:

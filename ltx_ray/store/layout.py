@@ -4,7 +4,8 @@
             keys/<aa>/<key>.json      the truth: which object a key is bound to, and how it was made
             tokens/<name>             small files that prove two machines see the same store
             tmp/<owner>.<random>      files on their way; left only by processes that died
-    RUN/    manifest.resolved.json  plan.jsonl  reasons.jsonl  journal.jsonl  lock  videos/  index.parquet  preview/
+    RUN/    manifest.resolved.json  sources.jsonl  plan.jsonl  reasons.jsonl  journal.jsonl  lock
+            videos/  index.parquet  preview/
             cancel/<random>           what the driver is asked to stop; it removes what it has read
 
 Names inside a store are relative and use "/", because a store may be a directory or a bucket.
@@ -68,6 +69,10 @@ class RunLayout:
     @property
     def plan(self) -> Path:
         return self.path / "plan.jsonl"
+
+    @property
+    def sources(self) -> Path:
+        return self.path / "sources.jsonl"
 
     @property
     def reasons(self) -> Path:

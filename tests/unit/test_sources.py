@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from dataclasses import replace
+from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import pytest
 from ltx_ray import sources
 from ltx_ray.errors import ManifestError, MediaError, StoreUnusable
 from ltx_ray.manifest.schema import Extend
-from ltx_ray.sources import ingest, read_sources
+from ltx_ray.sources import ingest, read_sources, source_lines
 from ltx_ray.spec.recipe import IngestRecipe
+from ltx_ray.spec.source import SourceFacts
 from ltx_ray.spec.task import Task
 from ltx_ray.store.open import open_store
 from tests.unit.plan.examples import manifest, video
@@ -94,7 +96,7 @@ def test_every_file_that_cannot_be_gone_on_from_is_named_with_its_video(tmp_path
 def test_a_file_of_many_videos_is_read_once(monkeypatch):
     read = []
 
-    def count(path):
+    def count(path, known):
         read.append(path)
         return MediaError(f"{path}: no")
 
@@ -102,3 +104,60 @@ def test_a_file_of_many_videos_is_read_once(monkeypatch):
     with pytest.raises(ManifestError):
         read_sources(going_on_from("a.mp4", "b.mp4", "a.mp4"))
     assert read == [Path("a.mp4"), Path("b.mp4")]
+
+
+@pytest.fixture
+def remembered(tmp_path, monkeypatch):
+    """A film whose facts a run has written down, and what is read of files from then on."""
+    film = tmp_path / "film.mov"
+    film.write_bytes(b"pictures")
+    facts = SourceFacts(
+        sha256="ab" * 32,
+        num_bytes=8,
+        duration_s=Fraction(1001, 240),
+        frame_rate=Fraction(24000, 1001),
+        width_px=64,
+        height_px=32,
+        has_sound=False,
+    )
+    record, read = tmp_path / "sources.jsonl", []
+
+    def read_source(path):
+        read.append(path)
+        if not path.exists():
+            raise MediaError(f"{path}: there is no such file; name a video that is there")
+        return replace(facts, sha256="cd" * 32)
+
+    monkeypatch.setattr("ltx_ray.media.source.read_source", read_source)
+    record.write_text("".join(f"{line}\n" for line in source_lines({str(film): facts})))
+    return film, facts, record, read
+
+
+def test_a_file_that_a_run_knows_is_not_read_again(remembered):
+    film, facts, record, read = remembered
+    assert read_sources(going_on_from(film), record) == {str(film): facts}
+    assert read == []
+
+
+def test_a_file_that_is_gone_is_planned_with_as_it_was(remembered):
+    film, facts, record, _ = remembered
+    film.unlink()
+    assert read_sources(going_on_from(film), record) == {str(film): facts}
+    assert list(source_lines({str(film): facts})), "and is remembered further on"
+    with pytest.raises(ManifestError, match="there is no such file"):
+        read_sources(going_on_from(film), None)
+
+
+def test_a_file_that_changed_is_read_again(remembered):
+    film, _, record, read = remembered
+    film.write_bytes(b"others!!")
+    assert read_sources(going_on_from(film), record)[str(film)].sha256 == "cd" * 32
+    assert read == [film]
+
+
+def test_a_record_of_no_sense_is_none(remembered):
+    film, _, record, read = remembered
+    for text in ("", "no json\n", '{"schema":1}\n', record.read_text().replace('"schema":1', '"schema":2')):
+        record.write_text(text)
+        read_sources(going_on_from(film), record)
+    assert read == [film] * 4
