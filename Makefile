@@ -34,6 +34,7 @@ bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.longform ray
 	$(BIN)/python -m benchmarks.sampling
 	$(BIN)/python -m benchmarks.step_memory
+	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.vae
 
 clean:
