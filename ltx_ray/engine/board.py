@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from ltx_ray.engine.priority import children_of, remaining_chain
+from ltx_ray.engine.priority import children_of, remaining_chain, urgency
 from ltx_ray.engine.ready import Rank, ReadyQueue
 from ltx_ray.engine.story import STATUSES, Progress, Status
 from ltx_ray.spec.task import STAGES, Stage, Task
@@ -24,7 +24,7 @@ class TaskBoard:
             raise ValueError(f"{len(plan) - len(self.tasks)} tasks share a key with another one")
         self.progress: dict[str, Progress] = {key: Progress() for key in self.tasks}
         self.children = children_of(self.tasks)
-        chain = remaining_chain(self.tasks, self.children, weights=weights)
+        chain = urgency(self.tasks, remaining_chain(self.tasks, self.children, weights=weights))
         #: Holds exactly the tasks with status "ready".
         self.ready = ReadyQueue({key: Rank(-chain[key], order, key) for order, key in enumerate(self.tasks)})
         #: Keys of exactly the tasks with status "running", in order of dispatch.

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from ltx_ray.spec.task import Stage, Task
 
-#: Seconds one task of a stage takes on an H100, for 121 frames at 1080p. Only their proportions matter to the order of
-#: tasks, and it hardly changes with them: in a chain of segments refine decides, wherever it runs.
+#: Seconds one task of a stage is taken to last, for 121 frames at 1080p on an H100: round figures, not measured here.
+#: Only their proportions matter to the order of tasks, and it hardly changes with them: in a chain of segments refine
+#: decides, wherever it runs.
 STAGE_WEIGHTS: Mapping[Stage, float] = {
     "ingest": 1.0,
     "text_encode": 1.0,
@@ -21,6 +22,21 @@ STAGE_WEIGHTS: Mapping[Stage, float] = {
     "stitch": 1.0,
     "inspect": 1.0,
 }
+
+
+#: A window is due when stage 2 has gone on by so many seconds of its chain: late enough that no free worker is missing
+#: where the chain wants one, early enough that the beginning of a video can be seen long before its end is made.
+WINDOW_LAG_S = 110.0
+
+
+def urgency(tasks: Mapping[str, Task], chain: Mapping[str, float]) -> dict[str, float]:
+    """How soon each task should go: by what is behind it, and a decode by what is behind the latents it needs."""
+    urgent = dict(chain)
+    for key, task in tasks.items():
+        if task.stage == "decode":
+            needed = max((chain[parent.key] for parent in task.parents if parent.key in chain), default=0.0)
+            urgent[key] = max(chain[key], needed - WINDOW_LAG_S)
+    return urgent
 
 
 def children_of(tasks: Mapping[str, Task]) -> dict[str, list[str]]:
