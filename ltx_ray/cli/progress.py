@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ltx_ray.engine.state import RunState
+    from ltx_ray.engine.story import RunningTask
 
 #: Seconds between plain lines.
 LINE_EVERY_S = 5.0
+#: Running tasks listed below the table, those that run longest.
+AT_WORK = 8
 
 
 @contextmanager
@@ -144,7 +147,8 @@ class LiveTable:
         if said := self._news.of_stop(state):
             self._say(said, style="yellow")
         # Not a caption of the table: those are broken to the width of the table.
-        below = [_line(state, *self._pace.of(state)), *filter(None, [self._news.stopping(state)])]
+        at_work = [_at_work(state, task) for task in state.running_tasks()[:AT_WORK]]
+        below = [*at_work, _line(state, *self._pace.of(state)), *filter(None, [self._news.stopping(state)])]
         lines = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in below]
         title = Text(self._title, style="italic", no_wrap=True, overflow="ellipsis")
         self._live.update(Group(title, self._table(state), *lines))
@@ -219,6 +223,12 @@ class News:
             case "at once":
                 stops = "stops at its next step" if running == 1 else "stop at their next step"
                 return f"stopping: {tasks} {stops}; Ctrl-C again waits for none"
+
+
+def _at_work(state: RunState, task: RunningTask) -> str:
+    step = f", step {task.step_idx + 1} of {task.num_steps}" if task.num_steps else ""
+    since = _duration(max(0.0, time.monotonic() - task.started_at))
+    return f"{state.tasks[task.task].name} on {task.worker}{step}, {since}"
 
 
 def _line(state: RunState, rate: float, left_s: float | None) -> str:

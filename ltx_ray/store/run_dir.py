@@ -102,7 +102,7 @@ def planned_beside(layout: RunLayout) -> set[str] | None:
         plans = [path for path in own.parent.glob(f"*/{layout.plan.name}") if path.parent != own]
     for path in plans:
         records = _parsed(path)
-        if records is None or not all(map(_is_planned, records)):
+        if not records or not all(map(_is_planned, records)):
             return None
         keys.update(record["key"] for record in records if "key" in record)
     return keys

@@ -16,7 +16,7 @@ from ltx_ray.engine.instructions import JournalEntry
 from ltx_ray.engine.state import RunState
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.render import DryRun
-from ltx_ray.spec.events import CancelRequested, Done, TaskDone, WorkerJoined
+from ltx_ray.spec.events import CancelRequested, Done, TaskDone, TaskProgressed, WorkerJoined
 from ltx_ray.spec.task import STAGES
 from tests.fakes import FakeClock, chain, independent
 from tests.unit.plan.examples import MODELS, manifest
@@ -103,6 +103,16 @@ def test_the_live_table_shows_stages_against_states():
     shown = console.export_text()
     row = next(line for line in shown.splitlines() if "generate" in line)
     assert [cell.strip() for cell in row.split("│")[1:-1]] == ["generate", "-", "1", "2", "-"]
+
+
+def test_what_runs_is_listed_with_worker_step_and_time(clock):
+    state = working(num_workers=2)
+    state.handle(TaskProgressed(1.0, "s1", "w1", 1, 2, 8))
+    with live_table() as (table, console):
+        table.begin(dry_run(), "runs/x")
+        table.turn(state)
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    assert lines[-3:-1] == ["s0 generate on w0, 1 min 40 s", "s1 generate on w1, step 3 of 8, 1 min 40 s"]
 
 
 def test_names_and_errors_are_shown_as_they_are_whatever_they_hold():
