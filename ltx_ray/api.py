@@ -45,6 +45,7 @@ from ltx_ray.render import (
 )
 from ltx_ray.sources import read_sources, source_lines
 from ltx_ray.spec.canonical import canonical
+from ltx_ray.spec.redact import redact
 from ltx_ray.standing import RunStatus, standing_of
 from ltx_ray.store import requests
 from ltx_ray.store import run_dir as run_files
@@ -278,7 +279,7 @@ def _store_of(layout: RunLayout, history: History) -> str:
 
 def _without_secrets(location: str) -> str:
     """A store's location for the journal; one that may hold credentials is left out."""
-    return "" if "://" in location and "@" in location else location
+    return location if redact(location, {}) == location else ""
 
 
 def _digest(path: Path) -> str:
