@@ -25,6 +25,7 @@ types: $(VENV)/installed
 # Everything that takes minutes: lost workers and nodes, and long cards in every pair of settings.
 chaos test-chaos: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "not slow" tests/e2e/test_long_form.py tests/e2e/test_long_faults.py
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.command
