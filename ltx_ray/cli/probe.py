@@ -154,7 +154,7 @@ def _takes(card: CardProof) -> list[str]:
 def _source(card: CardProof) -> list[str]:
     """How it goes on from another file."""
     if card.num_unjudged:
-        return [f"{card.num_unjudged} frames not provable: they go on from no card"]
+        return [f"{card.num_unjudged} frames not provable: they go on from no card of this size and rate"]
     return [f"counted on from {card.first_number}"] if card.first_number else []
 
 

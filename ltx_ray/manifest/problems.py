@@ -57,7 +57,7 @@ class Problems:
 
     def __init__(self) -> None:
         self._found: dict[Problem, tuple[int, ...]] = {}
-        self._notes: dict[str, str] = {}
+        self._notes: dict[str, dict[str, None]] = {}
 
     def add(self, layer: Layer, key: str, what: str) -> None:
         """Note ``what`` is wrong with ``key`` of ``layer``; a second identical note changes nothing."""
@@ -65,12 +65,15 @@ class Problems:
         self._found.setdefault(problem, (*layer.order, layer.position(key)))
 
     def note(self, layer: Layer, key: str, what: str) -> None:
-        """Keep a sentence for the user; the same ``what`` is said once, where it comes first."""
-        self._notes.setdefault(what, f"{layer.prefix}{key}: {what}")
+        """Keep a sentence for the user; the same ``what`` is said once, where it comes first, with a count of others."""
+        self._notes.setdefault(what, {})[f"{layer.prefix}{key}"] = None
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(self._notes.values())
+        return tuple(
+            f"{next(iter(places))}{f' and {len(places) - 1} more' if len(places) > 1 else ''}: {what}"
+            for what, places in self._notes.items()
+        )
 
     def raise_any(self) -> None:
         """Raise ManifestError if anything was noted."""

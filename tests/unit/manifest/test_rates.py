@@ -48,7 +48,7 @@ def test_what_a_decimal_really_means_is_said_once(load):
     manifest = load(
         "videos: [{prompt: a, frame_rate: 29.97}, {prompt: b, frame_rate: 29.97}, {prompt: c, frame_rate: 24}]"
     )
-    assert manifest.notes == ("demo.yaml: videos[0] 'video-00001'.frame_rate: 29.97 means 30000/1001",)
+    assert manifest.notes == ("demo.yaml: videos[0] 'video-00001'.frame_rate and 1 more: 29.97 means 30000/1001",)
 
 
 def test_a_ratio_needs_no_note(load):
