@@ -65,7 +65,7 @@ class Problems:
         self._found.setdefault(problem, (*layer.order, layer.position(key)))
 
     def note(self, layer: Layer, key: str, what: str) -> None:
-        """Keep a sentence for the user; the same ``what`` is said once, where it comes first, with a count of others."""
+        """Keep a sentence for the user; the same ``what`` is said once, where it comes first, and how often more."""
         self._notes.setdefault(what, {})[f"{layer.prefix}{key}"] = None
 
     @property

@@ -228,7 +228,8 @@ def test_a_preset_falls_back_to_the_last_block_of_a_small_model_and_says_so_once
     manifest = load(text, models=LTX_MODELS)
     assert [video.scenes[0].stage1.guidance.stg_blocks for video in manifest.videos] == [(2,), (2,)]
     assert manifest.notes == (
-        "demo.yaml: videos[0] 'a'.preset and 1 more: dev guides with block 28; tiny-2.3 has 0 to 2, so it guides with 2",
+        "demo.yaml: videos[0] 'a'.preset and 1 more: dev guides with block 28; tiny-2.3 has 0 to 2, so it "
+        "guides with 2",
     )
 
 
@@ -279,8 +280,8 @@ videos:
 """
     manifest = load(text, models=LTX_MODELS)
     assert manifest.notes == (
-        "demo.yaml: videos[1] 'b'.scenes[0].negative_prompt and 1 more: changes nothing, because no guidance is away from it; "
-        "stage1.guidance.video.cfg above 1 is",
+        "demo.yaml: videos[1] 'b'.scenes[0].negative_prompt and 1 more: changes nothing, because no guidance is away "
+        "from it; stage1.guidance.video.cfg above 1 is",
     )
     assert [video.scenes[0].negative_prompt for video in manifest.videos] == ["fog", "", ""]
 
