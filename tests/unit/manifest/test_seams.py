@@ -177,8 +177,8 @@ def test_a_connector_with_too_little_sound_is_said_once(load, rate, connector, i
     keys = f"frame_rate: {rate}, segment: {{connector: {connector}}}"
     notes = load(f"videos: [{{id: a, prompt: p, {keys}}}, {{id: b, prompt: q, {keys}}}]").notes
     said = (
-        "demo.yaml: videos[0] 'a'.segment.connector and 1 more: 9 frames hold little sound to go on from at 50 frames a "
-        "second and over; 17 or more are better"
+        "demo.yaml: videos[0] 'a'.segment.connector and 1 more: 9 frames hold little sound to go on from at 50 frames "
+        "a second and over; 17 or more are better"
     )
     assert notes == ((said,) if is_said else ())
 
