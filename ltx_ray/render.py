@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ltx_ray.attempts import made_here
+from ltx_ray.engine.retry import LOSSES
 from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, Interrupted, StoreError
 from ltx_ray.keeping import Keeper
 from ltx_ray.plan.dag import Plan, PlannedVideo
@@ -361,8 +362,7 @@ def index_rows(
 NO_WORKER_TIMEOUT_S = 120.0
 
 #: Failures that are nobody's but the storage's: mended there, so the next render tries again by itself.
-STORAGE_FAILURES = ("ArtifactCorrupt", "ArtifactMissing", "StoreError", "StoreUnusable")
-LOSSES = STORAGE_FAILURES[:2]
+STORAGE_FAILURES = (*LOSSES, "StoreError", "StoreUnusable")
 
 
 def given_up(history: History) -> dict[str, str]:

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 
 from ltx_ray.engine.story import Progress
 
+#: Class names of what a worker raises when an input is gone or spoilt. That says nothing about the task or its stage:
+#: the input is forgotten and made again.
+LOSSES = ("ArtifactCorrupt", "ArtifactMissing")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

@@ -18,6 +18,7 @@ committed what it made, so the attempt that is out finds it there.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, assert_never
 
@@ -26,7 +27,7 @@ from ltx_ray.engine.board import TaskBoard
 from ltx_ray.engine.fleet import Fleet, Worker
 from ltx_ray.engine.instructions import CancelAttempt, Dispatch, GiveUp, Instruction, JournalEntry, Json, Kill, Retire
 from ltx_ray.engine.matching import next_match
-from ltx_ray.engine.retry import Limits, why_final, why_quarantine
+from ltx_ray.engine.retry import LOSSES, Limits, why_final, why_quarantine
 from ltx_ray.engine.story import Change, FailedAttempt, Progress, RunningTask, Status
 from ltx_ray.spec.events import (
     CancelRequested,
@@ -79,6 +80,8 @@ class RunState:
         self.cancelled: set[str] = set()
         #: Tasks whose running attempt was asked to stop.
         self._asked: set[str] = set()
+        #: Tasks per stage that failed by a lost input, which is no reason to doubt the stage.
+        self._num_bereft: Counter[Stage] = Counter()
         self._phase: Literal["open", "draining", "given_up"] = "open"
         #: Since when work is left, nothing runs and no worker here can do any of it.
         self._starved_since: float | None = None
@@ -343,6 +346,7 @@ class RunState:
             return
         self._journal("failed", at, task=key, reason=reason, attempts=self.progress[key].attempts)
         self.board.enter(key, "failed", at, reason)
+        self._num_bereft[self.tasks[key].stage] += self._is_bereft(key)
         if below := self.board.waiting_descendants(key):
             self._journal("blocked", at, by=key, tasks=below)
             for child in below:
@@ -397,7 +401,8 @@ class RunState:
 
     def _is_doubted(self, stage: Stage) -> bool:
         counts = self.board.counts[stage]
-        return counts["failed"] >= self.limits.stage_failures and not counts["done"]
+        num_failed = counts["failed"] - self._num_bereft[stage]
+        return num_failed >= self.limits.stage_failures and not counts["done"]
 
     def _doubt(self, at: float) -> None:
         """Give up when all that a doubted stage has begun failed for good."""
@@ -410,7 +415,13 @@ class RunState:
                 self._give_up(at, f"all {counts['failed']} {stage} tasks tried so far failed; the first: {reason}")
 
     def _has_failed(self, key: str, stage: Stage) -> bool:
-        return self.tasks[key].stage == stage and self.progress[key].status == "failed"
+        is_failed = self.tasks[key].stage == stage and self.progress[key].status == "failed"
+        return is_failed and not self._is_bereft(key)
+
+    def _is_bereft(self, key: str) -> bool:
+        """Whether the last attempt that failed missed an input."""
+        failures = self.progress[key].failures
+        return bool(failures) and failures[-1].failure.kind in LOSSES
 
     def _give_up(self, at: float, reason: str) -> None:
         """Dispatch nothing more and block all that is left; what runs may end."""

@@ -100,6 +100,18 @@ def test_a_flipped_bit_is_found_when_it_is_read_and_made_again_by_the_same_rende
     assert runs.outcome(farm.run) == farm.first
 
 
+def test_flipped_bits_in_every_input_of_a_stage_do_not_end_the_render(farm):
+    for key, task in farm.tasks.items():
+        if task.stage == "refine":
+            flip(farm.object(key))
+        elif task.stage in ("decode", "stitch"):
+            farm.lose(key)
+    num = Counter(task.stage for task in farm.tasks.values())
+    assert num["refine"] > 3
+    assert farm.render() == {stage: num[stage] for stage in ("refine", "decode", "stitch")}
+    assert runs.outcome(farm.run) == farm.first
+
+
 def test_a_file_is_never_put_together_from_a_flipped_bit(farm):
     flip(farm.object(farm.key("stitch", "fox")))
     (farm.run / "videos/fox.mp4").unlink()

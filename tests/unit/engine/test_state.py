@@ -23,6 +23,8 @@ from tests.fakes import chain, diamond, independent, make_task, video_tasks
 LOST_GPU = Failure("OutOfMemory", "no memory", "Traceback ...")
 BAD_INPUT = Failure("PlanError", "bad input", "Traceback ...", retryable=False)
 
+LOST_INPUT = Failure("ArtifactCorrupt", "a bit flipped", "Traceback ...", retryable=False)
+
 
 def join(state: RunState, *names: str, stages: tuple[Stage, ...] = STAGES, at: float = 0.0) -> list[Dispatch]:
     """Let workers join; return what they were given."""
@@ -456,6 +458,14 @@ def test_one_success_in_a_stage_keeps_the_run_going(run_state):
         fail(state, state.fleet.workers["a"].task, BAD_INPUT)
     assert state.gave_up is None
     assert status(state, "s7") == "running"
+
+
+def test_lost_inputs_are_no_reason_to_doubt_a_stage(run_state):
+    state = run_state(independent(9))
+    join(state, "a")
+    for _ in range(8):
+        fail(state, state.fleet.workers["a"].task, LOST_INPUT)
+    assert (state.gave_up, state.total("running")) == (None, 1)
 
 
 def test_a_doubted_stage_waits_for_what_it_began_before_the_run_gives_up(run_state):
