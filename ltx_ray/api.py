@@ -40,6 +40,7 @@ from ltx_ray.render import (
     Summary,
     compare,
     forget_estranged,
+    forget_spoilt,
     index_rows,
     must_go_on,
 )
@@ -137,9 +138,11 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
         journal.append(begin_record(store=location, num_to_make=len(dry.needed), at=time.monotonic()))
         session = Session(layout, store, journal, dry, observer or Silent(), keep=manifest.keep)
         summary = session.run(options)
-        for _ in range(MAX_ROUNDS):
+        for idx in range(MAX_ROUNDS):
             if not must_go_on(session, summary):
                 break
+            if idx > 0:  # not one loss but many: meeting them one by one could take a round for every task of a chain
+                forget_spoilt(store, plan)
             session = session.again(compare(plan, store, last))
             summary = replace(more := session.run(options), num_made=summary.num_made + more.num_made)
         journal.append(_end_record(summary))

@@ -70,6 +70,20 @@ def forget_estranged(store: Store, plan: Plan) -> int:
     return len(doomed)
 
 
+def forget_spoilt(store: Store, plan: Plan) -> None:
+    """Forget every spoilt artifact that making what is missing would read; hashes all that it would."""
+    checked: set[str] = set()
+    while True:
+        kept = store.known(plan.tasks)
+        inputs = {parent.key for key in needed(plan, kept) for parent in plan.tasks[key].parents}
+        fresh = inputs & kept - checked
+        if not fresh:
+            return
+        for key in fresh:
+            store.condemn(key)
+        checked |= fresh
+
+
 class Observer(Protocol):
     """Is told how a render goes on; every method may do nothing."""
 

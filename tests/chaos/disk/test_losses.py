@@ -112,6 +112,16 @@ def test_flipped_bits_in_every_input_of_a_stage_do_not_end_the_render(farm):
     assert runs.outcome(farm.run) == farm.first
 
 
+def test_flipped_bits_all_along_a_chain_are_mended_by_one_render(farm):
+    for key in farm.tasks:
+        flip(farm.object(key))
+    shutil.rmtree(farm.run / "videos")
+    assert farm.render().keys() >= {"text_encode", "generate", "refine", "connect", "decode", "stitch"}
+    made = farm.made.read_text().split()
+    assert len(made) == len(set(made))
+    assert runs.outcome(farm.run) == farm.first
+
+
 def test_a_file_is_never_put_together_from_a_flipped_bit(farm):
     flip(farm.object(farm.key("stitch", "fox")))
     (farm.run / "videos/fox.mp4").unlink()
