@@ -113,8 +113,9 @@ def test_flipped_bits_in_every_input_of_a_stage_do_not_end_the_render(farm):
 
 
 def test_flipped_bits_all_along_a_chain_are_mended_by_one_render(farm):
-    for key in farm.tasks:
-        flip(farm.object(key))
+    for key, task in farm.tasks.items():
+        if task.stage != "inspect":  # nothing reads it
+            flip(farm.object(key))
     shutil.rmtree(farm.run / "videos")
     assert farm.render().keys() >= {"text_encode", "generate", "refine", "connect", "decode", "stitch"}
     made = farm.made.read_text().split()
