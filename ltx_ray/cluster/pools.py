@@ -1,8 +1,8 @@
 """Workers as Ray actors, and everything that befalls them as events.
 
 A worker whose process dies is started again under the same name on its node, unless it dies again and again without
-finishing anything; a worker whose node is gone or going is not. A machine that joins later gets workers of its own.
-Retries of tasks are the engine's business.
+finishing anything and is not the last; a worker whose node is gone or going is not. A machine that joins later gets
+workers of its own. Retries of tasks are the engine's business.
 """
 
 from __future__ import annotations
@@ -179,6 +179,8 @@ class RayPool:
     def _bring_up_again(self, gone: Worker, *, is_death: bool) -> None:
         """Start a fresh process for a worker whose old one ended, unless that leads nowhere."""
         deaths = gone.deaths_in_a_row + is_death
+        if gone.has_joined and not any(worker.has_joined for worker in self._workers.values()):
+            deaths = 0  # nobody else is left: tasks that kill whoever has them come to their own end
         if deaths >= MAX_DEATHS_IN_A_ROW:
             self._spent.add(gone.spec.node)
         elif stays(gone.spec.node):

@@ -28,6 +28,16 @@ class Poison(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Poison())
 """
 
+#: The two that kill whoever has them come first, for theirs are the longest chains.
+DEADLY = """
+model: testcard
+defaults: {width: 128, height: 128}
+videos:
+  - {id: fox, prompt: A fox, num_frames: 49}
+  - {id: owl, prompt: An owl, num_frames: 49}
+  - {id: elk, prompt: An elk, num_frames: 25}
+"""
+
 
 @pytest.fixture
 def poison(tmp_path):
@@ -96,6 +106,24 @@ def test_a_task_that_always_hangs_fails_by_name_and_the_others_finish(ltx_ray, p
     (failed,) = of(ran.records, "failed")
     assert failed["name"] == "fox/segment 0 refine" and "3 of them by hanging" in failed["reason"]
     assert ltx_ray("probe", "runs/two/videos/owl.mp4").code == 0
+
+
+def test_tasks_that_kill_their_only_worker_take_no_other_video_with_them(ltx_ray, poison):
+    env = poison("""
+        def poisoned(refine):
+            def die(recipe, *args, **kwargs):
+                import os
+                if recipe.num_frames > 25: os.kill(os.getpid(), 9)
+                return refine(recipe, *args, **kwargs)
+            return die
+    """)
+    ran = ltx_ray("render", ltx_ray.write(DEADLY), "--json", "--workers", "1", **env)
+    assert ran.code == 3
+    assert sorted(record["name"] for record in of(ran.records, "failed")) == [
+        "fox/segment 0 refine",
+        "owl/segment 0 refine",
+    ]
+    assert [record["video"] for record in of(ran.records, "published")] == ["elk"]
 
 
 def test_a_slow_task_that_makes_its_steps_is_left_alone(ltx_ray, poison):
