@@ -187,10 +187,15 @@ def test_a_source_shorter_than_the_connector_is_refused_with_the_numbers(ltx_ray
     assert "has 12 frames at this rate, fewer than the connector of 25; set `segment.connector` to at most 9" in ran.err
 
 
-def test_a_source_that_is_gone_is_missed_even_if_it_was_copied_before(ltx_ray):
+def test_a_source_that_is_gone_is_not_missed_where_it_was_copied_before(ltx_ray):
     film = write_foreign(ltx_ray.cwd / "film.mp4", moving(40, 128, 128))
     manifest = ltx_ray.write(extending("film.mp4"), "on.yaml")
     assert ltx_ray("render", manifest, "--inline").code == 0
     film.unlink()
-    ran = ltx_ray("render", manifest, "--inline")
-    assert ran.code == 2 and "film.mp4: there is no such file" in ran.err
+    again = ltx_ray("render", manifest, "--inline")
+    assert again.code == 0 and "0 tasks made" in again.out
+    assert ltx_ray("render", manifest, "seed=8", "--inline").code == 0, "its copy is all that a change needs"
+    elsewhere = ltx_ray("render", manifest, "--inline", "--run", "other", "--store", "other-store")
+    assert elsewhere.code == 2 and "film.mp4: there is no such file" in elsewhere.err
+    lost = ltx_ray("render", manifest, "--inline", "--store", "empty-store")
+    assert lost.code == 2 and "film.mp4: cannot be read any more" in lost.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
@@ -30,6 +31,8 @@ def s3_on_loopback() -> Iterator[str]:
         patch.setenv("AWS_ACCESS_KEY_ID", "farmer")
         patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
         s3fs.S3FileSystem.clear_instance_cache()
+        # What an earlier server held lives on in this process.
+        urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", data=b"", timeout=10).close()
         try:
             s3fs.S3FileSystem().mkdir(BUCKET)
             yield f"s3://{BUCKET}"
