@@ -12,7 +12,8 @@ from collections.abc import Mapping
 HIDDEN = "***"
 
 _NAMES = r"[\w.-]*(?:secret|token|password|passwd|credential|signature|api_?key|access_?key|private_?key)[\w.-]*"
-_USER_INFO = re.compile(r"(?<=://)[^/\s'\"]+(?=@)")
+#: A password may hold slashes, as the secret keys of S3 do; a number and a slash are a port and a path.
+_USER_INFO = re.compile(r"(?<=://)(?:[^/\s'\"]+|[^/@:\s'\"]*:(?!\d+/)[^\s'\"]+)(?=@)")
 _QUERY = re.compile(rf"(?<=[?&])({_NAMES}|sig)=[^&\s'\"]+", re.IGNORECASE)
 _VARIABLE = re.compile(_NAMES, re.IGNORECASE)
 #: Shorter values would hide ordinary words.

@@ -9,6 +9,8 @@ from ltx_ray.spec.redact import redact
     ("text", "kept"),
     [
         ("s3://AKIA:wJalrXUt@bucket/key", "s3://***@bucket/key"),
+        ("s3://AKIA:wJal/K7MD/bPx@bucket/key", "s3://***@bucket/key"),
+        ("http://host:8080/fox@2x.png", "http://host:8080/fox@2x.png"),
         ("no file at 's3://a:b@c@host/x' today", "no file at 's3://***@host/x' today"),
         ("https://x.com/a?X-Amz-Signature=abc&size=3", "https://x.com/a?X-Amz-Signature=***&size=3"),
         ("https://x.com/a?v=1&sig=abc", "https://x.com/a?v=1&sig=***"),
