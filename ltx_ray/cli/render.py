@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 
 #: Reasons of failed tasks that are printed.
 MAX_REASONS = 10
+#: Workers are asked for their steps once a second, so under a shorter limit tasks that make steps would be ended.
+MIN_HANG_LIMIT_S = 5.0
+
+
+def _hang_limit(limit_s: float) -> float:
+    if limit_s and not limit_s >= MIN_HANG_LIMIT_S:
+        raise typer.BadParameter(f"{limit_s:g} s is too short to see a step; give {MIN_HANG_LIMIT_S:g} or more, or 0")
+    return limit_s
 
 
 def render(
@@ -37,7 +45,10 @@ def render(
     workers: Annotated[int | None, typer.Option(min=1, help="At most so many workers.  [default: one a core]")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what was given up.")] = False,
     hang_limit: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="End a task that makes no step for so long; 0 = never.")
+        float,
+        typer.Option(
+            metavar="SECONDS", callback=_hang_limit, help="End a task that makes no step for so long, >= 5; 0 = never."
+        ),
     ] = 900.0,
     seam_warning: SeamWarningOption = SEAM_WARNING,
     as_json: JsonOption = False,

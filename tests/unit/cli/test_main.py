@@ -17,6 +17,7 @@ from ltx_ray.cli.main import main
         (["render"], "MANIFEST"),
         (["status", "runs/none", "--stoer", "x"], "--stoer"),
         (["render", "x.yaml", "--workers", "0"], "--workers"),
+        (["render", "x.yaml", "--hang-limit", "1"], "5 or more, or 0"),
         (["status", "runs/none"], "no run is here"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
