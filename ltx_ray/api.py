@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from hashlib import file_digest
 from pathlib import Path
@@ -144,7 +145,10 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
             if idx > 0:  # not one loss but many: meeting them one by one could take a round for every task of a chain
                 forget_spoilt(store, plan)
             session = session.again(compare(plan, store, last))
-            summary = replace(more := session.run(options), num_made=summary.num_made + more.num_made)
+            more, num_made = session.run(options), summary.num_made
+            # What was made in an earlier round is kept by now, but not from before.
+            num_cached = max(0, more.num_cached - num_made)
+            summary = replace(more, num_made=num_made + more.num_made, num_cached=num_cached)
         journal.append(_end_record(summary))
         from ltx_ray.report.index import write_index
 
@@ -220,8 +224,17 @@ def verify(
     Returns:
         How many were looked at, and (kind, name, detail) of what is wrong. With ``repair`` what is wrong is forgotten
         or removed, so that the next render makes it again.
+    Raises:
+        PlanError: there is no run at ``run_dir``.
+        RunLocked: it is rendered now, and ``repair`` would take away what that makes.
     """
-    layout, records, history = _read_run(Path(run_dir))
+    layout, *_ = _read_run(Path(run_dir))
+    with RunLock(layout.lock) if repair else nullcontext():
+        return _verify(layout, store, repair=repair)
+
+
+def _verify(layout: RunLayout, store: str | None, *, repair: bool) -> tuple[int, list[tuple[str, str, str]]]:
+    layout, records, history = _read_run(layout.path)
     names = {record["key"]: name_of(record) for record in records if "key" in record}
     opened = open_store(store or _store_of(layout, history), create=repair)
     bound = opened.keys() & names.keys()

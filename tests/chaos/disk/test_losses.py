@@ -8,8 +8,11 @@ from collections import Counter
 import pytest
 
 from ltx_ray import api
+from ltx_ray.api import RenderOptions
+from ltx_ray.errors import RunLocked
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.store.layout import key_name, object_name
+from ltx_ray.store.lock import RunLock
 from ltx_ray.store.open import open_store
 from tests.chaos.disk import runs
 
@@ -98,6 +101,22 @@ def test_a_flipped_bit_is_found_when_it_is_read_and_made_again_by_the_same_rende
     flip(farm.object(refine))
     assert farm.render() == {"refine": 1, "decode": 1, "stitch": 1}
     assert runs.outcome(farm.run) == farm.first
+
+
+def test_what_was_made_in_an_earlier_round_is_not_said_to_be_kept_from_before(farm):
+    farm.lose(farm.key("decode", "fox"), farm.key("stitch", "fox"))
+    flip(farm.object(farm.key("refine", "fox")))
+    summary = api.render(farm.manifest, RenderOptions(run_dir=farm.run, inline=True))
+    assert (summary.num_made, summary.num_cached) == (3, len(farm.tasks) - 3)
+
+
+def test_a_run_that_is_being_rendered_is_looked_at_and_not_repaired(farm):
+    flip(farm.object(farm.key("refine", "fox")))
+    with RunLock(farm.run / "lock"):
+        assert len(api.verify(farm.run)[1]) == 1
+        with pytest.raises(RunLocked):
+            api.verify(farm.run, repair=True)
+    assert farm.key("refine", "fox") in farm.store.keys()
 
 
 def test_flipped_bits_in_every_input_of_a_stage_do_not_end_the_render(farm):
