@@ -63,7 +63,7 @@ def drive_many() -> None:
     from ltx_ray.engine.priority import STAGE_WEIGHTS
     from ltx_ray.engine.state import RunState
     from ltx_ray.plan.record import plan_lines
-    from ltx_ray.render import compare
+    from ltx_ray.run.dry import compare
     from ltx_ray.store.journal import Journal
     from ltx_ray.store.run_dir import write_lines
 

@@ -18,7 +18,6 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ltx_ray.attempts import END, begin_record
 from ltx_ray.manifest.load import load_manifest as _load_manifest
 from ltx_ray.models.catalog import BUILT_IN
 from ltx_ray.plan.graph import build_plan
@@ -32,23 +31,21 @@ from ltx_ray.plan.record import (
     standing_reasons,
     still_needed,
 )
-from ltx_ray.render import (
-    DryRun,
+from ltx_ray.run.attempts import END, begin_record
+from ltx_ray.run.dry import DryRun, compare, forget_estranged, forget_spoilt
+from ltx_ray.run.render import (
     Observer,
     RenderOptions,
     Session,
     Silent,
     Summary,
-    compare,
-    forget_estranged,
-    forget_spoilt,
     index_rows,
     must_go_on,
 )
-from ltx_ray.sources import read_sources, source_lines
+from ltx_ray.run.sources import read_sources, source_lines
+from ltx_ray.run.standing import RunStatus, standing_of
 from ltx_ray.spec.canonical import canonical
 from ltx_ray.spec.redact import redact
-from ltx_ray.standing import RunStatus, standing_of
 from ltx_ray.store import requests
 from ltx_ray.store import run_dir as run_files
 from ltx_ray.store.journal import History, Journal, read_journal
@@ -57,10 +54,10 @@ from ltx_ray.store.lock import RunLock
 from ltx_ray.store.open import open_store
 
 if TYPE_CHECKING:
-    from ltx_ray.cancel import Asked
-    from ltx_ray.explain import TaskStory
     from ltx_ray.manifest.schema import Manifest
-    from ltx_ray.preview import Preview
+    from ltx_ray.run.cancel import Asked
+    from ltx_ray.run.explain import TaskStory
+    from ltx_ray.run.preview import Preview
 
 __all__ = [
     "DryRun",
@@ -164,7 +161,7 @@ def explain(run_dir: str | Path, task: str, *, store: str | None = None) -> list
     Raises:
         PlanError: no such run or task.
     """
-    from ltx_ray.explain import tell
+    from ltx_ray.run.explain import tell
 
     layout, records, history = _read_run(Path(run_dir))
     opened = open_store(store or _store_of(layout, history), create=False)
@@ -187,7 +184,7 @@ def cancel(run_dir: str | Path, video: str | None = None, *, store: str | None =
     Raises:
         PlanError: nothing renders it, it has no such video, or the video is finished.
     """
-    from ltx_ray.cancel import ask_to_stop
+    from ltx_ray.run.cancel import ask_to_stop
 
     layout, records, history = _read_run(Path(run_dir))
     return ask_to_stop(layout, records, open_store(store or _store_of(layout, history), create=False), video)
@@ -209,7 +206,7 @@ def preview(
     Raises:
         PlanError: no such run or video, nothing of it is finished yet, or ``out`` is no place for it.
     """
-    from ltx_ray.preview import make_preview
+    from ltx_ray.run.preview import make_preview
 
     layout, records, history = _read_run(Path(run_dir))
     opened = open_store(store or _store_of(layout, history), create=False)
@@ -242,6 +239,7 @@ def _verify(layout: RunLayout, store: str | None, *, repair: bool) -> tuple[int,
         ("missing", names[key], "was made, and is not in the store; `ltx-ray render` makes it again")
         for key in _lost(records, bound, history)
     ]
+    num_lost = len(findings)
     for finding in opened.verify(bound):
         findings.append((finding.kind, names[finding.key], finding.detail))
         if repair and finding.kind != "estranged":  # the next render sees to these, with all that was made of them
@@ -256,7 +254,7 @@ def _verify(layout: RunLayout, store: str | None, *, repair: bool) -> tuple[int,
             findings.append(("corrupt", str(file), f"digest {actual[:12]}, published as {digest[:12]}"))
             if repair:
                 file.unlink()
-    return len(bound) + len(files), findings
+    return len(bound) + num_lost + len(files), findings
 
 
 def _last_plan(layout: RunLayout, history: History) -> LastPlan | None:

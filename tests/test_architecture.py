@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "worker": {"store", "media", "models", "stages"},
     "cluster": {"engine", "store", "worker"},
     "report": {"store", "media"},
+    "run": {"manifest", "plan", "engine", "store", "media", "models", "worker", "cluster", "report"},
 }
 HEAVY = {
     "ray": {"cluster"},

@@ -13,8 +13,8 @@ import typer
 from ltx_ray.cli.options import JsonOption, RunArgument, StoreOption
 
 if TYPE_CHECKING:
-    from ltx_ray.attempts import Attempt
-    from ltx_ray.explain import Relative, TaskStory
+    from ltx_ray.run.attempts import Attempt
+    from ltx_ray.run.explain import Relative, TaskStory
 
 #: Inputs, users and blocked tasks that are listed of each.
 MAX_LISTED = 12

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from ltx_ray.render import DryRun, Observer
+from ltx_ray.run.dry import DryRun
+from ltx_ray.run.render import Observer
 from ltx_ray.spec.task import STAGES
 
 if TYPE_CHECKING:

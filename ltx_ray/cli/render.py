@@ -21,7 +21,7 @@ from ltx_ray.errors import Interrupted, RunIncomplete
 from ltx_ray.report.seams import SEAM_WARNING, warnings
 
 if TYPE_CHECKING:
-    from ltx_ray.render import Summary
+    from ltx_ray.run.render import Summary
 
 #: Reasons of failed tasks that are printed.
 MAX_REASONS = 10
@@ -56,7 +56,7 @@ def render(
     """Render a manifest; run it again to go on where it stopped. Ctrl-C stops every task at its next step."""
     from ltx_ray import api
     from ltx_ray.cli.progress import open_observer
-    from ltx_ray.render import RenderOptions
+    from ltx_ray.run.render import RenderOptions
 
     resolved = api.load_manifest(manifest, overrides or [])
     options = RenderOptions(

@@ -13,7 +13,7 @@ from ltx_ray.cli.options import JsonOption, RunArgument, SeamWarningOption, Stor
 from ltx_ray.report.seams import SEAM_WARNING, SeamReport, in_words, warnings
 
 if TYPE_CHECKING:
-    from ltx_ray.standing import RunningTask, RunStatus, VideoStatus
+    from ltx_ray.run.standing import RunningTask, RunStatus, VideoStatus
 
 #: Running tasks that are printed.
 MAX_RUNNING = 16

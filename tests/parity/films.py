@@ -16,7 +16,7 @@ from ltx_ray.manifest.schema import Sampling, Segment
 from ltx_ray.models.ltx2.model import Ltx2Model
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.graph import build_plan
-from ltx_ray.sources import ingest, read_sources
+from ltx_ray.run.sources import ingest, read_sources
 from ltx_ray.spec.recipe import DecodeRecipe
 from ltx_ray.spec.task import Task
 from ltx_ray.stages.decode import decode

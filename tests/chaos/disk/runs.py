@@ -27,7 +27,7 @@ import ltx_ray.engine.state
 import ltx_ray.report.index  # noqa: F401
 from ltx_ray import api
 from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, StoreError
-from ltx_ray.render import RenderOptions, Session
+from ltx_ray.run.render import RenderOptions, Session
 from ltx_ray.spec.events import Done, Event, Failure, TaskDone, TaskFailed, WorkerJoined
 from ltx_ray.spec.task import STAGES, Task
 from ltx_ray.store.faults import storage_errors

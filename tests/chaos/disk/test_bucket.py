@@ -9,7 +9,7 @@ import pytest
 
 from ltx_ray import api
 from ltx_ray.cli.main import main
-from ltx_ray.render import RenderOptions
+from ltx_ray.run.render import RenderOptions
 from ltx_ray.store.layout import object_name
 from ltx_ray.store.open import open_store
 from tests.chaos.disk import runs

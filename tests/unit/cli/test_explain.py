@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from ltx_ray.attempts import begin_record
 from ltx_ray.cli.main import main
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.reasons import Reason
 from ltx_ray.plan.record import plan_lines, reason_lines
+from ltx_ray.run.attempts import begin_record
 from ltx_ray.store import run_dir
 from ltx_ray.store.journal import Journal
 from ltx_ray.store.key_file import Meta

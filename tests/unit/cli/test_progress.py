@@ -15,7 +15,7 @@ from ltx_ray.cli import progress
 from ltx_ray.engine.instructions import JournalEntry
 from ltx_ray.engine.state import RunState
 from ltx_ray.plan.graph import build_plan
-from ltx_ray.render import DryRun
+from ltx_ray.run.dry import DryRun
 from ltx_ray.spec.events import CancelRequested, Done, TaskDone, TaskProgressed, WorkerJoined
 from ltx_ray.spec.task import STAGES
 from tests.fakes import FakeClock, chain, independent

@@ -11,11 +11,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ltx_ray.attempts import DROPPED, Attempt, attempts, last_failure, last_render
 from ltx_ray.errors import PlanError
 from ltx_ray.plan.reasons import Reason
 from ltx_ray.plan.record import name_of, read_reasons, still_needed
-from ltx_ray.render import failures
+from ltx_ray.run.attempts import DROPPED, Attempt, attempts, failures, last_failure, last_render
 from ltx_ray.store import run_dir as run_files
 from ltx_ray.store.layout import object_name
 from ltx_ray.store.lock import read_lock
@@ -103,7 +102,7 @@ class _Teller:
                 self.children.setdefault(parent, []).append((role, key))
         holder = read_lock(layout.lock)
         self.is_live = holder is not None and holder.life != "dead"
-        self.failed = failures(history)
+        self.failed = failures(history.records)
         self.made = {record["task"] for record in history.records if record.get("event") == "done"}
         self.reasons = read_reasons(run_files.read_reasons(layout))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ltx_ray import keeping
-from ltx_ray.keeping import Keeper
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.record import plan_lines
+from ltx_ray.run import keeping
+from ltx_ray.run.keeping import Keeper
 from ltx_ray.store import run_dir
 from ltx_ray.store.key_file import Meta
 from ltx_ray.store.layout import RunLayout

@@ -12,20 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ltx_ray.attempts import made_here
 from ltx_ray.engine.retry import LOSSES
 from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, Interrupted, StoreError
-from ltx_ray.keeping import Keeper
 from ltx_ray.plan.dag import Plan, PlannedVideo
 from ltx_ray.plan.placement import place
-from ltx_ray.plan.reasons import LastPlan, Reason, explain, needed
 from ltx_ray.report.seams import SeamReport, read_seams
-from ltx_ray.sources import ingest
+from ltx_ray.run.attempts import given_up, made_here
+from ltx_ray.run.dry import DryRun, forget_estranged
+from ltx_ray.run.keeping import Keeper
+from ltx_ray.run.sources import ingest
 from ltx_ray.spec.keep import Keep
 from ltx_ray.spec.redact import redact
 from ltx_ray.spec.task import Task
 from ltx_ray.store import run_dir as run_files
-from ltx_ray.store.journal import History, Journal
+from ltx_ray.store.journal import Journal
 from ltx_ray.store.layout import RunLayout
 
 if TYPE_CHECKING:
@@ -35,53 +35,6 @@ if TYPE_CHECKING:
     from ltx_ray.spec.machine import Node, WorkerSpec
     from ltx_ray.spec.protocols import Pool
     from ltx_ray.store.protocol import Store
-
-
-@dataclass(frozen=True, slots=True)
-class DryRun:
-    """A plan held against what is kept."""
-
-    plan: Plan
-    kept: frozenset[str]
-    needed: frozenset[str]
-    last: LastPlan | None
-
-    def reasons(self) -> Iterator[tuple[Task, Reason]]:
-        """Every task and why it is cached, skipped or made; parents before children."""
-        return explain(self.plan, self.kept, self.last)
-
-
-def compare(plan: Plan, store: Store, last: LastPlan | None) -> DryRun:
-    """``plan`` against what ``store`` keeps and what was planned last."""
-    kept = frozenset(store.known(plan.tasks))
-    return DryRun(plan, kept, frozenset(needed(plan, kept)), last)
-
-
-def forget_estranged(store: Store, plan: Plan) -> int:
-    """Forget what was made of other bytes than its inputs have now, and all that was made of that; how much."""
-    doomed = store.estranged(plan.tasks)
-    if doomed:
-        for key, task in plan.tasks.items():
-            if any(parent.key in doomed for parent in task.parents):
-                doomed.add(key)
-    for key in reversed(plan.tasks):  # what was made last goes first: dying here leaves the reason for the rest
-        if key in doomed:
-            store.forget(key)
-    return len(doomed)
-
-
-def forget_spoilt(store: Store, plan: Plan) -> None:
-    """Forget every spoilt artifact that making what is missing would read; hashes all that it would."""
-    checked: set[str] = set()
-    while True:
-        kept = store.known(plan.tasks)
-        inputs = {parent.key for key in needed(plan, kept) for parent in plan.tasks[key].parents}
-        fresh = inputs & kept - checked
-        if not fresh:
-            return
-        for key in fresh:
-            store.condemn(key)
-        checked |= fresh
 
 
 class Observer(Protocol):
@@ -161,16 +114,16 @@ class Session:
         return session
 
     def run(self, options: RenderOptions) -> Summary:
-        from ltx_ray.cancel import Requests
         from ltx_ray.cluster.driver import StopSignals, drive
         from ltx_ray.engine.priority import STAGE_WEIGHTS
         from ltx_ray.engine.retry import Limits
         from ltx_ray.engine.state import RunState
+        from ltx_ray.run.cancel import Requests
 
         signals = StopSignals()
         self.observer.begin(self.dry, self.layout.path)
         self._publish(key for key in self.videos_of if key in self.dry.kept)
-        gave_up = {} if options.retry_failed else given_up(self.journal.history)
+        gave_up = {} if options.retry_failed else given_up(self.journal.history.records)
         tasks, failed, num_blocked = self._open_tasks(gave_up)
         num_copied = self._ingest(tasks)
         limits = Limits(no_worker_timeout_s=NO_WORKER_TIMEOUT_S, hang_s=options.hang_limit_s)
@@ -374,23 +327,3 @@ def index_rows(
 
 #: Work is left and no worker that could do it has been there for so long.
 NO_WORKER_TIMEOUT_S = 120.0
-
-#: Failures that are nobody's but the storage's: mended there, so the next render tries again by itself.
-STORAGE_FAILURES = (*LOSSES, "StoreError", "StoreUnusable")
-
-
-def given_up(history: History) -> dict[str, str]:
-    """Tasks that failed for good in earlier renders, not by storage, and were not made since: key -> why."""
-    kinds = {record["task"]: record["kind"] for record in history.records if record.get("event") == "failure"}
-    return {key: why for key, why in failures(history).items() if kinds.get(key) not in STORAGE_FAILURES}
-
-
-def failures(history: History) -> dict[str, str]:
-    """Tasks that failed for good, whatever the cause, and were not made since: key -> why."""
-    failed: dict[str, str] = {}
-    for record in history.records:
-        if record.get("event") == "failed":
-            failed[record["task"]] = record["reason"]
-        elif record.get("event") == "done":
-            failed.pop(record["task"], None)
-    return failed

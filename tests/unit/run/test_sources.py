@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ltx_ray import sources
 from ltx_ray.errors import ManifestError, MediaError, StoreUnusable
 from ltx_ray.manifest.schema import Extend
-from ltx_ray.sources import ingest, read_sources, source_lines
+from ltx_ray.run import sources
+from ltx_ray.run.sources import ingest, read_sources, source_lines
 from ltx_ray.spec.recipe import IngestRecipe
 from ltx_ray.spec.source import SourceFacts
 from ltx_ray.spec.task import Task

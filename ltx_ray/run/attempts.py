@@ -6,10 +6,12 @@ clock and the wall clock side by side.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from ltx_ray.engine.retry import LOSSES
 
 #: Journal events of a render itself. ``END`` is missing when the process died.
 BEGIN, END = "render", "end"
@@ -142,3 +144,24 @@ def begin_record(*, store: str, num_to_make: int, at: float) -> dict[str, Any]:
     """What a journal says when a render begins; ``at`` on the clock of the records that follow."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     return {"event": BEGIN, "store": store, "to_make": num_to_make, "at": at, "time": now}
+
+
+#: Failures that are nobody's but the storage's: mended there, so the next render tries again by itself.
+STORAGE_FAILURES = (*LOSSES, "StoreError", "StoreUnusable")
+
+
+def given_up(records: Sequence[Record]) -> dict[str, str]:
+    """Tasks that failed for good in earlier renders, not by storage, and were not made since: key -> why."""
+    kinds = {record["task"]: record["kind"] for record in records if record.get("event") == "failure"}
+    return {key: why for key, why in failures(records).items() if kinds.get(key) not in STORAGE_FAILURES}
+
+
+def failures(records: Iterable[Record]) -> dict[str, str]:
+    """Tasks that failed for good, whatever the cause, and were not made since: key -> why."""
+    failed: dict[str, str] = {}
+    for record in records:
+        if record.get("event") == "failed":
+            failed[record["task"]] = record["reason"]
+        elif record.get("event") == "done":
+            failed.pop(record["task"], None)
+    return failed

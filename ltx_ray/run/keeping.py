@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ltx_ray.attempts import DROPPED
+from ltx_ray.run.attempts import DROPPED
 from ltx_ray.spec.keep import Keep
 from ltx_ray.store.keep import superfluous
 from ltx_ray.store.run_dir import planned_beside

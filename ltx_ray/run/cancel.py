@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ltx_ray.attempts import VIDEO_CANCELLED
 from ltx_ray.errors import PlanError
 from ltx_ray.plan.reasons import only_for
+from ltx_ray.run.attempts import VIDEO_CANCELLED
 from ltx_ray.spec.events import Event, TasksCancelled
 from ltx_ray.store import requests
 from ltx_ray.store.lock import read_lock

@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from ltx_ray.attempts import LastRender, attempts, last_render
 from ltx_ray.plan.record import name_of, still_needed
-from ltx_ray.render import failures, seams_of
+from ltx_ray.run.attempts import LastRender, attempts, failures, last_render
+from ltx_ray.run.render import seams_of
 from ltx_ray.store.lock import Holder, read_lock
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def standing_of(layout: RunLayout, records: list[dict[str, Any]], history: Histo
     kept = store.known(tasks)
     holder = read_lock(layout.lock)
     last = last_render(history.records)
-    videos = tuple(_video_statuses(layout, records, store, kept, failures(history), last))
+    videos = tuple(_video_statuses(layout, records, store, kept, failures(history.records), last))
     is_live = holder is not None and holder.life != "dead"
     return RunStatus(
         run_dir=layout.path,

@@ -1,0 +1,61 @@
+"""A plan held against a store: what is kept, what must be made, what must go because its inputs are others now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ltx_ray.plan.dag import Plan
+from ltx_ray.plan.reasons import LastPlan, Reason, explain, needed
+from ltx_ray.spec.task import Task
+
+if TYPE_CHECKING:
+    from ltx_ray.store.protocol import Store
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """A plan held against what is kept."""
+
+    plan: Plan
+    kept: frozenset[str]
+    needed: frozenset[str]
+    last: LastPlan | None
+
+    def reasons(self) -> Iterator[tuple[Task, Reason]]:
+        """Every task and why it is cached, skipped or made; parents before children."""
+        return explain(self.plan, self.kept, self.last)
+
+
+def compare(plan: Plan, store: Store, last: LastPlan | None) -> DryRun:
+    """``plan`` against what ``store`` keeps and what was planned last."""
+    kept = frozenset(store.known(plan.tasks))
+    return DryRun(plan, kept, frozenset(needed(plan, kept)), last)
+
+
+def forget_estranged(store: Store, plan: Plan) -> int:
+    """Forget what was made of other bytes than its inputs have now, and all that was made of that; how much."""
+    doomed = store.estranged(plan.tasks)
+    if doomed:
+        for key, task in plan.tasks.items():
+            if any(parent.key in doomed for parent in task.parents):
+                doomed.add(key)
+    for key in reversed(plan.tasks):  # what was made last goes first: dying here leaves the reason for the rest
+        if key in doomed:
+            store.forget(key)
+    return len(doomed)
+
+
+def forget_spoilt(store: Store, plan: Plan) -> None:
+    """Forget every spoilt artifact that making what is missing would read; hashes all that it would."""
+    checked: set[str] = set()
+    while True:
+        kept = store.known(plan.tasks)
+        inputs = {parent.key for key in needed(plan, kept) for parent in plan.tasks[key].parents}
+        fresh = inputs & kept - checked
+        if not fresh:
+            return
+        for key in fresh:
+            store.condemn(key)
+        checked |= fresh
