@@ -75,7 +75,7 @@ def _standing(found: RunStatus) -> str:
         case "stopped":
             return "not running: it was stopped; the same command resumes it"
         case "unfinished":
-            return "not running: not everything could be made"
+            return "not running: not everything is made"
         case "finished":
             return "finished"
 

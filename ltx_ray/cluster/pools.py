@@ -153,10 +153,12 @@ class RayPool:
         return [event for ref in ready if ref in self._calls and (event := self._answer(ref)) is not None]
 
     def stop(self) -> None:
-        for worker in list(self._workers):
+        workers = list(self._workers)
+        for worker in workers:
             self._end(worker)
-            self._store.drop_token(self._answer_name(worker))
-        self._store.drop_token(self._token_name)
+        # Last, because a store that fails here must not keep a worker alive; `gc` takes away what is left.
+        for name in (*map(self._answer_name, workers), self._token_name):
+            self._store.drop_token(name)
 
     def _bring_up(self, spec: WorkerSpec, *, is_first: bool = False, deaths_in_a_row: int = 0) -> None:
         """Start the worker's process and greet it."""

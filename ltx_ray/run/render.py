@@ -17,7 +17,7 @@ from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, Interrupted, StoreE
 from ltx_ray.plan.dag import Plan, PlannedVideo
 from ltx_ray.plan.placement import place
 from ltx_ray.report.seams import SeamReport, read_seams
-from ltx_ray.run.attempts import given_up, made_here
+from ltx_ray.run.attempts import STORAGE_FAILURES, given_up, made_here
 from ltx_ray.run.dry import DryRun, forget_estranged
 from ltx_ray.run.keeping import Keeper
 from ltx_ray.run.sources import ingest
@@ -99,6 +99,8 @@ class Session:
         made = made_here(journal.history.records)
         self.keeper = Keeper(layout, store, dry.plan, keep, made=made, record=self._record)
         self.unpublished: dict[str, str] = {}
+        #: Tasks that failed for good in this render, in an earlier round of it too: key -> why.
+        self.given_up: dict[str, str] = {}
         #: Something that the store was said to keep was not there or not whole; by now it counts as absent.
         self.has_losses = False
         self.published = run_files.published(journal.history)
@@ -111,6 +113,7 @@ class Session:
         session = type(self)(self.layout, self.store, self.journal, dry, self.observer, keep=self.keeper.keep)
         session.published = self.published
         session.keeper.made |= self.keeper.made
+        session.given_up |= self.given_up
         return session
 
     def run(self, options: RenderOptions) -> Summary:
@@ -123,7 +126,7 @@ class Session:
         signals = StopSignals()
         self.observer.begin(self.dry, self.layout.path)
         self._publish(key for key in self.videos_of if key in self.dry.kept)
-        gave_up = {} if options.retry_failed else given_up(self.journal.history.records)
+        gave_up = self.given_up | ({} if options.retry_failed else given_up(self.journal.history.records))
         tasks, failed, num_blocked = self._open_tasks(gave_up)
         num_copied = self._ingest(tasks)
         limits = Limits(no_worker_timeout_s=NO_WORKER_TIMEOUT_S, hang_s=options.hang_limit_s)
@@ -147,10 +150,13 @@ class Session:
         if not signals.is_set:
             self.keeper.tidy(self._kept(state))
         failed |= self.unpublished
-        failed |= {
-            state.tasks[key].name: redact(progress.cause, os.environ)
-            for key, progress in state.progress.items()
-            if progress.status == "failed"
+        lost_for_good = [(key, progress) for key, progress in state.progress.items() if progress.status == "failed"]
+        causes = {key: redact(progress.cause, os.environ) for key, progress in lost_for_good}
+        failed |= {state.tasks[key].name: cause for key, cause in causes.items()}
+        self.given_up |= {
+            key: causes[key]
+            for key, progress in lost_for_good
+            if not progress.failures or progress.failures[-1].failure.kind not in STORAGE_FAILURES
         }
         is_cut = any(state.total(status) for status in ("waiting", "ready", "running"))
         num_cancelled = sum(state.progress[key].status == "blocked" for key in state.cancelled)

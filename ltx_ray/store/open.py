@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ltx_ray.store.remote import RemoteShelf
 
 
-_PASSWORD = re.compile(r"(://[^/@:]*:)[^/@]+@")
+#: It may hold slashes, as the secret keys of S3 do; a number and a slash are a port and a path.
+_PASSWORD = re.compile(r"(://[^/@:]*:)(?!\d+/).+@")
 
 
 def open_store(uri: str | Path, *, create: bool = True) -> ArtifactStore:

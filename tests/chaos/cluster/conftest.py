@@ -15,6 +15,12 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 QUICK = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 2}
 
 
+@pytest.fixture(autouse=True)
+def auth_mode(monkeypatch):
+    """Ray writes the mode of a session it starts here into the environment; clusters of later tests have none."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+
+
 @pytest.fixture
 def make_cluster():
     """Builds a head without cores and nodes of one core each; all end with the test."""

@@ -9,8 +9,10 @@ import pytest
 
 from ltx_ray import api
 from ltx_ray.api import RenderOptions
-from ltx_ray.errors import RunLocked
+from ltx_ray.engine.retry import LOSSES
+from ltx_ray.errors import RunLocked, StoreError
 from ltx_ray.plan.graph import build_plan
+from ltx_ray.run import render
 from ltx_ray.store.layout import key_name, object_name
 from ltx_ray.store.lock import RunLock
 from ltx_ray.store.open import open_store
@@ -109,6 +111,27 @@ def test_what_was_made_in_an_earlier_round_is_not_said_to_be_kept_from_before(fa
     flip(farm.object(farm.key("refine", "fox")))
     summary = api.render(farm.manifest, RenderOptions(run_dir=farm.run, inline=True))
     assert (summary.num_made, summary.num_cached) == (4, len(farm.tasks) - 4)
+
+
+def test_a_task_that_was_given_up_in_one_round_is_not_tried_again_in_the_next(farm, monkeypatch):
+    poison, spoilt = farm.key("refine", "fox"), farm.key("audio_decode", "journey/take 0")
+    farm.lose(poison, *(key for key, task in farm.tasks.items() if task.stage in ("decode", "stitch")))
+    flip(farm.object(spoilt))
+    toy, tried = runs.toy, []
+
+    def picky(task, store):
+        if task.key == poison:
+            tried.append(task.key)
+            raise StoreError("poison")
+        return toy(task, store)
+
+    monkeypatch.setattr(runs, "toy", picky)
+    monkeypatch.setattr(render, "STORAGE_FAILURES", LOSSES)
+    summary = api.render(farm.manifest, RenderOptions(run_dir=farm.run, inline=True))
+    assert [video.id for video in summary.unfinished] == ["fox"]
+    assert list(summary.failed) == [farm.tasks[poison].name]
+    assert spoilt in (farm.made.read_text().split()), "there was a second round"
+    assert len(tried) == 3
 
 
 def test_a_run_that_is_being_rendered_is_looked_at_and_not_repaired(farm):

@@ -61,7 +61,15 @@ def test_an_unknown_kind_of_uri_is_refused():
         open_store("gopher://host/store")
 
 
-@pytest.mark.parametrize("uri", ["s3://farmer:hunter2@farm/x", "ftp://farmer:hunter2@host:21/x", "memory://:hunter2@x"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://farmer:hunter2@farm/x",
+        "s3://farmer:a/hunter2/b@farm/x",
+        "ftp://farmer:hunter2@host:21/x",
+        "memory://:hunter2@x",
+    ],
+)
 def test_a_password_in_an_address_is_refused_and_not_repeated(uri):
     for create in (True, False):
         with pytest.raises(StoreUnusable, match=r":\*\*\*@.*: a password does not belong in an address") as caught:
