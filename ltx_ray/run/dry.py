@@ -31,6 +31,11 @@ class DryRun:
 def compare(plan: Plan, store: Store, last: LastPlan | None) -> DryRun:
     """``plan`` against what ``store`` keeps and what was planned last."""
     kept = frozenset(store.known(plan.tasks))
+    if not kept and last is not None and (num_made := len(plan.tasks.keys() & set(last.made))):
+        plan.notes.append(
+            f"store: keeps nothing of this plan, though {num_made} of its tasks were made before; see that it is the "
+            "right one and mounted, or all of them are made again"
+        )
     return DryRun(plan, kept, frozenset(needed(plan, kept)), last)
 
 
