@@ -158,7 +158,7 @@ class RunLocked(LtxRayError):
     def __str__(self) -> str:
         return (
             f"{self.run_dir}: locked by process {self.pid} on {self.host} since {self.since}; "
-            f"wait for it, or stop it: `ltx-ray cancel {self.run_dir}`; or if it is dead: `ltx-ray unlock {self.run_dir}`"
+            f"wait for it, stop it: `ltx-ray cancel {self.run_dir}`, or if it is dead: `ltx-ray unlock {self.run_dir}`"
         )
 
 
