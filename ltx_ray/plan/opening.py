@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from ltx_ray.errors import PlanError
 from ltx_ray.manifest.schema import Video
+from ltx_ray.plan.chain import DTYPE, Head
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.segments import Take, decode_windows
-from ltx_ray.plan.takes import DTYPE, Head, decoded_size
+from ltx_ray.plan.takes import decoded_size
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.recipe import (
     ClipDecodeRecipe,
