@@ -42,8 +42,10 @@ _ENOUGH = 0.5
 _ABOVE_NOISE = 6.5
 #: One guess is told from another when half the signal stands this many deviations above noise.
 _TELLABLE = 3.5
-#: A tag that loses at most this much (in bits of full strength) against the best tag is the tag.
-_TAG_SLACK = 4.0
+#: A tag that loses at most this much (in bits of full strength, twice) against the best tag is the tag. Noise alone
+#: reaches 4 in one latent of four thousand and 7 in one of two million, and a long video has thousands; another video's
+#: tag differs in about sixteen of its 32 bits and loses 32.
+_TAG_SLACK = 10.0
 #: Above this deviation of one bit of the tag its bits cannot be told one by one.
 _TAG_DOUBT = 0.65
 _HALF = COUNTER_BITS // 2
