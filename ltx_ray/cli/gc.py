@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,6 +75,7 @@ def gc(
     Writes nothing, so a full disk is fine. What a run needs that is kept is never touched.
     """
     from ltx_ray.store.gc import YOUNG_S, collect
+    from ltx_ray.store.lock import RunLock
     from ltx_ray.store.open import open_store
     from ltx_ray.store.runs import finished_run, keys_of
 
@@ -83,20 +85,22 @@ def gc(
     expired = [run for layout in runs if ttl is not None and (run := finished_run(layout)) and run.at_rest_s >= ttl]
     gone = {run.layout.path for run in expired}
     keep = {key for layout in runs if layout.path not in gone for key in keys_of(layout)}
-    freed = collect(
-        opened,
-        keep=keep,
-        expired={key for run in expired for key in keys_of(run.layout)},
-        older_than_s=older_than,
-        max_bytes=max_size,
-        young_s=min([YOUNG_S, *(limit for limit in (older_than, ttl) if limit is not None)]),
-        dry_run=not delete,
-    )
     file_bytes = sum(run.num_bytes for run in expired)
-    if delete:
-        for run in expired:
-            for file in run.files:
-                file.unlink(missing_ok=True)
+    with ExitStack() as locks:
+        if delete:  # nobody may begin to render a run whose files are on their way out
+            for run in expired:
+                locks.enter_context(RunLock(run.layout.lock))
+        freed = collect(
+            opened,
+            keep=keep,
+            expired={key for run in expired for key in keys_of(run.layout)},
+            older_than_s=older_than,
+            max_bytes=max_size,
+            young_s=min([YOUNG_S, *(limit for limit in (older_than, ttl) if limit is not None)]),
+            dry_run=not delete,
+        )
+        for file in (file for run in expired for file in run.files if delete):
+            file.unlink(missing_ok=True)
     num_kept = len(runs) - len(expired)
     _tell(freed, opened.location, num_kept, expired, file_bytes, dry_run=not delete, as_json=as_json)
     if max_size is not None and freed.num_bytes_left > max_size and not as_json:

@@ -12,9 +12,10 @@ import pytest
 
 from ltx_ray.cli.gc import num_bytes, seconds
 from ltx_ray.cli.main import main
+from ltx_ray.errors import RunLocked
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.record import plan_lines
-from ltx_ray.store import run_dir
+from ltx_ray.store import gc, run_dir
 from ltx_ray.store.journal import Journal
 from ltx_ray.store.key_file import Meta
 from ltx_ray.store.layout import RunLayout, key_name, object_name
@@ -146,6 +147,22 @@ def test_files_of_finished_runs_go_after_their_time_with_all_that_was_kept_for_t
     assert said(capsys)["files"] == [str(old)]
     assert (old.exists(), young.exists()) == (False, True)
     assert store.known(fox_keys | owl_keys) == owl_keys
+
+
+def test_nobody_can_begin_to_render_a_run_whose_files_are_on_their_way_out(store, monkeypatch):
+    fox, _ = rendered(store, "fox", "A fox")
+    published(store, layout := RunLayout(fox), 90)
+    collect, refused = gc.collect, []
+
+    def collecting(*args, **kwargs):
+        with pytest.raises(RunLocked) as caught:
+            RunLock(layout.lock).acquire()
+        refused.append(caught.value)
+        return collect(*args, **kwargs)
+
+    monkeypatch.setattr(gc, "collect", collecting)
+    assert main(["gc", "--store", store.location, "--ttl", "60d", "--delete"]) == 0
+    assert refused and not layout.lock.exists()
 
 
 @pytest.mark.parametrize("state", ["locked", "unfinished"])
