@@ -78,3 +78,27 @@ def no_ray(tmp_path: Path) -> dict[str, str]:
     for name in ("ray", "torch", "diffusers"):
         (blocked / f"{name}.py").write_text(f"raise AssertionError('{name} was imported')\n")
     return {"PYTHONPATH": str(blocked)}
+
+
+def poison_refine(folder: Path, *body: str) -> dict[str, str]:
+    """An environment whose refine stage does what ``body`` says, put in by a site file of the interpreter."""
+    folder.mkdir()
+    lines = "".join(f"                {line}\n" for line in body)
+    (folder / "sitecustomize.py").write_text(
+        "import sys, importlib.abc, importlib.util, os\n"
+        "class Poison(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name != 'ltx_ray.stages.refine': return None\n"
+        "        sys.meta_path.remove(self)\n"
+        "        spec = importlib.util.find_spec(name)\n"
+        "        load = spec.loader.exec_module\n"
+        "        def exec_module(module):\n"
+        "            load(module)\n"
+        "            def refine(*args, **kwargs):\n"
+        f"{lines}"
+        "            module.refine = refine\n"
+        "        spec.loader.exec_module = exec_module\n"
+        "        return spec\n"
+        "sys.meta_path.insert(0, Poison())\n"
+    )
+    return {"PYTHONPATH": str(folder)}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import TWO
+from tests.e2e.conftest import TWO, poison_refine
 from tests.unit.store.bucket import SECRET, s3_on_loopback
 
 PASSWORD = "hunter2-hunter2"
@@ -28,27 +28,12 @@ videos:
 @pytest.fixture
 def poisoned(tmp_path):
     """An environment whose refine stage raises with what it should have kept to itself."""
-    folder = tmp_path / "poison"
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(
-        "import sys, importlib.abc, importlib.util, os\n"
-        "class Poison(importlib.abc.MetaPathFinder):\n"
-        "    def find_spec(self, name, path, target=None):\n"
-        "        if name != 'ltx_ray.stages.refine': return None\n"
-        "        sys.meta_path.remove(self)\n"
-        "        spec = importlib.util.find_spec(name)\n"
-        "        load = spec.loader.exec_module\n"
-        "        def exec_module(module):\n"
-        "            load(module)\n"
-        "            def refine(*args, **kwargs):\n"
-        "                secret = os.environ['FARM_API_TOKEN']\n"
-        f"                raise RuntimeError(f'cannot open s3://me:{PASSWORD}@farm/x?sig={PASSWORD} with {{secret}}')\n"
-        "            module.refine = refine\n"
-        "        spec.loader.exec_module = exec_module\n"
-        "        return spec\n"
-        "sys.meta_path.insert(0, Poison())\n"
+    env = poison_refine(
+        tmp_path / "poison",
+        "secret = os.environ['FARM_API_TOKEN']",
+        f"raise RuntimeError(f'cannot open s3://me:{PASSWORD}@farm/x?sig={PASSWORD} with {{secret}}')",
     )
-    return {"PYTHONPATH": str(folder), "FARM_API_TOKEN": SECRET}
+    return env | {"FARM_API_TOKEN": SECRET}
 
 
 def holding(secret: str, folder: Path, *said: str) -> list[str]:

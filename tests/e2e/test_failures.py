@@ -4,31 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.conftest import TWO
+from tests.e2e.conftest import TWO, poison_refine
 
 
 @pytest.fixture
 def poisoned(tmp_path):
-    """An environment whose refine stage always raises, put in by a site file of the interpreter."""
-    folder = tmp_path / "poison"
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(
-        "import sys, importlib.abc, importlib.util\n"
-        "class Poison(importlib.abc.MetaPathFinder):\n"
-        "    def find_spec(self, name, path, target=None):\n"
-        "        if name != 'ltx_ray.stages.refine': return None\n"
-        "        sys.meta_path.remove(self)\n"
-        "        spec = importlib.util.find_spec(name)\n"
-        "        load = spec.loader.exec_module\n"
-        "        def exec_module(module):\n"
-        "            load(module)\n"
-        "            def refine(*args, **kwargs): raise RuntimeError('the card is on fire')\n"
-        "            module.refine = refine\n"
-        "        spec.loader.exec_module = exec_module\n"
-        "        return spec\n"
-        "sys.meta_path.insert(0, Poison())\n"
-    )
-    return {"PYTHONPATH": str(folder)}
+    """An environment whose refine stage always raises."""
+    return poison_refine(tmp_path / "poison", "raise RuntimeError('the card is on fire')")
 
 
 def test_a_task_that_always_fails_is_given_up_and_the_others_finish(ltx_ray, poisoned):
