@@ -11,13 +11,14 @@ Everything heavy is imported where it is used: planning loads neither torch nor 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
-from contextlib import nullcontext
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ltx_ray.errors import StoreError
 from ltx_ray.manifest.load import load_manifest as _load_manifest
 from ltx_ray.models.catalog import BUILT_IN
 from ltx_ray.plan.graph import build_plan
@@ -45,19 +46,22 @@ from ltx_ray.run.render import (
 from ltx_ray.run.sources import read_sources, source_lines
 from ltx_ray.run.standing import RunStatus, standing_of
 from ltx_ray.spec.canonical import canonical
-from ltx_ray.spec.redact import redact
 from ltx_ray.store import requests
 from ltx_ray.store import run_dir as run_files
 from ltx_ray.store.journal import History, Journal, read_journal
 from ltx_ray.store.layout import RunLayout
 from ltx_ray.store.lock import RunLock
-from ltx_ray.store.open import open_store
+from ltx_ray.store.open import open_existing, open_store
+from ltx_ray.store.place import check_store, run_path
+from ltx_ray.store.runs import find_store, store_of, store_record
+from ltx_ray.store.users import register
 
 if TYPE_CHECKING:
     from ltx_ray.manifest.schema import Manifest
     from ltx_ray.run.cancel import Asked
     from ltx_ray.run.explain import TaskStory
     from ltx_ray.run.preview import Preview
+    from ltx_ray.store.artifacts import ArtifactStore
 
 __all__ = [
     "DryRun",
@@ -91,18 +95,13 @@ def default_run_dir(manifest: Manifest) -> Path:
     return RUNS / (Path(manifest.source).stem or "run")
 
 
-def default_store(run_dir: Path) -> str:
-    """Beside the runs, so that they share what they have in common."""
-    return str(run_dir.parent / ".store")
-
-
 def dry_run(manifest: Manifest, *, run_dir: str | Path | None = None, store: str | None = None) -> DryRun:
     """Plan ``manifest`` and compare it with the store and the run's last plan; writes nothing."""
-    run_dir = Path(run_dir or default_run_dir(manifest))
-    plan = build_plan(manifest, BUILT_IN, read_sources(manifest, RunLayout(run_dir).sources))
-    opened = open_store(store or default_store(run_dir), create=False)
-    layout = RunLayout(run_dir)
-    return compare(plan, opened, _last_plan(layout, read_journal(layout.journal)))
+    layout = _layout(default_run_dir(manifest) if run_dir is None else run_dir)
+    history = read_journal(layout.journal)
+    place = _store_place(layout, history, store)
+    plan = build_plan(manifest, BUILT_IN, read_sources(manifest, layout.sources))
+    return compare(plan, open_store(place, create=False), _last_plan(layout, history))
 
 
 def render(manifest: Manifest, options: RenderOptions | None = None, observer: Observer | None = None) -> Summary:
@@ -112,9 +111,8 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
         ManifestError, RunLocked, StoreError, DoesNotFit.
     """
     options = options or RenderOptions()
-    run_dir = Path(options.run_dir or default_run_dir(manifest))
-    store_uri = options.store or default_store(run_dir)
-    layout = RunLayout(run_dir)
+    layout = _layout(default_run_dir(manifest) if options.run_dir is None else options.run_dir)
+    store_uri = _store_place(layout, read_journal(layout.journal), options.store)
     sources = read_sources(manifest, layout.sources)
     plan = build_plan(manifest, BUILT_IN, sources)
     run_files.prepare(layout)
@@ -132,8 +130,9 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
         if sources:
             run_files.write_lines(layout.sources, source_lines(sources))
         run_files.write_lines(layout.plan, plan_lines(plan))
-        location = _without_secrets(store.location)
-        journal.append(begin_record(store=location, num_to_make=len(dry.needed), at=time.monotonic()))
+        with nullcontext() if dry.needed else suppress(StoreError):  # a finished run needs no store that can be written
+            register(store, layout, plan.tasks)
+        journal.append(begin_record(**store_record(layout, store), num_to_make=len(dry.needed), at=time.monotonic()))
         session = Session(layout, store, journal, dry, observer or Silent(), keep=manifest.keep)
         summary = session.run(options)
         for idx in range(MAX_ROUNDS):
@@ -163,8 +162,8 @@ def explain(run_dir: str | Path, task: str, *, store: str | None = None) -> list
     """
     from ltx_ray.run.explain import tell
 
-    layout, records, history = _read_run(Path(run_dir))
-    opened = open_store(store or _store_of(layout, history), create=False)
+    layout, records, history = _read_run(run_dir)
+    opened = _open_store_of(layout, records, history, store)
     return tell(layout, records, history, opened, task)
 
 
@@ -173,9 +172,10 @@ def status(run_dir: str | Path, *, store: str | None = None) -> RunStatus:
 
     Raises:
         PlanError: there is no run at ``run_dir``.
+        StoreUnusable: its store is not there.
     """
-    layout, records, history = _read_run(Path(run_dir))
-    return standing_of(layout, records, history, open_store(store or _store_of(layout, history), create=False))
+    layout, records, history = _read_run(run_dir)
+    return standing_of(layout, records, history, _open_store_of(layout, records, history, store))
 
 
 def cancel(run_dir: str | Path, video: str | None = None, *, store: str | None = None) -> Asked:
@@ -186,8 +186,10 @@ def cancel(run_dir: str | Path, video: str | None = None, *, store: str | None =
     """
     from ltx_ray.run.cancel import ask_to_stop
 
-    layout, records, history = _read_run(Path(run_dir))
-    return ask_to_stop(layout, records, open_store(store or _store_of(layout, history), create=False), video)
+    layout, records, history = _read_run(run_dir)
+    # Whoever renders must hear of it, also when its store is gone.
+    opened = find_store(layout, history, _keys(records)) if store is None else open_store(store, create=False)
+    return ask_to_stop(layout, records, opened, video)
 
 
 def preview(
@@ -208,8 +210,8 @@ def preview(
     """
     from ltx_ray.run.preview import make_preview
 
-    layout, records, history = _read_run(Path(run_dir))
-    opened = open_store(store or _store_of(layout, history), create=False)
+    layout, records, history = _read_run(run_dir)
+    opened = _open_store_of(layout, records, history, store)
     return make_preview(layout, records, opened, video, out=None if out is None else Path(out), silent=silent)
 
 
@@ -223,9 +225,10 @@ def verify(
         or removed, so that the next render makes it again.
     Raises:
         PlanError: there is no run at ``run_dir``.
+        StoreUnusable: its store is not there, or, with ``repair``, may be another run's.
         RunLocked: it is rendered now, and ``repair`` would take away what that makes.
     """
-    layout, *_ = _read_run(Path(run_dir))
+    layout, *_ = _read_run(run_dir)
     with RunLock(layout.lock) if repair else nullcontext():
         return _verify(layout, store, repair=repair)
 
@@ -233,7 +236,7 @@ def verify(
 def _verify(layout: RunLayout, store: str | None, *, repair: bool) -> tuple[int, list[tuple[str, str, str]]]:
     layout, records, history = _read_run(layout.path)
     names = {record["key"]: name_of(record) for record in records if "key" in record}
-    opened = open_store(store or _store_of(layout, history), create=repair)
+    opened = _open_store_of(layout, records, history, store, to_edit=repair)
     bound = opened.keys() & names.keys()
     findings: list[tuple[str, str, str]] = [
         ("missing", names[key], "was made, and is not in the store; `ltx-ray render` makes it again")
@@ -243,7 +246,7 @@ def _verify(layout: RunLayout, store: str | None, *, repair: bool) -> tuple[int,
     for finding in opened.verify(bound):
         findings.append((finding.kind, names[finding.key], finding.detail))
         if repair and finding.kind != "estranged":  # the next render sees to these, with all that was made of them
-            opened.forget(finding.key)
+            opened.condemn(finding.key)
     planned = {record["video"]["path"] for record in records if "video" in record}
     files = {path: file for path, file in run_files.published(history).items() if path in planned}
     for path, (digest, _) in sorted(files.items()):
@@ -281,19 +284,40 @@ def _end_record(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _read_run(run_dir: Path) -> tuple[RunLayout, list[dict[str, Any]], History]:
-    layout = RunLayout(run_dir)
+def _layout(run_dir: str | Path) -> RunLayout:
+    return RunLayout(run_path(run_dir))
+
+
+def _read_run(run_dir: str | Path) -> tuple[RunLayout, list[dict[str, Any]], History]:
+    layout = _layout(run_dir)
     return layout, run_files.read_plan(layout), read_journal(layout.journal)
 
 
-def _store_of(layout: RunLayout, history: History) -> str:
-    """The store of the last render, as its journal says."""
-    return run_files.last_store(history) or default_store(layout.path)
+def _keys(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    return (record["key"] for record in records if "key" in record)
 
 
-def _without_secrets(location: str) -> str:
-    """A store's location for the journal; one that may hold credentials is left out."""
-    return location if redact(location, {}) == location else ""
+def _open_store_of(
+    layout: RunLayout,
+    records: Iterable[Mapping[str, Any]],
+    history: History,
+    named: str | None,
+    *,
+    to_edit: bool = False,
+) -> ArtifactStore:
+    """The store that is ``named``, or else the run's own; it must be there."""
+    if named is not None:
+        return open_existing(named)
+    return store_of(layout, history, _keys(records), to_edit=to_edit)
+
+
+def _store_place(layout: RunLayout, history: History, named: str | None) -> str:
+    """Where a render of this run keeps what it makes: as ``named``; else where it did before; else beside it."""
+    if named is not None:
+        check_store(named)  # before a directory of the run is made
+        return named
+    own = find_store(layout, history, _keys(run_files.read_lines(layout.plan)))
+    return str(layout.default_store) if own is None else own.location
 
 
 def _digest(path: Path) -> str:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ltx_ray.cli.options import JsonOption
+from ltx_ray.cli.options import JsonOption, named_run
 from ltx_ray.errors import PlanError
 
 if TYPE_CHECKING:
     from ltx_ray.store.artifacts import ArtifactStore
     from ltx_ray.store.gc import Collected
-    from ltx_ray.store.layout import RunLayout
     from ltx_ray.store.runs import FinishedRun
+    from ltx_ray.store.users import Users
 
 DEFAULT_STORE = "runs/.store"
 
@@ -50,9 +50,15 @@ def gc(
     keep_run: Annotated[
         list[Path] | None,
         typer.Option(
-            "--keep-run", metavar="RUN", help="Keep all that this run needs.  [default: every run beside the store]"
+            "--keep-run",
+            metavar="RUN",
+            parser=named_run,
+            help="Keep what this run needs, and no other.  [default: every run known to use the store]",
         ),
     ] = None,
+    keep_none: Annotated[
+        bool, typer.Option("--keep-none", help="No run needs the store any more: all of it may go.")
+    ] = False,
     older_than: Annotated[
         float | None,
         typer.Option("--older-than", metavar="AGE", parser=seconds, help="Forget what no run needs when so old: 30d."),
@@ -77,14 +83,23 @@ def gc(
     from ltx_ray.store.gc import YOUNG_S, collect
     from ltx_ray.store.lock import RunLock
     from ltx_ray.store.open import open_store
-    from ltx_ray.store.runs import finished_run, keys_of
+    from ltx_ray.store.runs import finished_run, is_own_store
+    from ltx_ray.store.users import keys_of
 
     named = keep_run or []
-    opened = open_store(store or _store_of(named), create=False)
-    runs = _runs(named, opened)
-    expired = [run for layout in runs if ttl is not None and (run := finished_run(layout)) and run.at_rest_s >= ttl]
-    gone = {run.layout.path for run in expired}
-    keep = {key for layout in runs if layout.path not in gone for key in keys_of(layout)}
+    if named and keep_none:
+        raise PlanError(f"--keep-none: --keep-run names {_listed(named)}; give one of the two")
+    opened = open_store(_store_of(named) if store is None else store, create=False)
+    users = _users(named, opened, keep_none=keep_none, is_limited=older_than is not None or max_size is not None)
+    expired = [
+        run
+        for layout in users.runs
+        if ttl is not None
+        and (run := finished_run(layout)) is not None
+        and run.at_rest_s >= ttl
+        and is_own_store(layout, opened)
+    ]
+    keep = users.keys(but=[run.layout.path for run in expired])
     file_bytes = sum(run.num_bytes for run in expired)
     with ExitStack() as locks:
         if delete:  # nobody may begin to render a run whose files are on their way out
@@ -94,6 +109,7 @@ def gc(
             opened,
             keep=keep,
             expired={key for run in expired for key in keys_of(run.layout)},
+            stale=users.stale,
             older_than_s=older_than,
             max_bytes=max_size,
             young_s=min([YOUNG_S, *(limit for limit in (older_than, ttl) if limit is not None)]),
@@ -101,37 +117,48 @@ def gc(
         )
         for file in (file for run in expired for file in run.files if delete):
             file.unlink(missing_ok=True)
-    num_kept = len(runs) - len(expired)
-    _tell(freed, opened.location, num_kept, expired, file_bytes, dry_run=not delete, as_json=as_json)
+    num_kept = users.num_runs - len(expired)
+    _tell(freed, opened.location, users, expired, file_bytes, dry_run=not delete, as_json=as_json)
     if max_size is not None and freed.num_bytes_left > max_size and not as_json:
         over = _shown(freed.num_bytes_left - max_size)
         typer.echo(f"{over} over --max-size remain: {num_kept} kept runs need them, or they are younger than an hour")
 
 
-def _runs(named: list[Path], store: ArtifactStore) -> list[RunLayout]:
-    """The runs to keep: those named, or every one beside the store."""
+def _users(named: list[Path], store: ArtifactStore, *, keep_none: bool, is_limited: bool) -> Users:
+    """The runs to keep: those named, or every one that is known to use the store."""
+    from ltx_ray.store.identity import check_is_store
     from ltx_ray.store.layout import RunLayout
-    from ltx_ray.store.runs import keys_of, runs_beside
+    from ltx_ray.store.users import Users, users_of
 
+    check_is_store(store)
+    if keep_none:
+        return Users((), (), users_of(store).stale)
     if not named:
-        return runs_beside(store)
-    layouts = [RunLayout(run) for run in named]
-    keep = {key for layout in layouts for key in keys_of(layout)}
+        found = users_of(store)
+        if is_limited and not found.num_runs and store.keys():
+            raise PlanError(
+                f"{store.location}: no run that uses it is known, so all of it would go; name those to keep with "
+                "--keep-run, or say --keep-none"
+            )
+        return found
+    users = Users(tuple(map(RunLayout, named)), (), ())
+    keep = users.keys()
     if (bound := store.keys()) and keep.isdisjoint(bound):
         raise PlanError(
             f"--keep-run: {store.location} holds nothing of {_listed(named)}; name their store with --store"
         )
-    return layouts
+    return users
 
 
 def _store_of(runs: list[Path]) -> str:
     """The one store that ``runs`` were rendered with."""
-    from ltx_ray.api import default_store
     from ltx_ray.store.journal import read_journal
     from ltx_ray.store.layout import RunLayout
-    from ltx_ray.store.run_dir import last_store
+    from ltx_ray.store.runs import store_of
+    from ltx_ray.store.users import keys_of
 
-    stores = sorted({last_store(read_journal(RunLayout(run).journal)) or default_store(run) for run in runs})
+    layouts = list(map(RunLayout, runs))
+    stores = sorted({store_of(one, read_journal(one.journal), keys_of(one)).location for one in layouts})
     if len(stores) > 1:
         raise PlanError(
             f"--keep-run: {_listed(runs)} have several stores; name one of them with --store: {_listed(stores)}"
@@ -146,13 +173,14 @@ def _listed(things: list[Path] | list[str]) -> str:
 def _tell(
     freed: Collected,
     location: str,
-    num_kept: int,
+    users: Users,
     expired: list[FinishedRun],
     file_bytes: int,
     *,
     dry_run: bool,
     as_json: bool,
 ) -> None:
+    num_kept = users.num_runs - len(expired)
     if as_json:
         fields = {
             "type": "gc",
@@ -165,6 +193,7 @@ def _tell(
             "objects_left": freed.num_left,
             "bytes_left": freed.num_bytes_left,
             "runs_kept": num_kept,
+            "runs_unseen": [user.where for user in users.unseen],
             "files": [str(file) for run in expired for file in run.files],
             "file_bytes": file_bytes,
             "dry_run": dry_run,
@@ -181,6 +210,8 @@ def _tell(
         f"{location}: {forgotten}{freed.num_objects} objects, {_shown(freed.num_bytes)} {would}freed{spared}; "
         f"{freed.num_left} objects, {_shown(freed.num_bytes_left)} stay, {num_kept} runs kept"
     )
+    for user in users.unseen:
+        typer.echo(f"{user.where}: cannot be seen from here, so what it needs stays; --keep-run names those that count")
     if dry_run and (freed.num_keys or freed.num_bytes or expired):
         typer.echo("nothing was deleted; add --delete to do it")
 

@@ -14,11 +14,31 @@ OverridesArgument = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="For every video, or ID:KEY=VALUE for one.", show_default=False),
 ]
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, for example runs/demo.")]
-RunOption = Annotated[Path | None, typer.Option("--run", help="Run directory.  [default: runs/<manifest stem>]")]
+
+
+def named_run(text: str) -> Path:
+    """A run directory as a person names it."""
+    from ltx_ray.store.place import run_path
+
+    return run_path(text, where="RUN")
+
+
+def _run_option(text: str) -> Path:
+    from ltx_ray.store.place import run_path
+
+    return run_path(text)
+
+
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", parser=named_run, help="A run directory, for example runs/demo.")
+]
+RunOption = Annotated[
+    Path | None,
+    typer.Option("--run", metavar="DIR", parser=_run_option, help="Run directory.  [default: runs/<manifest stem>]"),
+]
 StoreOption = Annotated[
     str | None,
-    typer.Option("--store", help="Where artifacts are kept: directory or URI.  [default: .store by the run]"),
+    typer.Option("--store", help="Directory or URI of the artifacts.  [default: that of the run, or .store beside it]"),
 ]
 SeamWarningOption = Annotated[
     float, typer.Option(min=0, metavar="TIMES", help="Warn of seams over so many times what is normal.")

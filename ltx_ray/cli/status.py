@@ -35,6 +35,7 @@ def status(
             "type": "status",
             "run": str(found.run_dir),
             "state": found.state,
+            "store": found.store,
             "locked_by": found.holder if found.state in ("rendering", "out of sight") else None,
             "stages": {
                 stage: {"tasks": total, "kept": kept, "to_make": to_make}
@@ -48,6 +49,7 @@ def status(
         typer.echo(json.dumps(fields))
         return
     typer.echo(f"{found.run_dir}: {_standing(found)}")
+    typer.echo(f"store: {found.store}")
     if found.problem:
         typer.echo(f"note: {found.problem}", err=True)
     typer.echo(f"{'stage':<14}{'tasks':>8}{'kept':>8}{'to make':>10}")

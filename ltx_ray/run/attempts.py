@@ -140,10 +140,13 @@ class _Clock:
         return None if self._origin is None or at is None else self._origin + timedelta(seconds=at)
 
 
-def begin_record(*, store: str, num_to_make: int, at: float) -> dict[str, Any]:
-    """What a journal says when a render begins; ``at`` on the clock of the records that follow."""
+def begin_record(*, num_to_make: int, at: float, **store: str | None) -> dict[str, Any]:
+    """What a journal says when a render begins; ``at`` on the clock of the records that follow.
+
+    ``store``: the fields of ``store.runs.store_record``.
+    """
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return {"event": BEGIN, "store": store, "to_make": num_to_make, "at": at, "time": now}
+    return {"event": BEGIN, **store, "to_make": num_to_make, "at": at, "time": now}
 
 
 #: Failures that are nobody's but the storage's: mended there, so the next render tries again by itself.

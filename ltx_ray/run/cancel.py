@@ -80,8 +80,12 @@ class Asked:
     is_heard: bool  #: it has read the request
 
 
-def ask_to_stop(layout: RunLayout, records: Sequence[Mapping[str, Any]], store: Store, video: str | None) -> Asked:
+def ask_to_stop(
+    layout: RunLayout, records: Sequence[Mapping[str, Any]], store: Store | None, video: str | None
+) -> Asked:
     """Ask the render of this run to stop, or to leave out a video, and wait until it has heard.
+
+    ``store`` None: it is not there, so nothing is known to be finished.
 
     Raises:
         PlanError: nothing renders it, it has no such video, or the video is finished.
@@ -100,12 +104,12 @@ def ask_to_stop(layout: RunLayout, records: Sequence[Mapping[str, Any]], store: 
     return Asked(name, not request.path.exists())
 
 
-def _check_video(layout: RunLayout, videos: Sequence[Mapping[str, Any]], store: Store, asked: str) -> None:
+def _check_video(layout: RunLayout, videos: Sequence[Mapping[str, Any]], store: Store | None, asked: str) -> None:
     found = next((video for video in videos if video["id"] == asked), None)
     if found is None:
         near = difflib.get_close_matches(asked, [video["id"] for video in videos], n=3)
         nearest = f"nearest {'are' if len(near) > 1 else 'is'} {', '.join(near)}"
         rest = nearest if near else "`ltx-ray status` lists them"
         raise PlanError(f"{layout.path}: no video is called {asked!r}; {rest}")
-    if store.known([found["stitch"]]) and (layout.videos / found["path"]).exists():
+    if store is not None and store.known([found["stitch"]]) and (layout.videos / found["path"]).exists():
         raise PlanError(f"{layout.path}: video {asked!r} is finished, so there is nothing to cancel")

@@ -1,8 +1,7 @@
 """Letting go of what the manifest's ``keep`` no longer wants, while a render goes on and at its end.
 
-Other runs may go on from the same artifacts. So only what this very run has made is let go, and of that nothing which
-the plan of a run beside it names. A run that shares the store from another place is not seen: what it loses, it makes
-again.
+Other runs may continue from the same artifacts. So only what this very run has computed is let go, and of that nothing
+that another run which is known to use the store has in its plan.
 """
 
 from __future__ import annotations
@@ -11,15 +10,16 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ltx_ray.errors import StoreError
 from ltx_ray.run.attempts import DROPPED
 from ltx_ray.spec.keep import Keep
 from ltx_ray.store.keep import superfluous
-from ltx_ray.store.run_dir import planned_beside
+from ltx_ray.store.users import users_of
 
 if TYPE_CHECKING:
     from ltx_ray.plan.dag import Plan
+    from ltx_ray.store.artifacts import ArtifactStore
     from ltx_ray.store.layout import RunLayout
-    from ltx_ray.store.protocol import Store
 
 #: Dropping looks at every key file of the store, so it may take this share of the time at most.
 SHARE = 0.05
@@ -32,7 +32,7 @@ class Keeper:
     def __init__(
         self,
         layout: RunLayout,
-        store: Store,
+        store: ArtifactStore,
         plan: Plan,
         keep: Keep,
         *,
@@ -60,7 +60,7 @@ class Keeper:
             return
         begun, self._is_due = time.monotonic(), False
         doomed = superfluous(self.plan.tasks, self._outputs, kept, self.keep) & self.made
-        if doomed and (elsewhere := planned_beside(self.layout)) is not None:
+        if doomed and (elsewhere := self._needed_elsewhere()) is not None:
             doomed -= elsewhere
             num_bytes = self.store.drop(doomed) if doomed else 0
             if doomed:
@@ -68,3 +68,10 @@ class Keeper:
                 self.made -= doomed
         now = time.monotonic()
         self._not_before = now + max(MIN_PAUSE_S, (now - begun) / SHARE)
+
+    def _needed_elsewhere(self) -> set[str] | None:
+        """Every key that another run needs; None if one of them cannot be read, so that nothing is known."""
+        try:
+            return users_of(self.store).keys(but=[self.layout.path])
+        except StoreError:
+            return None

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ltx_ray.report.index import IndexRow
     from ltx_ray.spec.machine import Node, WorkerSpec
     from ltx_ray.spec.protocols import Pool
+    from ltx_ray.store.artifacts import ArtifactStore
     from ltx_ray.store.protocol import Store
 
 
@@ -93,7 +94,14 @@ class Session:
     """Holds what one render needs; the caller holds the run's lock."""
 
     def __init__(
-        self, layout: RunLayout, store: Store, journal: Journal, dry: DryRun, observer: Observer, *, keep: Keep = "all"
+        self,
+        layout: RunLayout,
+        store: ArtifactStore,
+        journal: Journal,
+        dry: DryRun,
+        observer: Observer,
+        *,
+        keep: Keep = "all",
     ) -> None:
         self.layout, self.store, self.journal, self.dry, self.observer = layout, store, journal, dry, observer
         made = made_here(journal.history.records)

@@ -53,6 +53,7 @@ State = Literal["rendering", "out of sight", "died", "ended early", "stopped", "
 class RunStatus:
     run_dir: Path
     state: State
+    store: str  #: location of the one that all of this is said of
     holder: str | None  #: whose lock is on the run, dead or alive
     stages: dict[str, StageCounts]
     running: tuple[RunningTask, ...]  #: longest running first
@@ -71,6 +72,7 @@ def standing_of(layout: RunLayout, records: list[dict[str, Any]], history: Histo
     return RunStatus(
         run_dir=layout.path,
         state=_state(holder, last, are_all_finished=all(video.is_finished for video in videos)),
+        store=store.location,
         holder=f"process {holder.owner.pid} on {holder.owner.host}" if holder and holder.owner else None,
         stages=_stage_counts(tasks.values(), kept, still_needed(records, kept)),
         running=tuple(

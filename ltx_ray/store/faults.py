@@ -27,6 +27,7 @@ _PERMANENT = {
     ),
     errno.ENOTDIR: ("a part of this path is a file, not a directory", "name another place with --store or --run"),
     errno.EISDIR: ("this is a directory where a file belongs", "move it away"),
+    errno.ELOOP: ("links on this path lead round in a circle", "mend them or name another place with --store or --run"),
     errno.ENAMETOOLONG: ("the name is too long", "name a shorter path with --store or --run"),
     errno.EXDEV: (
         "the file lies on another file system than the store",

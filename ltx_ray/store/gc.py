@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from ltx_ray.errors import KeyFileBroken, StoreUnusable
+from ltx_ray.errors import KeyFileBroken
 from ltx_ray.store.artifacts import ArtifactStore
+from ltx_ray.store.identity import check_is_store
 from ltx_ray.store.key_file import read_head
 from ltx_ray.store.layout import KEYS, OBJECTS, TOKENS, digest_of, key_name, object_name
-from ltx_ray.store.local import LocalShelf
 from ltx_ray.store.protocol import Listed
 
 #: Longer than any commit takes.
@@ -39,6 +39,7 @@ def collect(
     *,
     keep: Iterable[str] = (),
     expired: Iterable[str] = (),
+    stale: Iterable[str] = (),
     older_than_s: float | None = None,
     max_bytes: int | None = None,
     young_s: float = YOUNG_S,
@@ -50,10 +51,12 @@ def collect(
     broken ones among them; and then the oldest while more than ``max_bytes`` stay. ``None`` is no limit. Nothing
     younger than ``young_s`` is touched.
 
+    ``stale``: names of what deleted runs wrote of themselves; they go as well.
+
     Raises:
         StoreUnusable: there is no store.
     """
-    _check_is_store(store)
+    check_is_store(store)
     shelf = store.shelf
     stock = _Stock(store, {key_name(key) for key in keep}, young_s)
     outdated = {key_name(key) for key in expired}
@@ -69,7 +72,7 @@ def collect(
     num_bytes = stock.num_bytes - stock.num_bytes_left + sum(listed.num_bytes for listed in tokens.values())
     if not dry_run:
         # Keys first: one whose object is gone counts as absent all the same, but nobody need find that out.
-        for name in (*stock.forgotten, *tokens):
+        for name in (*stock.forgotten, *tokens, *stale):
             shelf.remove(name)
         for digest in stock.garbage:
             # Since the listing somebody may have written it again, to bind it.
@@ -133,14 +136,3 @@ def _digests(store: ArtifactStore, keys: Collection[str]) -> dict[str, str | Non
         except KeyFileBroken:
             digests[name] = None
     return digests
-
-
-def _check_is_store(store: ArtifactStore) -> None:
-    """Raise unless a store was made here; in a bucket, an empty one cannot be told from none."""
-    match store.shelf:
-        case LocalShelf(root=root):
-            is_store = (root / KEYS).is_dir()
-        case shelf:
-            is_store = any(shelf.names(folder) for folder in (KEYS, OBJECTS, TOKENS))
-    if not is_store:
-        raise StoreUnusable(f"{store.location}: no store is here; name one with --store")

@@ -1,7 +1,9 @@
 """The only place that knows names on disk.
 
-    STORE/  objects/<aa>/<digest>     bytes, named by their sha256; aa = its first two characters
+    STORE/  store.json                the id of the store, written once
+            objects/<aa>/<digest>     bytes, named by their sha256; aa = its first two characters
             keys/<aa>/<key>.json      the truth: which object a key is bound to, and how it was made
+            users/<name>              a run that uses the store, and every key of its plan
             tokens/<name>             small files that prove two machines see the same store
             tmp/<owner>.<random>      files on their way; left only by processes that died
     RUN/    manifest.resolved.json  sources.jsonl  plan.jsonl  reasons.jsonl  journal.jsonl  lock
@@ -17,7 +19,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-OBJECTS, KEYS, TOKENS, TMP = "objects", "keys", "tokens", "tmp"
+IDENTITY = "store.json"
+FOLDERS = OBJECTS, KEYS, USERS, TOKENS, TMP = "objects", "keys", "users", "tokens", "tmp"
 PREFIXES = tuple(f"{idx:02x}" for idx in range(256))
 
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -61,6 +64,11 @@ class RunLayout:
     """A run directory. It is always a POSIX path, also when the store is a bucket."""
 
     path: Path
+
+    @property
+    def default_store(self) -> Path:
+        """Beside the runs, so that they share what they have in common."""
+        return self.path.parent / ".store"
 
     @property
     def manifest(self) -> Path:

@@ -18,7 +18,7 @@ from pathlib import Path
 from ltx_ray.errors import StoreUnusable
 from ltx_ray.store import durable
 from ltx_ray.store.faults import storage_errors
-from ltx_ray.store.layout import KEYS, OBJECTS, PREFIXES, TMP, TOKENS
+from ltx_ray.store.layout import KEYS, OBJECTS, PREFIXES, TMP, TOKENS, USERS
 from ltx_ray.store.owner import is_abandoned, temp_prefix
 from ltx_ray.store.protocol import Listed
 
@@ -47,7 +47,7 @@ class LocalShelf:
                 for prefix in missing:
                     (self.root / folder / prefix).mkdir(exist_ok=True)
                 durable.sync_folder(self.root / folder)
-            for folder in (TOKENS, TMP):
+            for folder in (USERS, TOKENS, TMP):
                 (self.root / folder).mkdir(exist_ok=True)
             durable.sync_folder(self.root)
             durable.sync_folder(self.root.parent)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from ltx_ray.errors import StoreError, StoreUnusable
 from ltx_ray.store.artifacts import ArtifactStore
+from ltx_ray.store.identity import check_is_store, write_identity
 from ltx_ray.store.local import LocalShelf
+from ltx_ray.store.place import check_links, check_store, is_uri, store_path
 
 if TYPE_CHECKING:
     from ltx_ray.store.remote import RemoteShelf
@@ -20,14 +22,16 @@ _PASSWORD = re.compile(r"(://[^/@:]*:)(?!\d+/).+@")
 
 
 def open_store(uri: str | Path, *, create: bool = True) -> ArtifactStore:
-    """Open the store at ``uri``; prove that it can be written.
+    """Open the store at ``uri``; prove that it can be written, and give it its id.
 
-    With ``create`` false nothing is made or written, and a store that does not exist yet is an empty one.
+    With ``create`` false nothing is created or written, and a store that does not exist yet is an empty one.
 
     Raises:
+        PlanError: ``uri`` is no place that a store can be at.
         StoreUnusable: cannot be written, no client for this kind of URI, or a password in it.
     """
     text = str(uri)
+    check_store(text)
     if _PASSWORD.search(text):
         # It would go into journals, messages and the command lines of workers.
         shown = _PASSWORD.sub(r"\1***@", text)
@@ -35,14 +39,28 @@ def open_store(uri: str | Path, *, create: bool = True) -> ArtifactStore:
             f"--store {shown}: a password does not belong in an address; put it into the environment or the "
             "configuration of fsspec"
         )
-    if "://" not in text or text.startswith("file://"):
-        shelf = LocalShelf(Path(text.removeprefix("file://")).expanduser().absolute())
+    if not is_uri(text):
+        shelf = LocalShelf(store_path(text))
         if create:
+            check_links(shelf.root)
             shelf.prepare()
+            write_identity(shelf)
         return ArtifactStore(shelf)
     store = ArtifactStore(_remote(text.rstrip("/")))
     if create:
         _probe(store)
+        write_identity(store.shelf)
+    return store
+
+
+def open_existing(uri: str | Path) -> ArtifactStore:
+    """Open the store at ``uri``, which must be there; nothing is created or written.
+
+    Raises:
+        StoreUnusable: no store is there; and as ``open_store``.
+    """
+    store = open_store(uri, create=False)
+    check_is_store(store)
     return store
 
 

@@ -21,6 +21,7 @@ from ltx_ray.store import durable
 from ltx_ray.store.faults import storage_errors
 from ltx_ray.store.journal import History
 from ltx_ray.store.layout import RunLayout
+from ltx_ray.store.place import check_links
 
 #: Journal event of a file put into ``videos/``.
 PUBLISHED = "published"
@@ -30,6 +31,7 @@ _TEMP = re.compile(r"\..+\.[0-9a-f]{16}", re.DOTALL)
 
 def prepare(layout: RunLayout) -> None:
     """Make the directory and prove that it can be written. Raises StoreUnusable."""
+    check_links(layout.path)
     with storage_errors(layout.path):
         layout.videos.mkdir(parents=True, exist_ok=True)
         probe = _temp_of(layout.path / "probe")
@@ -94,20 +96,6 @@ def read_plan(layout: RunLayout) -> list[dict[str, Any]]:
     return records
 
 
-def planned_beside(layout: RunLayout) -> set[str] | None:
-    """Every key that the plan of a run in the same directory names; None if one of these plans cannot be read."""
-    own = layout.path.resolve()
-    keys: set[str] = set()
-    with storage_errors(own.parent):
-        plans = [path for path in own.parent.glob(f"*/{layout.plan.name}") if path.parent != own]
-    for path in plans:
-        records = _parsed(path)
-        if not records or not all(map(_is_planned, records)):
-            return None
-        keys.update(record["key"] for record in records if "key" in record)
-    return keys
-
-
 def check_is_run(layout: RunLayout) -> None:
     """Raise PlanError unless a render was at this directory, however early it died."""
     with storage_errors(layout.path):
@@ -118,12 +106,6 @@ def check_is_run(layout: RunLayout) -> None:
 def no_run(layout: RunLayout) -> PlanError:
     """The sentence for a directory that is no run."""
     return PlanError(f"{layout.path}: no run is here; name the directory that `ltx-ray render` made")
-
-
-def last_store(history: History) -> str | None:
-    """Where the store of the last render is; None = nothing was rendered, or its location may not be written down."""
-    stores = [str(record.get("store", "")) for record in history.records if record.get("event") == "render"]
-    return stores[-1] or None if stores else None
 
 
 def published(history: History) -> dict[str, tuple[str, int]]:

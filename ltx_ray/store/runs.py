@@ -1,18 +1,30 @@
-"""Which runs use a store, what they need of it, and which of them have had their time."""
+"""A run and its store: which store a run was rendered with, where that is now, and whether the run has had its time.
+
+A run records the id of its store and where it was: its path, and the way from the run to it. A run that was moved or
+copied along with its store finds that one; a path alone proves nothing.
+"""
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+from ltx_ray.errors import StoreUnusable
+from ltx_ray.spec.redact import redact
 from ltx_ray.store import run_dir
 from ltx_ray.store.artifacts import ArtifactStore
 from ltx_ray.store.faults import storage_errors
-from ltx_ray.store.journal import read_journal
+from ltx_ray.store.identity import is_store, read_identity
+from ltx_ray.store.journal import History, read_journal
 from ltx_ray.store.layout import RunLayout
 from ltx_ray.store.local import LocalShelf
 from ltx_ray.store.lock import read_lock
+from ltx_ray.store.open import open_store
+from ltx_ray.store.place import is_uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,26 +38,6 @@ class FinishedRun:
     @property
     def num_bytes(self) -> int:
         return sum(file.stat().st_size for file in self.files)
-
-
-def runs_beside(store: ArtifactStore) -> list[RunLayout]:
-    """Runs in directories next to a local store that were last rendered with it, in order of their names.
-
-    Raises:
-        StoreError: the journal of one cannot be read.
-    """
-    if not isinstance(store.shelf, LocalShelf):
-        return []
-    root = store.shelf.root.resolve()
-    with storage_errors(root.parent):
-        neighbours = sorted(path for path in root.parent.iterdir() if path.is_dir()) if root.parent.is_dir() else []
-    layouts = [RunLayout(path) for path in neighbours if path != root]
-    return [layout for layout in layouts if layout.plan.exists() and _uses(layout, root)]
-
-
-def keys_of(layout: RunLayout) -> set[str]:
-    """Every key of the run's plan. Raises as ``run_dir.read_plan``: of a run that cannot be read nothing is known."""
-    return {record["key"] for record in run_dir.read_plan(layout) if "key" in record}
 
 
 def finished_run(layout: RunLayout) -> FinishedRun | None:
@@ -62,7 +54,97 @@ def finished_run(layout: RunLayout) -> FinishedRun | None:
         return FinishedRun(layout, time.time() - layout.journal.stat().st_mtime, files)
 
 
-def _uses(layout: RunLayout, root: Path) -> bool:
-    last = run_dir.last_store(read_journal(layout.journal))
-    # A journal that was lost says nothing; the run then counts as one of this store, so that nothing of it goes.
-    return last is None or ("://" not in last and Path(last).resolve() == root)
+class Recorded(NamedTuple):
+    """What the last render recorded of its store; None where it did not say."""
+
+    location: str | None = None  #: None also where it may not be written down
+    id: str | None = None
+    way: str | None = None  #: path from the run's directory to a store that is a directory
+
+
+def store_record(layout: RunLayout, store: ArtifactStore) -> dict[str, str | None]:
+    """The fields by which a journal says which store a render uses; ``recorded_store`` reads them back."""
+    shelf = store.shelf
+    return {
+        # A location that may hold credentials is left out.
+        "store": store.location if redact(store.location, {}) == store.location else "",
+        "store_id": read_identity(shelf),
+        "store_way": os.path.relpath(shelf.root, layout.path.absolute()) if isinstance(shelf, LocalShelf) else None,
+    }
+
+
+def recorded_store(history: History) -> Recorded:
+    """What the last render recorded; nothing where there was none, or the journal is lost."""
+    renders = [record for record in history.records if record.get("event") == "render"]
+    said = (renders[-1].get(name) for name in ("store", "store_id", "store_way")) if renders else ()
+    return Recorded(*(text if isinstance(text, str) and text else None for text in said))
+
+
+def find_store(layout: RunLayout, history: History, keys: Iterable[str]) -> ArtifactStore | None:
+    """The store that a run was rendered with, wherever both lie now; None if it is not there.
+
+    It is the first of these places with the recorded id: where it lay as seen from the run, beside the run, where it
+    was seen last. Where none has it, the one near the run that holds any of ``keys``, those of its plan; or else
+    whatever store lies where that of the run lay.
+    """
+    recorded = recorded_store(history)
+    near = _near(layout, recorded)
+    stores = {place: store for place in (*near, recorded.location) if place and (store := _store_at(place))}
+    if recorded.id is not None:
+        for store in stores.values():
+            if read_identity(store.shelf) == recorded.id:
+                return store
+    wanted = set(keys)
+    for place in near:
+        if place in stores and stores[place].known(wanted):
+            return stores[place]
+    return stores.get(near[0] if recorded.way else recorded.location or near[0])
+
+
+def store_of(layout: RunLayout, history: History, keys: Iterable[str], *, to_edit: bool = False) -> ArtifactStore:
+    """``find_store``, for who needs it.
+
+    Raises:
+        StoreUnusable: it is not there; or what is there is ``to_edit`` and was left behind by a run that was moved or
+            copied: it may be the original's.
+    """
+    recorded = recorded_store(history)
+    store = find_store(layout, history, keys)
+    if store is None:
+        place = recorded.location or layout.default_store
+        raise StoreUnusable(
+            f"{place}: the store of {layout.path} is not there; was it moved or unmounted? name it with --store"
+        )
+    if to_edit and isinstance(store.shelf, LocalShelf) and not _is_any(store, _near(layout, recorded)):
+        raise StoreUnusable(
+            f"{layout.path}: was moved or copied away from its store, {store.location}; name the store that is meant "
+            "with --store"
+        )
+    return store
+
+
+def is_own_store(layout: RunLayout, store: ArtifactStore) -> bool:
+    """Whether the run goes with this very store, not with another one or with a copy of it."""
+    keys = (record["key"] for record in run_dir.read_lines(layout.plan) if "key" in record)
+    own = find_store(layout, read_journal(layout.journal), keys)
+    return own is not None and _is_any(own, [store.location])
+
+
+def _near(layout: RunLayout, recorded: Recorded) -> list[str]:
+    """Where the store may be as seen from the run: where it was when it was recorded, and beside it."""
+    ways = [recorded.way] if recorded.way else []
+    places = [os.path.normpath(layout.path.absolute() / way) for way in ways]
+    return list(dict.fromkeys([*places, str(layout.default_store.absolute())]))
+
+
+def _store_at(place: str) -> ArtifactStore | None:
+    store = open_store(place, create=False)
+    return store if is_store(store) else None
+
+
+def _is_any(store: ArtifactStore, places: Iterable[str]) -> bool:
+    """Whether one of ``places`` is that of the store."""
+    if not isinstance(store.shelf, LocalShelf):
+        return store.location in places
+    root = store.shelf.root
+    return any(not is_uri(place) and Path(place).exists() and root.samefile(place) for place in places)

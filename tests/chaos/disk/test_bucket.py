@@ -53,9 +53,13 @@ def test_a_run_on_a_bucket_goes_on_verifies_and_is_cleaned(bucket, tmp_path, mon
     ask = ["gc", "--store", bucket, "--older-than", "0", "--delete", "--json"]
     assert main([*ask, "--keep-run", str(run)]) == 0
     assert json.loads(capsys.readouterr().out)["keys"] == 0
-    assert main(ask) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["runs_kept"], told["objects_left"]) == (0, 0)
-    assert store.keys() == set()
+    assert main(ask) == 0, "the run is known by what it wrote into the bucket"
+    assert (told := json.loads(capsys.readouterr().out))["runs_kept"] == 1 and told["keys"] == 0
     written = [path for path in run.rglob("*") if path.is_file()]
     assert not any(SECRET.encode() in path.read_bytes() for path in written)
+    shutil.rmtree(run)
+    assert main(ask) == 2 and "no run that uses it is known" in capsys.readouterr().out
+    assert main([*ask, "--keep-none"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["runs_kept"], told["objects_left"]) == (0, 0)
+    assert store.keys() == store.shelf.names("users") == set()

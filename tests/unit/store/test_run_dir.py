@@ -14,7 +14,6 @@ from ltx_ray.errors import PlanError, StoreError
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.record import plan_lines
 from ltx_ray.store import run_dir
-from ltx_ray.store.journal import History
 from ltx_ray.store.layout import RunLayout
 from tests.unit.plan.examples import MODELS, manifest
 
@@ -91,13 +90,6 @@ def test_a_plan_that_the_system_refuses_is_not_taken_for_an_absent_one(layout):
 def test_a_run_that_died_early_is_a_run(layout, name):
     (layout.path / name).write_text("")
     run_dir.check_is_run(layout)
-
-
-def test_the_store_is_that_of_the_last_render():
-    renders = [{"event": "render", "store": store} for store in ("/a", "/b")]
-    assert run_dir.last_store(History((*renders, {"event": "done"}))) == "/b"
-    assert run_dir.last_store(History(({"event": "render", "store": ""},))) is None
-    assert run_dir.last_store(History()) is None
 
 
 @pytest.mark.parametrize("has_links", [True, False], ids=["link", "copy"])

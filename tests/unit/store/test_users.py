@@ -1,0 +1,136 @@
+"""Which runs use a store, wherever they lie; in doubt all that may."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from ltx_ray.errors import StoreError
+from ltx_ray.store import users
+from ltx_ray.store.layout import RunLayout
+from ltx_ray.store.open import open_store
+from ltx_ray.store.users import register, users_of
+
+from .moved import rendered
+
+
+def paths(store):
+    return [layout.path for layout in users_of(open_store(store, create=False)).runs]
+
+
+def forget_users(store):
+    shutil.rmtree(store / "users")
+
+
+@pytest.mark.parametrize(
+    ("run", "store"),
+    [
+        ("runs/a", "runs/.store"),
+        ("runs/a", "big/store"),
+        ("runs/a", "runs"),
+        ("runs/a", "runs/a/store"),
+        ("runs/films/a", "runs/.store"),
+        ("a", "x/y/z/store"),
+    ],
+)
+def test_a_run_that_was_rendered_with_a_store_is_known_to_it_wherever_both_are_moved(tmp_path, run, store):
+    farm, moved = tmp_path / "farm", tmp_path / "moved"
+    keys = rendered(farm / run, farm / store)
+    farm.rename(moved)
+    assert paths(moved / store) == [moved / run]
+    assert users_of(open_store(moved / store)).keys() == keys
+
+
+@pytest.mark.parametrize("run", ["runs/a", "runs/films/a", "runs/films/more/a", "runs/.store/a", "a"])
+def test_runs_that_never_registered_are_found_near_the_store(tmp_path, run):
+    store = tmp_path / ("a/.store" if run == "a" else "runs/.store")
+    rendered(tmp_path / run, store)
+    forget_users(store)
+    assert paths(store) == [tmp_path / run]
+
+
+def test_a_run_further_off_counts_if_the_store_holds_what_it_needs(tmp_path):
+    rendered(tmp_path / "runs/films/a", tmp_path / "runs/.store")
+    rendered(tmp_path / "runs/films/b", tmp_path / "other", prompt="An owl")
+    forget_users(tmp_path / "runs/.store")
+    assert paths(tmp_path / "runs/.store") == [tmp_path / "runs/films/a"]
+    (tmp_path / "runs/films/b/plan.jsonl").write_text("5\n")
+    with pytest.raises(StoreError, match="cannot be read as a plan"):
+        users_of(open_store(tmp_path / "runs/.store")).keys()
+
+
+def test_a_run_beside_the_store_counts_whatever_its_journal_says(tmp_path):
+    rendered(tmp_path / "runs/a", tmp_path / "other")
+    open_store(tmp_path / "runs/.store")
+    assert paths(tmp_path / "runs/.store") == [tmp_path / "runs/a"]
+
+
+def test_a_store_behind_a_link_has_neighbours_at_both_ends(tmp_path):
+    rendered(tmp_path / "big/b", tmp_path / "big/store")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/.store").symlink_to(tmp_path / "big/store")
+    rendered(tmp_path / "runs/a", tmp_path / "runs/.store", prompt="An owl")
+    forget_users(tmp_path / "big/store")
+    assert paths(tmp_path / "runs/.store") == [tmp_path / "big/b", tmp_path / "runs/a"]
+
+
+def test_a_deleted_run_uses_a_store_no_more(tmp_path):
+    (tmp_path / "elsewhere/b").mkdir(parents=True)
+    for name in ("runs/a", "elsewhere/a"):
+        rendered(tmp_path / name, tmp_path / "runs/.store")
+        shutil.rmtree(tmp_path / name)
+    found = users_of(open_store(tmp_path / "runs/.store"))
+    assert (found.runs, found.unseen, len(found.stale)) == ((), (), 2)
+
+
+@pytest.mark.parametrize("sight", ["unmounted", "empty mount point", "another machine"])
+def test_what_a_run_out_of_sight_needs_is_known(tmp_path, monkeypatch, sight):
+    keys = rendered(tmp_path / "mount/a", tmp_path / "shared/store")
+    shutil.rmtree(tmp_path / "mount")
+    if sight != "unmounted":
+        (tmp_path / "mount").mkdir()
+    if sight == "another machine":
+        (tmp_path / "mount/b").mkdir()
+        monkeypatch.setattr(users.socket, "gethostname", lambda: "another-machine")
+    (user,) = users_of(open_store(tmp_path / "shared/store")).unseen
+    assert user.where.endswith(f":{tmp_path}/mount/a") and user.keys == keys
+
+
+def test_a_run_on_a_bucket_is_known_to_it(tmp_path):
+    store = open_store("memory://farm-of-users/store")
+    keys = rendered(tmp_path / "runs/a", store)
+    assert [layout.path for layout in users_of(store).runs] == [tmp_path / "runs/a"]
+    shutil.rmtree(tmp_path / "runs")
+    assert users_of(store).keys() == keys
+
+
+def test_a_run_that_registers_again_replaces_what_it_wrote(tmp_path):
+    store = open_store(tmp_path / ".store")
+    layout = RunLayout(tmp_path / "mount/a")
+    for keys in (["0" * 64, "1" * 64], ["2" * 64], ["2" * 64]):
+        register(store, layout, keys)
+    (user,) = users_of(store).unseen  # its directory is not there
+    assert user.keys == {"2" * 64}
+
+
+@pytest.mark.parametrize("broken", [b"", b"{}\n", b"[]\n", b'{"run":1}\n', b"\xff", b'{"run":"/a","host":"b"}\n'])
+def test_an_entry_that_cannot_be_read_says_nothing(tmp_path, broken):
+    store = open_store(tmp_path / ".store")
+    store.shelf.put("users/x", broken)
+    assert users_of(store).num_runs == 0
+
+
+def test_directories_that_may_not_be_looked_at_are_passed_over(tmp_path, monkeypatch):
+    rendered(tmp_path / "runs/a", tmp_path / "runs/.store")
+    (tmp_path / "runs/private").mkdir()
+    listed = os.listdir
+
+    def refused(path, *args):
+        if str(path).endswith("private"):
+            raise PermissionError(13, "Permission denied")
+        return listed(path, *args)
+
+    monkeypatch.setattr(os, "listdir", refused)
+    assert paths(tmp_path / "runs/.store") == [tmp_path / "runs/a"]
