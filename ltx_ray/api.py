@@ -281,6 +281,7 @@ def _end_record(summary: Summary) -> dict[str, Any]:
         "unfinished": len(summary.unfinished),
         "failed": len(summary.failed),
         "stopped": summary.stopped,
+        "gave_up": summary.gave_up,
     }
 
 

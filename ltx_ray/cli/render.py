@@ -17,7 +17,7 @@ from ltx_ray.cli.options import (
     SeamWarningOption,
     StoreOption,
 )
-from ltx_ray.errors import Interrupted, RunIncomplete
+from ltx_ray.errors import Interrupted, RunIncomplete, StoreUnusable
 from ltx_ray.report.seams import SEAM_WARNING, warnings
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ def render(
     _tell(summary, seam_warning, as_json=as_json)
     if summary.stopped is not None:
         raise Interrupted(str(summary.run_dir), summary.stopped)
+    if summary.store_fault is not None:
+        raise StoreUnusable(f"{summary.store_fault}; then the same command resumes")
     if summary.unfinished or summary.failed:
         raise RunIncomplete(len(summary.failed), summary.num_blocked, len(summary.cancelled), str(summary.run_dir))
 
@@ -109,7 +111,7 @@ def _tell(summary: Summary, seam_warning: float, *, as_json: bool) -> None:
         typer.echo(f"failed: {name}: {why}", err=True)
     if summary.cancelled:
         typer.echo(f"cancelled: {', '.join(summary.cancelled)}", err=True)
-    if summary.gave_up:
+    if summary.gave_up and not summary.store_fault:  # that is the error itself
         typer.echo(f"gave up: {summary.gave_up}", err=True)
     made = f"{summary.num_made} tasks made, {summary.num_cached} kept from before"
     typer.echo(f"{len(summary.finished)} of {len(summary.finished) + len(summary.unfinished)} videos finished; {made}")

@@ -44,6 +44,7 @@ def status(
             "running": [task._asdict() | {"began": task.began and task.began.isoformat()} for task in found.running],
             "videos": [_fields(video) for video in found.videos],
             "warnings": warned,
+            "gave_up": found.gave_up,
             "problem": found.problem,
         }
         typer.echo(json.dumps(fields))
@@ -77,7 +78,7 @@ def _standing(found: RunStatus) -> str:
         case "stopped":
             return "not running: it was stopped; the same command resumes it"
         case "unfinished":
-            return "not running: not everything is made"
+            return f"not running: {found.gave_up or 'not everything is made'}"
         case "finished":
             return "finished"
 

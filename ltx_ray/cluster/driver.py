@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from ltx_ray.engine.instructions import CancelAttempt, Dispatch, GiveUp, JournalEntry, Kill, Retire
+from ltx_ray.engine.instructions import CancelAttempt, Dispatch, GiveUp, Instruction, JournalEntry, Kill, Retire
 from ltx_ray.engine.state import RunState
-from ltx_ray.spec.events import CancelRequested, Event, Tick
+from ltx_ray.errors import StoreError
+from ltx_ray.spec.events import CancelRequested, Event, StoreFailed, TaskCancelled, Tick
 from ltx_ray.spec.protocols import Pool
 
 #: How long one turn waits for something to happen; also how stale a progress table may be.
@@ -88,7 +89,12 @@ def drive(
     """Run until the state is finished, or until a stop signal has been obeyed.
 
     ``requests`` is asked every turn for events that come from people, such as TasksCancelled.
+
+    Raises:
+        StoreError: ``record``, ``requests`` or ``on_turn`` raised it; nothing was dispatched from then on, nothing
+            recorded, and what ran came to its end before.
     """
+    desk = _Desk(state, record)
     try:
         pool.start()
         asked_at: float | None = None
@@ -101,33 +107,76 @@ def drive(
                 asked_at = time.monotonic()
                 events: list[Event] = [CancelRequested(asked_at, now=True)]
             elif signals.at_once or (asked_at is not None and time.monotonic() - asked_at > STOP_GRACE_S):
-                return
+                break
             else:
-                events = [*requests(), *pool.events(TURN_S)]
+                events = [*desk.asked(requests), *pool.events(TURN_S)]
                 if (now := time.monotonic()) >= judge_at:
                     events.append(Tick(now))
-            _turn(state, pool, events, record)
-            on_turn(state)
+            for instruction in desk.turn(events):
+                _obey(instruction, state, pool)
+            desk.show(on_turn)
             if (story := state.stuck) is not None:
                 raise RuntimeError(story)
     finally:
         pool.stop()
+    if desk.fault is not None:
+        raise desk.fault
 
 
-def _turn(state: RunState, pool: Pool, events: list[Event], record: Record) -> None:
-    """Everything the events lead to. All records of a turn are made durable at once, before anything is done."""
-    instructions = [instruction for event in events for instruction in state.handle(event)]
-    if records := [dict(entry.fields) for entry in instructions if isinstance(entry, JournalEntry)]:
-        record(records)
-    for instruction in instructions:
-        match instruction:
-            case Dispatch(task=key, worker=worker, attempt=attempt):
-                pool.submit(state.tasks[key], worker, attempt)
-            case CancelAttempt(task=key, worker=worker, attempt=attempt):
-                pool.cancel(key, worker, attempt)
-            case Retire(worker=worker):
-                pool.retire(worker)
-            case Kill(worker=worker, cause=cause):
-                pool.kill(worker, cause)
-            case JournalEntry() | GiveUp():
-                pass  # recorded above
+class _Desk:
+    """What goes between the state and the run's directory. Once that fails, it is left alone and the state told."""
+
+    def __init__(self, state: RunState, record: Record) -> None:
+        self._state, self._record = state, record
+        self.fault: StoreError | None = None
+
+    def asked(self, requests: Callable[[], Sequence[Event]]) -> Sequence[Event]:
+        """What people ask."""
+        try:
+            return () if self.fault else requests()
+        except StoreError as error:
+            return [self._failed(error)]
+
+    def turn(self, events: Sequence[Event]) -> list[Instruction]:
+        """Everything the events lead to. All records are made durable at once, before anything else may be done."""
+        instructions = [instruction for event in events for instruction in self._state.handle(event)]
+        records = [dict(entry.fields) for entry in instructions if isinstance(entry, JournalEntry)]
+        try:
+            if records and self.fault is None:
+                self._record(records)
+        except StoreError as error:
+            instructions += self._state.handle(self._failed(error))
+        if self.fault is None:
+            return instructions
+        # What is not on record must not begin: the state hears that it ended before it did.
+        begun = [instruction for instruction in instructions if isinstance(instruction, Dispatch)]
+        for lost in begun:
+            cancelled = TaskCancelled(time.monotonic(), lost.task, lost.worker, lost.attempt)
+            instructions += self._state.handle(cancelled)
+        return [instruction for instruction in instructions if instruction not in begun]
+
+    def show(self, on_turn: Callable[[RunState], None]) -> None:
+        """Let others see the state."""
+        try:
+            if self.fault is None:
+                on_turn(self._state)
+        except StoreError as error:
+            self.turn([self._failed(error)])
+
+    def _failed(self, error: StoreError) -> StoreFailed:
+        self.fault = error
+        return StoreFailed(time.monotonic(), str(error))
+
+
+def _obey(instruction: Instruction, state: RunState, pool: Pool) -> None:
+    match instruction:
+        case Dispatch(task=key, worker=worker, attempt=attempt):
+            pool.submit(state.tasks[key], worker, attempt)
+        case CancelAttempt(task=key, worker=worker, attempt=attempt):
+            pool.cancel(key, worker, attempt)
+        case Retire(worker=worker):
+            pool.retire(worker)
+        case Kill(worker=worker, cause=cause):
+            pool.kill(worker, cause)
+        case JournalEntry() | GiveUp():
+            pass  # recorded before

@@ -11,6 +11,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +26,7 @@ from ltx_ray.spec.events import (
     Event,
     Failure,
     KillCause,
+    StoreFailed,
     TaskCancelled,
     TaskDone,
     TaskFailed,
@@ -157,16 +159,21 @@ class RayPool:
         for worker in workers:
             self._end(worker)
         # Last, because a store that fails here must not keep a worker alive; `gc` takes away what is left.
-        for name in (*map(self._answer_name, workers), self._token_name):
-            self._store.drop_token(name)
+        with suppress(StoreError):
+            for name in (*map(self._answer_name, workers), self._token_name):
+                self._store.drop_token(name)
 
     def _bring_up(self, spec: WorkerSpec, *, is_first: bool = False, deaths_in_a_row: int = 0) -> None:
-        """Start the worker's process and greet it."""
+        """Start the worker's process and greet it; not while the store cannot be used."""
         self._names.add(spec.name)
         now = time.monotonic()
-        if self._token_at is None or now - self._token_at > TOKEN_FRESH_S:
-            self._store.put_token(self._token_name, self._token)
-            self._token_at = now
+        try:
+            self._freshen_token(now)
+        except StoreError as error:
+            if is_first:
+                raise
+            self._happened.append(StoreFailed(now, str(error)))
+            return
         actor = self._actor_class.options(
             num_cpus=0,  # Ray would otherwise count every actor as a core, and wait for ever on a small machine
             num_gpus=spec.num_gpus,
@@ -177,6 +184,12 @@ class RayPool:
         self._workers[spec.name] = Worker(spec, actor, is_first, deaths_in_a_row)
         greeting = Greeting(self._token_name, self._token, self._answer_name(spec.name), self._models)
         self._calls[actor.hello.remote(greeting)] = Call(spec.name)
+
+    def _freshen_token(self, now: float) -> None:
+        """Write the token for those who read it next."""
+        if self._token_at is None or now - self._token_at > TOKEN_FRESH_S:
+            self._store.put_token(self._token_name, self._token)
+            self._token_at = now
 
     def _bring_up_again(self, gone: Worker, *, is_death: bool) -> None:
         """Start a fresh process for a worker whose old one ended, unless that leads nowhere."""
@@ -234,11 +247,19 @@ class RayPool:
     def _greeted(self, worker: Worker, now: float) -> Event | None:
         """A worker is ready; it joins if what it wrote to the store can be read here."""
         name = self._answer_name(worker.spec.name)
-        if self._store.get_token(name) != self._token:
+        try:
+            told = self._store.get_token(name)
+        except StoreError as error:
+            if worker.is_first:
+                raise
+            self._end(worker.spec.name)
+            return StoreFailed(now, str(error))
+        if told != self._token:
             where = f"{self._store.location}: what worker {worker.spec.name} writes there cannot be read here"
             self._refuse(worker, StoreError(f"{where}; give --store a place that every node shares"))
             return None
-        self._store.drop_token(name)
+        with suppress(StoreError):  # `gc` takes away what is left
+            self._store.drop_token(name)
         self._has_greeted = worker.has_joined = True
         return WorkerJoined(now, worker.spec.name, worker.spec.stages, worker.spec.node)
 

@@ -10,10 +10,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from ltx_ray.engine.story import Progress
+from ltx_ray.spec.events import Failure
 
 #: Class names of what a worker raises when an input is gone or spoilt. That says nothing about the task or its stage:
 #: the input is forgotten and made again.
 LOSSES = ("ArtifactCorrupt", "ArtifactMissing")
+#: Class names of what a worker raises when the storage fails. If trying again is pointless, that is a fault of the run:
+#: every other task would be computed and lost as well.
+STORE_FAULTS = ("StoreUnusable", "StoreError")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +32,11 @@ class Limits:
     #: An attempt that reports no step for so long hangs and is killed; one without steps counts from its start.
     hang_s: float | None = 900.0
     drain_grace_s: float = 10.0  #: so long before its node goes, a task is asked to stop
+
+
+def is_store_fault(failure: Failure) -> bool:
+    """Whether a failure says that the run's storage cannot be used until a person acts."""
+    return failure.kind in STORE_FAULTS and not failure.retryable
 
 
 def why_final(progress: Progress, limits: Limits, *, num_untried: int) -> str | None:

@@ -9,7 +9,8 @@ committed what it made, so the attempt that is out finds it there.
     worker draining   gets no more tasks, is retired when idle; before its deadline its task is asked to stop
     task progressed   it does not hang
     task done         its children may be ready
-    task failed       ready again for another worker, or failed and its descendants blocked
+    task failed       ready again for another worker, or failed and its descendants blocked; by the storage: as below
+    store failed      nothing more is dispatched, and all that is left is blocked; what runs may end
     task cancelled    ready again
     tasks cancelled   blocked, and what needs them; those that run are asked to stop
     cancel            nothing more is dispatched; ``now``: what runs is cancelled too
@@ -27,12 +28,14 @@ from ltx_ray.engine.board import TaskBoard
 from ltx_ray.engine.fleet import Fleet, Worker
 from ltx_ray.engine.instructions import CancelAttempt, Dispatch, GiveUp, Instruction, JournalEntry, Json, Kill, Retire
 from ltx_ray.engine.matching import next_match
-from ltx_ray.engine.retry import LOSSES, Limits, why_final, why_quarantine
+from ltx_ray.engine.retry import LOSSES, Limits, is_store_fault, why_final, why_quarantine
 from ltx_ray.engine.story import Change, FailedAttempt, Progress, RunningTask, Status
 from ltx_ray.spec.events import (
     CancelRequested,
     Event,
+    Failure,
     KillCause,
+    StoreFailed,
     TaskCancelled,
     TaskDone,
     TaskFailed,
@@ -74,6 +77,8 @@ class RunState:
         self.limits = limits or Limits()
         #: Why the run gave up; None = it did not.
         self.gave_up: str | None = None
+        #: What is wrong with the run's storage, when it gave up for that.
+        self.store_fault: str | None = None
         #: By worker: the tasks that it failed and no other worker did.
         self.strikes: dict[str, set[str]] = {}
         #: Tasks that nobody wants any more; blocked, unless they were running and came to their end.
@@ -106,6 +111,8 @@ class RunState:
                 self._on_draining(event)
             case CancelRequested():
                 self._on_cancel(event)
+            case StoreFailed():
+                self._stop_for_store(event.at, event.reason)
             case Tick():
                 self._on_tick(event.at)
             case _:
@@ -202,14 +209,14 @@ class RunState:
                 )  # fmt: skip
                 self.board.enter(key, "done", at, f"attempt {event.attempt} on {name}")
                 self.board.release_children(key, at)
+            case TaskFailed(failure=failure) if is_store_fault(failure):
+                self._journal_failure(event, failure)
+                self._stop_for_store(at, failure.message)
+                self._give_back(key, at, f"attempt {event.attempt} on {name}: {failure.message}")
             case TaskFailed(failure=failure):
                 self._strike(name, key, counts=failure.retryable)
                 progress.failures += (FailedAttempt(name, event.attempt, failure),)
-                self._journal(
-                    "failure", at, task=key, worker=name, attempt=event.attempt,
-                    kind=failure.kind, message=failure.message, traceback=failure.traceback[-KEPT_TRACEBACK_CHARS:],
-                    log=list(failure.log[-KEPT_LOG_LINES:]),
-                )  # fmt: skip
+                self._journal_failure(event, failure)
                 is_spoiled = failure.kind in OUT_OF_MEMORY
                 self._retry(key, at, f"attempt {event.attempt} on {name} failed: {failure.kind}: {failure.message}")
             case TaskCancelled():
@@ -423,6 +430,12 @@ class RunState:
         failures = self.progress[key].failures
         return bool(failures) and failures[-1].failure.kind in LOSSES
 
+    def _stop_for_store(self, at: float, reason: str) -> None:
+        """Give up because the storage cannot be used; the first reason stands."""
+        if self.store_fault is None:
+            self.store_fault = reason
+            self._give_up(at, reason)
+
     def _give_up(self, at: float, reason: str) -> None:
         """Dispatch nothing more and block all that is left; what runs may end."""
         self._phase, self.gave_up = "given_up", reason
@@ -432,6 +445,13 @@ class RunState:
         for key in left:
             self.board.enter(key, "blocked", at, reason)
         self._out.append(GiveUp(reason))
+
+    def _journal_failure(self, event: TaskFailed, failure: Failure) -> None:
+        self._journal(
+            "failure", event.at, task=event.task, worker=event.worker, attempt=event.attempt,
+            kind=failure.kind, message=failure.message, traceback=failure.traceback[-KEPT_TRACEBACK_CHARS:],
+            log=list(failure.log[-KEPT_LOG_LINES:]),
+        )  # fmt: skip
 
     def _journal(self, event: str, at: float, **fields: Json) -> None:
         self._out.append(JournalEntry({"event": event, "at": at, **fields}))

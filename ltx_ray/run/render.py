@@ -74,6 +74,7 @@ class Summary:
     left_over: tuple[str, ...]  #: files in videos/ of an earlier manifest
     seams: Mapping[str, SeamReport]  #: of the finished videos that have any, by id
     gave_up: str | None  #: why the run as a whole stopped early; None = it did not
+    store_fault: str | None  #: what is wrong with its storage, if it gave up for that
     stopped: int | None  #: exit code of the signal that stopped the run; None = it ran to its end
 
 
@@ -155,7 +156,7 @@ class Session:
                     raise Interrupted(str(self.layout.path), StopSignals.TERMINATED) from error
                 turn, requests = self._turn, asked.events
                 drive(state, pool, record=self._record, signals=signals, on_turn=turn, requests=requests)
-        if not signals.is_set:
+        if not signals.is_set and state.store_fault is None:
             self.keeper.tidy(self._kept(state))
         failed |= self.unpublished
         lost_for_good = [(key, progress) for key, progress in state.progress.items() if progress.status == "failed"]
@@ -180,8 +181,9 @@ class Session:
             num_blocked=num_blocked + state.total("blocked") - num_cancelled,
             cancelled=tuple(video.id for video in self.dry.plan.videos if video.id in asked.videos - done),
             left_over=self._left_over(),
-            seams={video.id: report for video in finished if (report := seams_of(self.store, video.inspect))},
+            seams={} if state.store_fault else self._seams(finished),
             gave_up=state.gave_up,
+            store_fault=state.store_fault,
             stopped=signals.exit_code if signals.is_set and is_cut else None,
         )
 
@@ -285,6 +287,9 @@ class Session:
         if video.stitch in self.dry.kept:
             return True
         return video.stitch in state.progress and state.progress[video.stitch].status == "done"
+
+    def _seams(self, finished: Sequence[PlannedVideo]) -> dict[str, SeamReport]:
+        return {video.id: report for video in finished if (report := seams_of(self.store, video.inspect))}
 
     def _left_over(self) -> tuple[str, ...]:
         planned = {video.path for video in self.dry.plan.videos}

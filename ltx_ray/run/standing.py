@@ -58,6 +58,7 @@ class RunStatus:
     stages: dict[str, StageCounts]
     running: tuple[RunningTask, ...]  #: longest running first
     videos: tuple[VideoStatus, ...]
+    gave_up: str | None  #: why the last render stopped early by itself; None = it did not, or did not say
     problem: str | None  #: what is wrong with the journal
 
 
@@ -81,6 +82,7 @@ def standing_of(layout: RunLayout, records: list[dict[str, Any]], history: Histo
             if attempt.outcome == "running"
         ),
         videos=videos,
+        gave_up=last.end.get("gave_up") if last and last.end and not holder else None,
         problem=history.problem,
     )
 

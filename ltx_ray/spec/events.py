@@ -125,6 +125,14 @@ class TasksCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """The run's storage cannot be used until a person acts: nothing more is dispatched, what runs may end."""
+
+    at: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     at: float
 
@@ -139,5 +147,6 @@ Event = (
     | TaskCancelled
     | TasksCancelled
     | CancelRequested
+    | StoreFailed
     | Tick
 )

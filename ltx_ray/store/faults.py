@@ -13,6 +13,9 @@ from ltx_ray.errors import StoreError, StoreUnusable
 _FREE = "free some space, for instance with `ltx-ray gc --delete`, or name another place with --store or --run"
 _GRANT = "make it writable for this user or name another place with --store or --run"
 
+#: What the disk itself says, whoever wrote to it; a library may raise other OSErrors for reasons of its own.
+DISK_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+
 #: errno -> (what is wrong, what to do). These stay until somebody does something.
 _PERMANENT = {
     errno.ENOSPC: ("no space left on the device", _FREE),

@@ -13,18 +13,20 @@ import resource
 import sys
 import time
 import traceback
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 
-from ltx_ray.errors import ArtifactCorrupt, Cancelled, LtxRayError, StoreError
+from ltx_ray.errors import ArtifactCorrupt, Cancelled, LtxRayError, StoreError, StoreUnusable
 from ltx_ray.spec.canonical import canonical
 from ltx_ray.spec.events import Done, Failure
 from ltx_ray.spec.protocols import Control
 from ltx_ray.spec.task import Task
-from ltx_ray.store.faults import storage_error
-from ltx_ray.store.key_file import Meta
+from ltx_ray.store.faults import DISK_FAULTS, storage_error
+from ltx_ray.store.key_file import KeyFile, Meta
 from ltx_ray.store.protocol import Store
 from ltx_ray.worker.make import make
 from ltx_ray.worker.parents import Parents
@@ -52,8 +54,6 @@ def attempt(task: Task, store: Store, control: Control) -> Done | Failure | None
         return _failure(error, retryable=False)
     except LtxRayError as error:
         return _failure(error, retryable=error.retryable)
-    except OSError as error:
-        return _failure(fault := storage_error(error, task.name), retryable=fault.retryable)
     except Exception as error:  # the border where whatever a stage raises becomes a fact about its task
         return _failure(error, retryable=True)
 
@@ -66,7 +66,9 @@ def execute(task: Task, store: Store, control: Control) -> Done:
     with ExitStack() as stack:
         parents = Parents(task, store, stack)
         run_begun = time.monotonic()
-        content, suffix = make(task.recipe, parents, control, scratch=stack.enter_context(store.scratch()))
+        scratch = stack.enter_context(store.scratch())
+        with _disk_faults_told(task.name):
+            content, suffix = make(task.recipe, parents, control, scratch=scratch)
         ran = time.monotonic()
         meta = Meta(
             stage=task.stage,
@@ -80,9 +82,34 @@ def execute(task: Task, store: Store, control: Control) -> Done:
             software=_software(),
             suffix=suffix,
         )
-        bound = store.commit(task.key, content, meta)
+        bound = _commit(store, task.key, content, meta)
     total_s = time.monotonic() - begun
     return Done(task.key, bound.digest, bound.num_bytes, meta.run_s, total_s, meta.peak_bytes)
+
+
+def _commit(store: Store, key: str, content: bytes | Path, meta: Meta) -> KeyFile:
+    """Commit what was computed. The store has tried again what may pass, so computing it again would help no more.
+
+    Raises:
+        StoreUnusable: it cannot be stored.
+    """
+    try:
+        return store.commit(key, content, meta)
+    except StoreError as error:
+        raise StoreUnusable(str(error)) from error
+
+
+@contextmanager
+def _disk_faults_told(name: str) -> Iterator[None]:
+    """Raise StoreError for what the disk under a stage refuses in the block; other OSErrors are the stage's own."""
+    try:
+        yield
+    except (OSError, StoreError) as error:
+        # An encoder's error names the file alone, and its cause is what the disk said.
+        said = error if isinstance(error, OSError) else error.__cause__
+        if isinstance(said, OSError) and said.errno in DISK_FAULTS:
+            raise storage_error(said, name) from error
+        raise
 
 
 def _failure(error: Exception, *, retryable: bool) -> Failure:

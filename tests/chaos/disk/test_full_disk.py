@@ -5,13 +5,17 @@ from __future__ import annotations
 import errno
 import hashlib
 import itertools
+import json
 import os
 import resource
 
 import pytest
 
+from ltx_ray.cli.main import main
 from ltx_ray.errors import StoreError, StoreUnusable
+from ltx_ray.store.faults import storage_error
 from ltx_ray.store.key_file import Meta
+from ltx_ray.store.local import LocalShelf
 from ltx_ray.store.open import open_store
 
 META = Meta(stage="generate", unit="fox", recipe={"seed": 7})
@@ -92,3 +96,32 @@ def test_a_disk_that_takes_a_few_bytes_at_a_time_still_gets_them_all(store, monk
     data = bytes(range(256)) * 10
     store.commit(KEY, data, META)
     assert store.read(KEY) == data
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_disk_that_fills_up_ends_the_run_before_it_burns_work_and_the_same_command_resumes(
+    tmp_path, monkeypatch, capsys, error
+):
+    rows = [f'{{"id":"v{idx}","prompt":"{idx}","width":128,"height":128,"num_frames":9}}' for idx in range(8)]
+    (tmp_path / "m.jsonl").write_text("\n".join(rows))
+    ask = ["render", str(tmp_path / "m.jsonl"), "model=testcard", "--inline", "--run", str(tmp_path / "run")]
+    put, room = LocalShelf.put, iter(range(11))
+
+    def full(self, name, content):
+        if name.startswith("objects/") and next(room, None) is None:
+            raise storage_error(OSError(error, ""), name)
+        put(self, name, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalShelf, "put", full)
+        assert main(ask) == 4
+    said = capsys.readouterr()
+    assert said.err.rstrip().endswith("; then the same command resumes") and "is a bug" not in said.err
+    assert "0 of 8 videos finished; 11 tasks made" in said.out
+    records = [json.loads(line) for line in (tmp_path / "run/journal.jsonl").read_text().splitlines()]
+    after = [record["event"] for record in records[next(i for i, r in enumerate(records) if r["event"] == "failure") :]]
+    assert after == ["failure", "give_up", "end"]
+    assert main(["status", str(tmp_path / "run")]) == 0
+    assert "run: not running: objects/" in capsys.readouterr().out
+    assert main(ask) == 0
+    assert "8 of 8 videos finished; 45 tasks made, 11 kept" in capsys.readouterr().out

@@ -121,10 +121,24 @@ BUGS = [
         f"{WATCH}_a_worker_out_of_memory_is_replaced_and_the_failure_counts",
     ),
     Bug(
+        "what is not on record begins all the same",
+        "cluster/driver.py",
+        "if instruction not in begun]",
+        "]",
+        f"{DRIVER}_a_task_whose_dispatch_cannot_be_recorded_does_not_begin",
+    ),
+    Bug(
+        "a task that meets a full disk is counted as failed, and the next one is computed",
+        "engine/state.py",
+        "case TaskFailed(failure=failure) if is_store_fault(failure):",
+        "case TaskFailed(failure=failure) if False:",
+        f"{STATE}_after_the_first_unusable_store_nothing_is_dispatched_and_what_runs_may_end",
+    ),
+    Bug(
         "what happens is not recorded before it is done",
         "cluster/driver.py",
-        "record(records)\n    for instruction in instructions:",
-        "pass\n    for instruction in instructions:",
+        "                self._record(records)\n",
+        "                pass\n",
         f"{DRIVER}_an_error_in_recording_stops_the_pool_before_anything_is_dispatched",
     ),
 ]

@@ -18,6 +18,7 @@ from ltx_ray.engine.state import RunState
 from ltx_ray.spec.events import (
     CancelRequested,
     Event,
+    StoreFailed,
     TaskDone,
     TaskFailed,
     TaskProgressed,
@@ -31,6 +32,7 @@ from ltx_ray.spec.task import STAGES, Task
 from tests.fakes import make_task, video_tasks
 
 LIMITS = Limits(no_worker_timeout_s=30.0, hang_s=12.0, drain_grace_s=1.0)
+FULL = "no space left"
 NUM_SCHEDULES, NUM_BLOCKS = 10_000, 40
 
 
@@ -85,7 +87,7 @@ class Witness:
                     self.moved_at[name] = event.at
             case TasksCancelled(tasks=tasks):
                 self.unwanted |= tasks
-            case CancelRequested():
+            case CancelRequested() | StoreFailed():
                 self.is_over = True
             case _:
                 if hasattr(event, "attempt") and self.seats.get(event.worker) == (event.task, event.attempt):
@@ -110,9 +112,13 @@ class Witness:
                 self.attempts.setdefault(key, []).append(attempt)
             case GiveUp(reason=reason):
                 self.is_over = True
-                assert reason.startswith("no worker") or any(
-                    counts["failed"] >= LIMITS.stage_failures and not counts["done"] and not counts["running"]
-                    for counts in state.counts().values()
+                assert (
+                    reason == FULL
+                    or reason.startswith("no worker")
+                    or any(
+                        counts["failed"] >= LIMITS.stage_failures and not counts["done"] and not counts["running"]
+                        for counts in state.counts().values()
+                    )
                 ), reason
             case CancelAttempt(task=key, worker=name, attempt=attempt):
                 assert self.seats[name] == (key, attempt)
@@ -193,6 +199,8 @@ def random_script(rng: random.Random, names: list[str], keys: list[str]) -> list
     if rng.random() < 0.15:
         at = rng.uniform(0.0, 10.0)
         script += [CancelRequested(at), CancelRequested(at + 1.5, now=True)][: rng.randint(1, 2)]
+    if rng.random() < 0.1:
+        script.append(StoreFailed(rng.uniform(0.0, 10.0), FULL))
     return script
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections import Counter
 
 import pytest
 
 from ltx_ray.cluster.driver import StopSignals, drive
 from ltx_ray.engine.retry import Limits
 from ltx_ray.engine.state import RunState
+from ltx_ray.errors import StoreUnusable
 from ltx_ray.spec.events import Done, TaskCancelled, TaskDone, TasksCancelled, WorkerJoined, WorkerLost
 from ltx_ray.spec.task import STAGES
 from tests.fakes import chain, independent
@@ -174,3 +176,54 @@ def test_signals_are_noted_inside_the_block_and_given_back_after_it():
         os.kill(os.getpid(), signal.SIGTERM)
         assert signals.exit_code == 143
     assert signal.getsignal(signal.SIGINT) is before
+
+
+FULL = StoreUnusable("journal.jsonl: no space left")
+
+
+def drive_failing(*, at_record=None, at_request=None, at_turn=None, tasks=6):
+    """Drive independent tasks on one worker while the run's directory fails from the n-th call on; log and state."""
+    log, calls = [], Counter()
+    pool = ScriptedPool(log)
+    state = RunState(independent(tasks))
+
+    def failing(what, point):
+        calls[what] += 1
+        if point is not None and calls[what] >= point:
+            raise FULL
+
+    def record(records):
+        failing("record", at_record)
+        log.extend(f"record {fields['event']} {fields.get('task', '')}".strip() for fields in records)
+
+    def requests():
+        failing("requests", at_request)
+        return ()
+
+    def on_turn(state):
+        failing("turn", at_turn)
+
+    with pytest.raises(StoreUnusable, match="no space left"):
+        drive(state, pool, record=record, signals=StopSignals(), on_turn=on_turn, requests=requests)
+    return log, state
+
+
+def test_a_task_whose_dispatch_cannot_be_recorded_does_not_begin():
+    log, state = drive_failing(at_record=1)
+    assert [line for line in log if line.startswith("submit")] == []
+    assert state.finished and log[-1] == "stop"
+
+
+def test_when_the_journal_fails_what_runs_comes_to_its_end_and_nothing_more_begins():
+    log, state = drive_failing(at_record=3)
+    assert [line for line in log if line.startswith("submit")] == ["submit s0", "submit s1"]
+    assert (state.total("done"), state.total("blocked")) == (2, 4)
+    assert "record done s1" not in log and log[-1] == "stop"
+
+
+@pytest.mark.parametrize("where", ["at_request", "at_turn"])
+def test_a_run_directory_that_cannot_be_read_ends_the_run_as_well(where):
+    log, state = drive_failing(**{where: 3})
+    assert state.finished and state.store_fault == str(FULL)
+    assert len([line for line in log if line.startswith("submit")]) < 6
+    assert log[-1] == "stop"

@@ -9,6 +9,7 @@ from ltx_ray.spec.events import (
     CancelRequested,
     Done,
     Failure,
+    StoreFailed,
     TaskCancelled,
     TaskDone,
     TaskFailed,
@@ -23,6 +24,8 @@ from tests.fakes import chain, diamond, independent, make_task, video_tasks
 LOST_GPU = Failure("OutOfMemory", "no memory", "Traceback ...")
 BAD_INPUT = Failure("PlanError", "bad input", "Traceback ...", retryable=False)
 
+FULL = Failure("StoreUnusable", "no space left", "Traceback ...", retryable=False)
+RESET = Failure("StoreError", "connection reset", "Traceback ...")
 LOST_INPUT = Failure("ArtifactCorrupt", "a bit flipped", "Traceback ...", retryable=False)
 
 
@@ -666,3 +669,49 @@ def test_the_impossible_is_told_as_a_bug_with_the_story():
 def test_two_tasks_with_one_key_are_refused():
     with pytest.raises(ValueError, match="1 tasks share a key with another one"):
         RunState([make_task("s0"), make_task("s0")])
+
+
+# Faults of the storage
+
+
+def test_after_the_first_unusable_store_nothing_is_dispatched_and_what_runs_may_end(run_state):
+    state = run_state(independent(6))
+    join(state, "a", "b")
+    out = fail(state, "s0", FULL)
+    assert events(out) == ["failure", "give_up", "GiveUp"]
+    assert (state.store_fault, state.gave_up, state.finished) == ("no space left", "no space left", False)
+    assert dispatches(finish(state, "s1")) == []
+    assert status(state, "s1") == "done" and state.finished
+
+
+def test_a_task_whose_storage_failed_is_not_to_blame(run_state):
+    state = run_state([*chain(2), make_task("other")])
+    join(state, "a")
+    fail(state, "s0", FULL)
+    assert [status(state, key) for key in ("s0", "s1", "other")] == ["blocked"] * 3
+    assert state.total("failed") == 0 and not state.progress["s0"].failures and not state.strikes
+
+
+def test_the_store_may_fail_elsewhere_than_under_a_task(run_state):
+    state = run_state(independent(4))
+    join(state, "a", "b")
+    assert events(state.handle(StoreFailed(1.0, "the journal cannot be written"))) == ["give_up", "GiveUp"]
+    assert dispatches(finish(state, "s0")) == [] and not state.finished
+    fail(state, "s1", FULL)
+    assert state.finished and state.total("blocked") == 3
+    assert state.store_fault == "the journal cannot be written", "the first reason stands"
+
+
+def test_a_store_that_fails_while_a_run_is_stopped_is_told_as_well(run_state):
+    state = run_state(independent(2))
+    join(state, "a")
+    state.handle(CancelRequested(0.5))
+    fail(state, "s0", FULL)
+    assert state.finished and state.store_fault == "no space left"
+
+
+def test_a_store_that_may_answer_later_is_tried_again(run_state):
+    state = run_state(independent(1))
+    join(state, "a", "b")
+    (again,) = dispatches(fail(state, "s0", RESET))
+    assert again.task == "s0" and state.store_fault is None

@@ -6,9 +6,10 @@ import errno
 from dataclasses import replace
 from fractions import Fraction
 
+import av
 import pytest
 
-from ltx_ray.errors import Cancelled
+from ltx_ray.errors import Cancelled, StoreError, StoreUnusable
 from ltx_ray.models.catalog import BUILT_IN
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.spec.events import Done, Failure
@@ -28,6 +29,15 @@ class Steps:
         self.seen.append((step_idx, num_steps))
         if step_idx == self.stop_at:
             raise Cancelled
+
+
+def raising(error):
+    """A function of any arguments that raises."""
+
+    def fail(*args, **kwargs):
+        raise error
+
+    return fail
 
 
 @pytest.fixture
@@ -124,6 +134,38 @@ def test_a_full_disk_under_a_stage_is_the_storages_failure_not_the_tasks(store, 
     failure = attempt(tasks["fox audio_decode"], store, Steps())
     assert (failure.kind, failure.retryable) == ("StoreUnusable", False)
     assert failure.message.startswith("fox audio_decode: no space left on the device")
+
+
+def test_a_full_disk_under_an_encoder_is_the_storages_failure(store, monkeypatch):
+    tasks = tasks_of()
+    for name in ("fox text_encode", "fox/segment 0 generate", "fox/segment 0 upscale", "fox/segment 0 refine"):
+        execute(tasks[name], store, Steps())
+    monkeypatch.setattr("ltx_ray.media.write.av.open", raising(av.error.OSError(errno.ENOSPC, "No space left")))
+    failure = attempt(tasks["fox/window 0 decode"], store, Steps())
+    assert (failure.kind, failure.retryable) == ("StoreUnusable", False)
+    assert "no space left on the device; free some space" in failure.message
+
+
+@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "of a library's cache"), FileNotFoundError("a font")])
+def test_other_errors_of_the_system_are_the_stages_own(store, monkeypatch, error):
+    monkeypatch.setattr("ltx_ray.worker.execute.make", raising(error))
+    failure = attempt(tasks_of()["fox text_encode"], store, Steps())
+    assert (failure.kind, failure.retryable) == (type(error).__name__, True)
+
+
+@pytest.mark.parametrize("fault", [StoreError("bucket: slow down; try again"), StoreUnusable("bucket: access denied")])
+def test_what_was_computed_and_cannot_be_stored_is_not_computed_again(store, monkeypatch, fault):
+    monkeypatch.setattr(type(store), "commit", raising(fault))
+    failure = attempt(tasks_of()["fox text_encode"], store, Steps())
+    assert (failure.kind, failure.message, failure.retryable) == ("StoreUnusable", str(fault), False)
+
+
+def test_an_input_that_cannot_be_read_for_a_moment_is_worth_another_attempt(store, monkeypatch):
+    tasks = tasks_of()
+    execute(tasks["fox text_encode"], store, Steps())
+    monkeypatch.setattr(type(store.shelf), "local", raising(StoreError("bucket: slow down; try again")))
+    failure = attempt(tasks["fox/segment 0 generate"], store, Steps())
+    assert (failure.kind, failure.retryable) == ("StoreError", True)
 
 
 def test_decoding_stops_between_pieces(store):
