@@ -11,9 +11,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ltx_ray import errors
+from tests.unit.media.foreign import write_foreign
 
 PACKAGE = Path(errors.__file__).parent
 
@@ -147,9 +149,13 @@ def test_every_error_survives_pickling_with_its_fields_and_text(cls):
     assert copy.exit_code == error.exit_code
 
 
-def test_planning_loads_neither_torch_nor_ray_nor_av(tmp_path):
-    manifest = tmp_path / "one.yaml"
-    manifest.write_text("model: testcard\nvideos: [{id: a, prompt: hello, seconds: 1}]\n")
+@pytest.mark.parametrize("extends", [False, True])
+def test_planning_loads_neither_torch_nor_ray_nor_av(tmp_path, extends):
+    """A file that a video goes on from is read in another process."""
+    manifest, film = tmp_path / "one.yaml", tmp_path / "film.mkv"
+    how = f"seconds: 1, extend: {{path: {film}}}" if extends else "seconds: 1"
+    manifest.write_text(f"model: testcard\nvideos: [{{id: a, prompt: hello, {how}}}]\n")
+    write_foreign(film, np.zeros((40, 64, 64, 3), np.uint8))
     code = (
         "import sys, json; from ltx_ray.cli.main import main\n"
         f"code = main(['plan', {str(manifest)!r}, '--run', {str(tmp_path / 'run')!r}])\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,35 +32,51 @@ def probe(
 
     All files are looked at. One that is there and cannot be read is wrong too; one that is not there ends with exit 2.
     """
-    from ltx_ray import proof
+    from ltx_ray.media.look import Looker
 
     wrong: list[str] = []
     absent: list[str] = []
-    for path in files:
-        try:
-            found = proof.probe(path)
-        except MediaError as error:
-            no_file = _absent(path, error)
-            sentence = no_file or str(error)
-            typer.echo(json.dumps({"type": "probe", "path": str(path), "error": sentence}) if as_json else sentence)
-            (absent if no_file else wrong).append(sentence)
-        else:
-            typer.echo(json.dumps(_fields(found)) if as_json else _text(found))
-            wrong += [f"{path}: {sentence}" for sentence in found.wrong[:1]]
+    with Looker() as looker:
+        for path in files:
+            if (sentence := _absent(path)) is not None:
+                typer.echo(_error(path, sentence, as_json=as_json))
+                absent.append(sentence)
+                continue
+            try:
+                said, found = looker.look(partial(_looked_at, as_json=as_json), path)
+            except MediaError as error:
+                typer.echo(_error(path, str(error), as_json=as_json))
+                wrong.append(str(error))
+            else:
+                typer.echo(said)
+                wrong += [f"{path}: {sentence}" for sentence in found[:1]]
     if absent or wrong:
         others = len(absent) + len(wrong) - 1
         more = f", and {others} more {'files' if others > 1 else 'file'}" if others else ""
         raise MediaError(absent[0] + more) if absent else ProofFailed(wrong[0] + more)
 
 
-def _absent(path: Path, error: MediaError) -> str | None:
+def _looked_at(path: Path, *, as_json: bool) -> tuple[str, tuple[str, ...]]:
+    """What to print of a file, and what is wrong with it; runs in a child process."""
+    from ltx_ray import proof
+
+    found = proof.probe(path)
+    return json.dumps(_fields(found)) if as_json else _text(found), found.wrong
+
+
+def _error(path: Path, sentence: str, *, as_json: bool) -> str:
+    return json.dumps({"type": "probe", "path": str(path), "error": sentence}) if as_json else sentence
+
+
+def _absent(path: Path) -> str | None:
     """What is wrong with a path that is no file; None if it is one."""
-    match error.__cause__:
-        case IsADirectoryError():
-            return f"{path}: is a directory; name the files in it"
-        case FileNotFoundError() | NotADirectoryError():
-            return f"{path}: no file is here; check the path"
-    return None
+    from ltx_ray.media.regular import irregular
+
+    if path.is_dir():
+        return f"{path}: is a directory; name the files in it"
+    if (what := irregular(path)) is not None:
+        return f"{path}: {what}; name a media file"
+    return None if path.exists() else f"{path}: no file is here; check the path"
 
 
 def _fields(found: Proof) -> dict[str, Any]:
@@ -72,6 +89,7 @@ def _fields(found: Proof) -> dict[str, Any]:
         "video": video
         and {
             "codec": video.codec,
+            "is_decodable": video.is_decodable,
             "size_px": [video.width_px, video.height_px],
             "frame_rate": video.frame_rate and f"{video.frame_rate.numerator}/{video.frame_rate.denominator}",
             "num_frames": video.num_frames,
@@ -82,8 +100,10 @@ def _fields(found: Proof) -> dict[str, Any]:
         "audio": audio
         and {
             "codec": audio.codec,
+            "is_decodable": audio.is_decodable,
             "sample_rate_hz": audio.sample_rate_hz,
             "num_channels": audio.num_channels,
+            "start_s": float(audio.start_s),
             "num_samples": audio.num_samples,
         },
         "is_faststart": found.media.is_faststart,
@@ -112,7 +132,8 @@ def _text(found: Proof) -> str:
         rate = f"{float(video.frame_rate):.6g} fps" if video.frame_rate else "one picture"
         parts.append(f"{video.codec} {video.width_px}x{video.height_px}, {video.num_frames} frames at {rate}")
     if audio is not None:
-        parts.append(f"{audio.codec} {audio.sample_rate_hz} Hz, {audio.num_samples} samples")
+        late = f" from {float(audio.start_s):.1f} s on" if abs(audio.start_s) >= 1 else ""
+        parts.append(f"{audio.codec} {audio.sample_rate_hz} Hz, {audio.num_samples} samples{late}")
     lines = [f"{found.path}: {'; '.join(parts) or 'no picture and no sound'}"]
     if card is not None:
         lines.append(f"  test card{' (draft)' if card.is_draft else ''}: {', '.join(_clocks(card))}")

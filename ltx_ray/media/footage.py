@@ -19,14 +19,16 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container.input import InputContainer
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from ltx_ray.errors import MediaError
+from ltx_ray.media.channels import to_stereo
 from ltx_ray.media.colour import to_rgb
-from ltx_ray.media.read import exact, open_media, presented_samples
+from ltx_ray.media.listen import Heard, listen, presented_end_s, sound_stream
+from ltx_ray.media.open import decoded, exact, open_media, picture_stream
+from ltx_ray.media.read import inside, silence
 from ltx_ray.spec.grid import round_half_up
 from ltx_ray.spec.recipe import Footage
 
@@ -38,7 +40,6 @@ _FURTHER_S = 10
 _RUN_UP_S = 1
 #: Sound whose time is further off than this from where the samples before it end is put where it says.
 _GAP_S = Fraction(1, 50)
-_BLOCK = 1 << 16
 
 
 def footage_frames(path: Path, footage: Footage, start: int, stop: int) -> Iterator[np.ndarray]:
@@ -61,7 +62,7 @@ def footage_frames(path: Path, footage: Footage, start: int, stop: int) -> Itera
 def footage_samples(path: Path, *, sample_rate_hz: int, start: int, stop: int) -> Iterator[np.ndarray]:
     """Samples [start, stop) of the file's sound, float32 [2, n] in blocks; silence where it has none, exactly so many.
 
-    One channel is heard on both sides; more than two are mixed down.
+    One channel is heard on both sides; more than two are mixed down as ``media.channels`` says.
 
     Raises:
         MediaError: ``path`` is no media file, is damaged, or has no picture.
@@ -70,22 +71,10 @@ def footage_samples(path: Path, *, sample_rate_hz: int, start: int, stop: int) -
     for first, samples in _sound_from(path, sample_rate_hz, start, stop):
         wanted = samples[:, max(0, done - first) : max(0, stop - first)]
         if wanted.shape[1]:
-            yield from _silence(first - done)
+            yield from silence(first - done)
             yield wanted
             done = max(first, done) + wanted.shape[1]
-    yield from _silence(stop - done)
-
-
-def picture_stream(path: Path, container: InputContainer) -> VideoStream:
-    """The file's picture; a cover on a sound file is none.
-
-    Raises:
-        MediaError: there is none.
-    """
-    videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-    if not videos:
-        raise MediaError(f"{path}: has no picture; name a video")
-    return videos[0]
+    yield from silence(stop - done)
 
 
 def displayed_size(frame: VideoFrame, stream: VideoStream) -> tuple[Fraction, Fraction]:
@@ -136,9 +125,9 @@ def _pictures_from(path: Path, time_s: Fraction) -> Iterator[_Picture]:
     """Pictures in order, the first of them shown at ``time_s`` or earlier; at least one."""
     with open_media(path) as container:
         stream = picture_stream(path, container)
-        first = next(container.decode(stream), None)
+        first = next(decoded(container, stream), None)
         if first is None:
-            raise MediaError(f"{path}: has no picture that can be decoded")
+            raise MediaError(f"{path}: has no picture that can be decoded; check that it is whole")
         clock = _Clock(first, stream)
         for goal_s in (time_s, time_s - _FURTHER_S):
             frames = clock.seek(container, stream, goal_s)
@@ -150,7 +139,7 @@ def _pictures_from(path: Path, time_s: Fraction) -> Iterator[_Picture]:
     # Nothing to hold on to: an index that is wrong or missing, or a start near the file's.
     with open_media(path) as container:
         stream = picture_stream(path, container)
-        for frame in container.decode(stream):
+        for frame in decoded(container, stream):
             yield _Picture(frame, clock.time_s(frame), displayed_size(frame, stream))
 
 
@@ -179,8 +168,8 @@ class _Clock:
             return
         try:
             container.seek(self._first + int(time_s / self._tick_s), stream=stream)
-            yield from dropwhile(lambda frame: not frame.key_frame, container.decode(stream))
-        except av.FFmpegError:
+            yield from dropwhile(lambda frame: not frame.key_frame, decoded(container, stream))
+        except (av.FFmpegError, OverflowError):
             return
 
 
@@ -189,17 +178,18 @@ def _sound_from(path: Path, sample_rate_hz: int, start: int, stop: int) -> Itera
     zero_s = _first_picture_s(path)
     for run_up_s in (_RUN_UP_S, None):
         with open_media(path) as container:
-            if not container.streams.audio:
+            stream = sound_stream(path, container)
+            if stream is None:
                 return
-            stream = container.streams.audio[0]
-            frames: Iterator[AudioFrame] = container.decode(stream)
+            pieces = listen(path, container, stream)
             if run_up_s is not None:
                 start_s = zero_s + Fraction(start, sample_rate_hz)
-                begin = _sought(container, stream, frames, start_s - run_up_s)
-                if begin is None or _time_s(begin) > start_s - run_up_s / 2:
+                begin = _sought(container, stream, pieces, start_s - run_up_s)
+                if begin is None or begin.time_s is None or begin.time_s > start_s - run_up_s / 2:
                     continue
-                frames = chain([begin], frames)
-            for first, samples in _resampled(frames, stream, zero_s, sample_rate_hz):
+                pieces = chain([begin], pieces)
+            end_s = presented_end_s(container, stream)
+            for first, samples in _resampled(pieces, zero_s, end_s, sample_rate_hz):
                 if first >= stop:
                     break
                 yield first, samples
@@ -208,49 +198,47 @@ def _sound_from(path: Path, sample_rate_hz: int, start: int, stop: int) -> Itera
 
 def _first_picture_s(path: Path) -> Fraction:
     with open_media(path) as container:
-        first = next(container.decode(picture_stream(path, container)), None)
-        return Fraction(0) if first is None else _time_s(first)
+        first = next(decoded(container, picture_stream(path, container)), None)
+        return Fraction(0) if first is None else (first.pts or 0) * (exact(first.time_base) or Fraction(0))
 
 
-def _sought(
-    container: InputContainer, stream: AudioStream, frames: Iterator[AudioFrame], time_s: Fraction
-) -> AudioFrame | None:
-    """The first of ``frames`` after a seek; None where there is no need, or a time does not tell the sample."""
+def _sought(container: InputContainer, stream: AudioStream, pieces: Iterator[Heard], time_s: Fraction) -> Heard | None:
+    """The first of ``pieces`` after a seek; None where there is no need, or a time does not tell the sample."""
     tick_s = exact(stream.time_base)
     if tick_s is None or tick_s * stream.codec_context.sample_rate > 1 or time_s <= (stream.start_time or 0) * tick_s:
         return None
     try:
         container.seek(int(time_s / tick_s), stream=stream)
-    except av.FFmpegError:
+    except (av.FFmpegError, OverflowError):
         return None
-    return next(frames, None)
-
-
-def _time_s(frame: VideoFrame | AudioFrame) -> Fraction:
-    return (frame.pts or 0) * (exact(frame.time_base) or Fraction(0))
+    return next(pieces, None)
 
 
 def _resampled(
-    frames: Iterable[AudioFrame], stream: AudioStream, zero_s: Fraction, sample_rate_hz: int
+    pieces: Iterable[Heard], zero_s: Fraction, end_s: Fraction | None, sample_rate_hz: int
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Sound at another rate, in blocks with the numbers of their first samples, counted from ``zero_s``."""
-    rate = stream.codec_context.sample_rate
-    presented, zero = presented_samples(stream), round_half_up(zero_s * rate)
+    """Sound at another rate, in blocks with the numbers of their first samples, counted from ``zero_s``.
+
+    ``end_s`` is when it ends, on the file's own clock as ``zero_s``; None = with its last sample.
+    """
     stretch: _Stretch | None = None
-    for frame in frames:
-        at = round_half_up(_time_s(frame) * rate) - zero
-        if stretch is not None and abs(at - stretch.stop) > _GAP_S * rate:
+    for heard in pieces:
+        rate = heard.rate_hz
+        zero = round_half_up(zero_s * rate)
+        at = None if heard.time_s is None else round_half_up(heard.time_s * rate) - zero
+        if stretch is not None and not stretch.goes_on(at, rate):
             yield from stretch.end()
-            stretch = None
+            at, stretch = stretch.stop_at(rate) if at is None else at, None
         if stretch is None:
-            stretch = _Stretch(at, None if presented is None else presented - zero, rate, sample_rate_hz)
-        yield from stretch.feed(frame)
+            end = None if end_s is None else round(end_s * rate) - zero
+            stretch = _Stretch(at or 0, end, rate, sample_rate_hz)
+        yield from stretch.feed(to_stereo(heard.samples, heard.names))
     if stretch is not None:
         yield from stretch.end()
 
 
 class _Stretch:
-    """Sound without a gap, at the file's rate, made stereo at another.
+    """Stereo without a gap, at the file's rate, brought to another.
 
     What lies outside [0, ``end``) is dropped. The resampler is fed from a sample that both rates share, so a sample is
     the same wherever reading began, but for the few milliseconds its filter looks back.
@@ -258,52 +246,46 @@ class _Stretch:
 
     def __init__(self, at: int, end: int | None, rate: int, sample_rate_hz: int) -> None:
         step = rate // gcd(rate, sample_rate_hz)
-        self.stop = at  #: the number, at the file's rate, of the sample after those fed
+        self._stop = at  #: the number, at the file's rate, of the sample after those fed
         self._begin, self._end = max(0, at // step * step), end
         self._next = self._begin * sample_rate_hz // rate
         self._rate, self._sample_rate_hz = rate, sample_rate_hz
-        self._planar = av.AudioResampler(format="fltp")
         self._resampler: av.AudioResampler | None = None
         self._lead = max(0, at - self._begin)  # silence up to the first sample
 
-    def feed(self, frame: AudioFrame) -> Iterator[tuple[int, np.ndarray]]:
-        for part in self._planar.resample(frame):
-            samples = part.to_ndarray()
-            samples = samples.reshape(len(part.layout.channels), -1)
-            first = self.stop
-            self.stop += samples.shape[1]
-            samples = samples[:, max(0, -first) : None if self._end is None else max(0, self._end - first)]
-            if samples.shape[1]:
-                yield from self._convert(np.pad(samples, ((0, 0), (self._lead, 0))), part.layout.name)
-                self._lead = 0
+    def goes_on(self, at: int | None, rate: int) -> bool:
+        """Whether sound at ``rate`` that is heard from sample ``at`` on (None = at once) is part of this stretch."""
+        return rate == self._rate and (at is None or abs(at - self._stop) <= _GAP_S * rate)
+
+    def stop_at(self, rate: int) -> int:
+        """The sample after those fed, counted at another rate."""
+        return round_half_up(Fraction(self._stop * rate, self._rate))
+
+    def feed(self, samples: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        first = self._stop
+        self._stop += samples.shape[1]
+        samples = inside(samples, first, self._end)
+        if samples.shape[1]:
+            yield from self._convert(np.pad(samples, ((0, 0), (self._lead, 0))))
+            self._lead = 0
 
     def end(self) -> Iterator[tuple[int, np.ndarray]]:
         """What the resampler still holds."""
         if self._resampler is not None:
-            yield from self._numbered(self._resampler.resample(None))
+            yield from self._numbered(frame.to_ndarray() for frame in self._resampler.resample(None))
 
-    def _convert(self, samples: np.ndarray, layout: str) -> Iterator[tuple[int, np.ndarray]]:
-        num_channels = len(samples)
-        if num_channels == 1:
-            samples, layout = samples.repeat(2, 0), "stereo"
-        if num_channels <= 2 and self._rate == self._sample_rate_hz:
-            yield from self._numbered_arrays([samples])
+    def _convert(self, samples: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        if self._rate == self._sample_rate_hz:
+            yield from self._numbered([samples])
             return
         if self._resampler is None:
             self._resampler = av.AudioResampler(format="fltp", layout="stereo", rate=self._sample_rate_hz)
-        frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples, np.float32), format="fltp", layout=layout)
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples, np.float32), format="fltp", layout="stereo")
         frame.sample_rate = self._rate
-        yield from self._numbered(self._resampler.resample(frame))
+        resampled = self._resampler.resample(frame)
+        yield from self._numbered(frame.to_ndarray() for frame in resampled)
 
-    def _numbered(self, frames: Iterable[AudioFrame]) -> Iterator[tuple[int, np.ndarray]]:
-        return self._numbered_arrays(frame.to_ndarray() for frame in frames)
-
-    def _numbered_arrays(self, blocks: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
+    def _numbered(self, blocks: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
         for block in blocks:
             yield self._next, block
             self._next += block.shape[1]
-
-
-def _silence(num_samples: int) -> Iterator[np.ndarray]:
-    for first in range(0, num_samples, _BLOCK):
-        yield np.zeros((2, min(_BLOCK, num_samples - first)), np.float32)

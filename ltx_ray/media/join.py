@@ -24,7 +24,7 @@ from av.video.stream import VideoStream
 
 from ltx_ray.errors import MediaError
 from ltx_ray.media.audio import Sound, open_wav
-from ltx_ray.media.read import open_media
+from ltx_ray.media.open import open_media
 from ltx_ray.media.sound import add_sound, sound_packets
 from ltx_ray.media.write import create_media
 from ltx_ray.spec.recipe import StitchRecipe

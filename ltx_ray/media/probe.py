@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 import struct
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
-from av.audio.stream import AudioStream
+import numpy as np
 from av.container.input import InputContainer
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from ltx_ray.errors import MediaError
-from ltx_ray.media.read import exact, open_media, presented_samples, sample_blocks
+from ltx_ray.media.beat import beat
+from ltx_ray.media.declared import declared
+from ltx_ray.media.listen import Heard, clock_start_s, listen, presented_end_s
+from ltx_ray.media.open import exact, first_picture, open_media, packets
 
 #: ITU-T H.273 names of the code points that occur; others are shown as their number, 2 is "unspecified".
 _PRIMARIES = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020", 12: "smpte432"}
@@ -28,6 +31,8 @@ _TRANSFERS = {1: "bt709", 6: "smpte170m", 8: "linear", 13: "iec61966-2-1", 16: "
 _MATRICES = {0: "rgb", 1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020nc"}
 _RANGES = {1: "limited", 2: "full"}
 _UNSAID = {0, 2}
+#: Levels of JSON in a comment that may be provenance; ours has 3.
+_DEEPEST = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,8 @@ class ColourTags:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoDescription:
-    codec: str
+    codec: str  #: the container's tag where FFmpeg knows no such codec
+    is_decodable: bool  #: there is a decoder for it
     codec_tag: str  #: the container's four characters; "" where it has none
     width_px: int
     height_px: int
@@ -55,16 +61,19 @@ class VideoDescription:
     num_frames: int
     #: Picture k is shown at k / frame_rate: exactly, or to the millisecond where the container counts those.
     is_constant: bool
+    end_s: Fraction | None  #: when the last picture has been shown; None = the container gives no times
     pix_fmt: str | None
     colour: ColourTags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioDescription:
-    codec: str
-    sample_rate_hz: int
+    codec: str  #: as of a picture
+    is_decodable: bool
+    sample_rate_hz: int  #: 0 = nobody can say; where it changes, and the channels with it, as it begins
     num_channels: int
-    num_samples: int  #: that a player presents
+    start_s: Fraction  #: when the first sample is heard; below 0 = before the file begins
+    num_samples: int  #: that a player presents, silence before the first included; 0 where nothing can be decoded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +97,12 @@ def describe(path: Path) -> MediaDescription:
         name = container.format.name
         is_faststart = _moov_is_first(path) if "mp4" in name.split(",") else None
         tags = {key.lower(): value for key, value in container.metadata.items()}
-        # A cover picture in a sound file is no video.
-        videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-        audios = container.streams.audio
-        video = _describe_video(container, videos[0]) if videos else None
-        audio = _describe_audio(path, audios[0]) if audios else None
+        picture = first_picture(container)
+        video = _describe_video(container, picture) if picture else None
         duration_s = None if container.duration is None else Fraction(container.duration, 1_000_000)
+        if clock_start_s(container):  # some containers count from the clock's 0
+            duration_s = video.end_s if video else None
+    audio = _describe_audio(path)
     return MediaDescription(
         container=name,
         duration_s=_duration_s(video, audio, duration_s),
@@ -105,24 +114,54 @@ def describe(path: Path) -> MediaDescription:
     )
 
 
+def describe_picture(path: Path) -> VideoDescription | None:
+    """The same of the first video stream alone, without a look at the sound; None = there is none."""
+    with open_media(path) as container:
+        if "mp4" in container.format.name.split(","):
+            _moov_is_first(path)
+        picture = first_picture(container)
+        return _describe_video(container, picture) if picture else None
+
+
 def _describe_video(container: InputContainer, stream: VideoStream) -> VideoDescription:
     num_frames, found = 0, array("q")
-    for packet in container.demux(stream):
+    for packet in packets(container, stream):
         # The last packet of a demuxer is an empty one that tells a decoder to flush.
         num_frames += packet.size > 0
         if packet.size and packet.pts is not None:
             found.append(packet.pts)
-    times, time_base = sorted(found), exact(stream.time_base) or Fraction(1, 1000)
+    time_base = exact(stream.time_base) or Fraction(1, 1000)
+    start = round(clock_start_s(container) / time_base)
+    times = array("q", (np.sort(np.array(found)) - start).tobytes())
     frame_rate = _frame_rate(stream, times, time_base)
+    is_constant = frame_rate is not None and len(times) == num_frames and _explains(frame_rate, times, time_base)
+    end_s = times[-1] * time_base + (1 / frame_rate if frame_rate else 0) if times else None
     context = stream.codec_context
+    if context is None:
+        said = declared(container, stream)
+        return VideoDescription(
+            codec=said.codec,
+            is_decodable=False,
+            codec_tag=said.codec,
+            width_px=said.size_px[0],
+            height_px=said.size_px[1],
+            frame_rate=frame_rate,
+            num_frames=num_frames,
+            is_constant=is_constant,
+            end_s=end_s,
+            pix_fmt=None,
+            colour=ColourTags(None, None, None, None),
+        )
     return VideoDescription(
         codec=context.codec.canonical_name,
+        is_decodable=True,
         codec_tag=context.codec_tag.strip("\0 "),
         width_px=context.width,
         height_px=context.height,
         frame_rate=frame_rate,
         num_frames=num_frames,
-        is_constant=frame_rate is not None and len(times) == num_frames and _explains(frame_rate, times, time_base),
+        is_constant=is_constant,
+        end_s=end_s,
         pix_fmt=context.pix_fmt,
         colour=ColourTags(
             _tag(_PRIMARIES, context.color_primaries),
@@ -133,7 +172,7 @@ def _describe_video(container: InputContainer, stream: VideoStream) -> VideoDesc
     )
 
 
-def _frame_rate(stream: VideoStream, times: list[int], time_base: Fraction) -> Fraction | None:
+def _frame_rate(stream: VideoStream, times: Sequence[int], time_base: Fraction) -> Fraction | None:
     """The rate under which every time is right; otherwise the average, as the container gives or FFmpeg counts it."""
     said = exact(stream.average_rate) or (exact(stream.guessed_rate) if len(times) > 1 else None)
     if said is None:
@@ -147,14 +186,14 @@ def _frame_rate(stream: VideoStream, times: list[int], time_base: Fraction) -> F
     return next(exactly, None) or next(nearly, None) or said
 
 
-def _explains(rate: Fraction, times: list[int], time_base: Fraction) -> bool:
+def _explains(rate: Fraction, times: Sequence[int], time_base: Fraction) -> bool:
     """Whether picture k is at k / rate, or as near as ``time_base`` can say where it cannot say the rate."""
     can_be_exact = (1 / (rate * time_base)).denominator == 1
     error = _error_ticks(rate, times, time_base)
     return error == 0 if can_be_exact else error <= Fraction(1, 2)
 
 
-def _error_ticks(rate: Fraction, times: list[int], time_base: Fraction) -> Fraction:
+def _error_ticks(rate: Fraction, times: Sequence[int], time_base: Fraction) -> Fraction:
     """How far, in units of ``time_base``, the worst of ``times`` is from k / rate."""
     num, den = (1 / (rate * time_base)).as_integer_ratio()
     return Fraction(max((abs(time * den - k * num) for k, time in enumerate(times)), default=0), den)
@@ -164,17 +203,46 @@ def _tag(names: Mapping[int, str], value: int, unsaid: frozenset[int] | set[int]
     return None if value in unsaid else names.get(value, str(value))
 
 
-def _describe_audio(path: Path, stream: AudioStream) -> AudioDescription:
-    context = stream.codec_context
-    num_samples = presented_samples(stream)
-    if num_samples is None:
-        num_samples = sum(block.shape[1] for block in sample_blocks(path))
-    return AudioDescription(
-        codec=context.codec.canonical_name,
-        sample_rate_hz=context.sample_rate,
-        num_channels=context.layout.nb_channels,
-        num_samples=num_samples,
-    )
+def _describe_audio(path: Path) -> AudioDescription | None:
+    """None = no sound: no stream of it, or one that holds none."""
+    with open_media(path) as container:
+        if not container.streams.audio:
+            return None
+        stream = container.streams.audio[0]
+        said = declared(container, stream)
+        if stream.codec_context is None:
+            return AudioDescription(
+                codec=said.codec,
+                is_decodable=False,
+                sample_rate_hz=said.sample_rate_hz,
+                num_channels=said.num_channels,
+                start_s=Fraction(0),
+                num_samples=0,
+            )
+        pieces = listen(path, container, stream)
+        first = next(pieces, None)
+        if first is None:
+            return None
+        start_s = Fraction(0) if first.time_s is None else first.time_s - clock_start_s(container)
+        end_s = presented_end_s(container, stream)
+        num_samples = (
+            round(start_s * first.rate_hz) + _num_samples(chain([first], pieces), first.rate_hz)
+            if end_s is None
+            else round((end_s - clock_start_s(container)) * first.rate_hz)
+        )
+        return AudioDescription(
+            codec=stream.codec_context.codec.canonical_name,
+            is_decodable=True,
+            sample_rate_hz=first.rate_hz,
+            num_channels=len(first.samples),
+            start_s=start_s,
+            num_samples=max(0, num_samples),
+        )
+
+
+def _num_samples(pieces: Iterable[Heard], rate_hz: int) -> int:
+    """Samples in ``pieces``, counted at one rate."""
+    return round(sum((Fraction(heard.samples.shape[1] * rate_hz, heard.rate_hz) for heard in pieces), Fraction(0)))
 
 
 def _duration_s(
@@ -184,32 +252,44 @@ def _duration_s(
     if video is not None and (video.frame_rate is None or not video.is_constant):
         return said_s
     picture_s = video.num_frames / video.frame_rate if video is not None and video.frame_rate else Fraction(0)
-    sound_s = Fraction(audio.num_samples, audio.sample_rate_hz) if audio is not None else Fraction(0)
+    sound_s = Fraction(audio.num_samples, audio.sample_rate_hz) if audio and audio.is_decodable else Fraction(0)
     return max(picture_s, sound_s) or said_s
 
 
 def _provenance(tags: Mapping[str, str]) -> Mapping[str, object] | None:
     try:
         value = json.loads(tags.get("comment", ""))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and not _is_deeper(value, _DEEPEST) else None
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Whether more than so many levels of JSON lie in each other: whoever writes it again goes down as far."""
+    if not isinstance(value, (dict, list)):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inner)
 
 
 def _moov_is_first(path: Path) -> bool:
     """Whether the index comes before the pictures, which lets a browser start before it has the whole file."""
-    order: list[bytes] = []
-    size, offset = path.stat().st_size, 0
+    offset = 0
+    moov = mdat = size = path.stat().st_size
     with path.open("rb") as file:
         while offset + 8 <= size:
+            beat()
             file.seek(offset)
             length, kind = struct.unpack(">I4s", file.read(8))
-            if length == 1:
+            if length == 1 and offset + 16 <= size:
                 length = struct.unpack(">Q", file.read(8))[0]
             length = length or size - offset
             if length < 8 or offset + length > size:
                 part = kind.decode("latin-1")
                 raise MediaError(f"{path}: is cut off at {size} bytes; its part {part!r} ends at {offset + length}")
-            order.append(kind)
+            if kind == b"moov":
+                moov = min(moov, offset)
+            elif kind == b"mdat":
+                mdat = min(mdat, offset)
             offset += length
-    return b"moov" in order and (b"mdat" not in order or order.index(b"moov") < order.index(b"mdat"))
+    return moov < mdat

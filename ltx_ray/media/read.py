@@ -8,52 +8,24 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
 
-import av
 import numpy as np
-from av.audio.frame import AudioFrame
-from av.audio.stream import AudioStream
 from av.container.input import InputContainer
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 
 from ltx_ray.errors import MediaError
 from ltx_ray.media.colour import to_rgb
+from ltx_ray.media.listen import clock_start_s, listen, presented_end_s, sound_stream
+from ltx_ray.media.open import decoded, exact, open_media, picture_stream
 
 #: Decoding so many pictures in vain costs less than looking for a key frame and decoding from there.
 SEEK_FRAMES = 24
-
-
-class Ratio(Protocol):
-    """A rational of PyAV: ``Fraction`` up to version 18, ``AVRational`` from 19."""
-
-    @property
-    def numerator(self) -> int: ...
-    @property
-    def denominator(self) -> int: ...
-
-
-def exact(value: Ratio | None) -> Fraction | None:
-    """The ``Fraction`` of a time base or rate; None for what FFmpeg leaves unset (None, 0/1, 1/0)."""
-    if value is None or not value.numerator or not value.denominator:
-        return None
-    return Fraction(value.numerator, value.denominator)
-
-
-@contextmanager
-def open_media(path: Path) -> Iterator[InputContainer]:
-    """Open ``path`` for reading; whatever FFmpeg cannot make of it, now or while reading, is a MediaError."""
-    try:
-        # Absolute, because FFmpeg takes "a:b.mp4" for a URL; strict UTF-8 would make odd tags fatal.
-        with av.open(str(path.absolute()), "r", metadata_errors="replace") as container:
-            yield container
-    except av.FFmpegError as error:
-        raise MediaError(f"{path}: cannot be read as media ({error.strerror}); check that it is whole") from error
+_BLOCK = 1 << 16
 
 
 def read_frames(path: Path) -> Iterator[np.ndarray]:
@@ -84,13 +56,11 @@ def read_ranges(
         ranges: ascending and apart.
     """
     with open_media(path) as container:
-        if not container.streams.video:
-            raise MediaError(f"{path}: has no picture")
-        stream = container.streams.video[0]
-        frames, position = container.decode(stream), 0
+        stream = picture_stream(path, container)
+        frames, position = decoded(container, stream), 0
         for start, stop in ranges:
             if start - position > SEEK_FRAMES:
-                frames = _seek(container, start, frame_rate)
+                frames = _seek(container, stream, start, frame_rate)
             for frame in frames:
                 position = _frame_number(frame, frame_rate) + 1
                 if position > start:
@@ -99,16 +69,15 @@ def read_ranges(
                     break
 
 
-def _seek(container: InputContainer, start: int, frame_rate: Fraction) -> Iterator[VideoFrame]:
+def _seek(container: InputContainer, stream: VideoStream, start: int, frame_rate: Fraction) -> Iterator[VideoFrame]:
     """Pictures from a key frame at or before number ``start``."""
-    stream = container.streams.video[0]
     time_base = exact(stream.time_base) or Fraction(1, 1000)
     container.seek(round(start / frame_rate / time_base), stream=stream)
-    frames = container.decode(stream)
+    frames = decoded(container, stream)
     first = next(frames, None)
     if first is None or _frame_number(first, frame_rate) > start:  # the key frame is decoded before, shown after
         container.seek(0, stream=stream)
-        return container.decode(stream)
+        return decoded(container, stream)
     return itertools.chain([first], frames)
 
 
@@ -127,26 +96,40 @@ def read_samples(path: Path) -> np.ndarray:
 
 
 def sample_blocks(path: Path) -> Iterator[np.ndarray]:
-    """The same sound as ``read_samples``, in blocks float32 [channels, n] as the decoder gives them."""
+    """The same sound as ``read_samples``, in blocks float32 [channels, n]; silence before it in blocks as well.
+
+    Raises:
+        MediaError: besides, a rate or number of channels that changes in the middle.
+    """
     with open_media(path) as container:
-        if not container.streams.audio:
+        stream = sound_stream(path, container)
+        if stream is None:
             raise MediaError(f"{path}: has no sound")
-        stream = container.streams.audio[0]
-        stop = presented_samples(stream)
-        # Decoders answer in many sample formats; this changes the format only, never rate or count.
-        planar = av.AudioResampler(format="fltp")
-        position: int | None = None
-        for frame in container.decode(stream):
-            if position is None:
-                position = _start_sample(frame)
-                if position > 0:
-                    yield np.zeros((len(frame.layout.channels), position), np.float32)
-            for part in planar.resample(frame):
-                samples = part.to_ndarray()
-                keep = inside(samples, position, stop)
-                position += samples.shape[1]
-                if keep.shape[1]:
-                    yield keep
+        zero_s, end_s = clock_start_s(container), presented_end_s(container, stream)
+        first: tuple[int, int] | None = None
+        position, stop = 0, None
+        for heard in listen(path, container, stream):
+            kind = len(heard.samples), heard.rate_hz
+            if first is None:
+                first = kind
+                position = 0 if heard.time_s is None else round((heard.time_s - zero_s) * heard.rate_hz)
+                stop = None if end_s is None else round((end_s - zero_s) * heard.rate_hz)
+                yield from silence(position, num_channels=kind[0])
+            if kind != first:
+                (before, before_hz), (after, after_hz) = first, kind
+                raise MediaError(
+                    f"{path}: its sound changes from {before} channels at {before_hz} Hz to {after} at {after_hz} Hz"
+                )
+            keep = inside(heard.samples, position, stop)
+            position += heard.samples.shape[1]
+            if keep.shape[1]:
+                yield keep
+
+
+def silence(num_samples: int, *, num_channels: int = 2) -> Iterator[np.ndarray]:
+    """So many samples of it, in blocks float32 [channels, n]; none where the number is not above 0."""
+    for first in range(0, num_samples, _BLOCK):
+        yield np.zeros((num_channels, min(_BLOCK, num_samples - first)), np.float32)
 
 
 def inside(samples: np.ndarray, start: int, stop: int | None) -> np.ndarray:
@@ -155,24 +138,9 @@ def inside(samples: np.ndarray, start: int, stop: int | None) -> np.ndarray:
     return samples[:, max(0, -start) : end]
 
 
-def presented_samples(stream: AudioStream) -> int | None:
-    """Samples that the container says are played; None when it does not say (Matroska: count them)."""
-    time_base = exact(stream.time_base)
-    if stream.duration is None or time_base is None:
-        return None
-    return round(((stream.start_time or 0) + stream.duration) * time_base * stream.codec_context.sample_rate)
-
-
-def _start_sample(frame: AudioFrame) -> int:
-    """Presentation time of a frame, in samples."""
-    return round((frame.pts or 0) * (exact(frame.time_base) or 0) * frame.sample_rate)
-
-
 def _video_frames(path: Path) -> Iterator[VideoFrame]:
     with open_media(path) as container:
-        if not container.streams.video:
-            raise MediaError(f"{path}: has no picture")
-        yield from container.decode(container.streams.video[0])
+        yield from decoded(container, picture_stream(path, container))
 
 
 def _plane(plane: VideoPlane) -> np.ndarray:

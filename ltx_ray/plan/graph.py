@@ -60,6 +60,8 @@ def _plan_video(plan: Plan, video: Video, facts: ModelFacts, sources: Mapping[st
     if longest > facts.max_frames:
         plan.notes.append(f"{video.id}: {longest} frames in one call is over the tried {facts.max_frames}")
     encode = _encode_settings(video, facts)
+    if video.extend is not None and video.extend.include_source:
+        _check_length(sources[video.extend.path].duration_s, facts)
     opening = plan_opening(plan, video, facts, takes[0], sources, encode) if video.extend is not None else None
     shown_before = opening.num_shown if opening else 0
     num_frames = shown_before + sum(take.num_frames for take in takes)

@@ -4,7 +4,8 @@ A copy is made by the render command itself, because the file may lie where no w
 artifact like any other. The plan knows a file by its digest, so a file that changed in between is refused.
 
 What a run knew of its files is kept beside its plan: a file of the same size and time of change is not read again, and
-one that is gone can still be planned with, because its copy may be in the store.
+one that is gone can still be planned with, because its copy may be in the store. All others are
+read in a child process.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from ltx_ray.store.key_file import Meta
 
 if TYPE_CHECKING:
     from ltx_ray.manifest.schema import Manifest
+    from ltx_ray.media.look import Looker
     from ltx_ray.store.protocol import Store
 
 _BLOCK_BYTES = 1 << 20
@@ -45,17 +47,20 @@ def read_sources(manifest: Manifest, record: Path | None = None) -> Mapping[str,
     """
     if all(video.extend is None for video in manifest.videos):
         return {}
+    from ltx_ray.media.look import Looker
+
     known = _known(record)
     facts: dict[str, SourceFacts | MediaError] = {}
     problems = []
-    for video in manifest.videos:
-        if video.extend is None:
-            continue
-        path = video.extend.path
-        if path not in facts:
-            facts[path] = _facts_or_error(Path(path), known)
-        if isinstance(error := facts[path], MediaError):
-            problems.append(Problem(f"{manifest.source}: video '{video.id}'", f"extend.path: {error}"))
+    with Looker() as looker:
+        for video in manifest.videos:
+            if video.extend is None:
+                continue
+            path = video.extend.path
+            if path not in facts:
+                facts[path] = _facts_or_error(Path(path), known, looker)
+            if isinstance(error := facts[path], MediaError):
+                problems.append(Problem(f"{manifest.source}: video '{video.id}'", f"extend.path: {error}"))
     if problems:
         raise ManifestError(tuple(problems))
     return {path: found for path, found in facts.items() if isinstance(found, SourceFacts)}
@@ -114,7 +119,9 @@ def _value(read: Any) -> Any:
     return Fraction(*read["fraction"]) if isinstance(read, dict) else read
 
 
-def _facts_or_error(path: Path, known: Mapping[str, tuple[int | None, SourceFacts]]) -> SourceFacts | MediaError:
+def _facts_or_error(
+    path: Path, known: Mapping[str, tuple[int | None, SourceFacts]], looker: Looker
+) -> SourceFacts | MediaError:
     if (found := known.get(str(path.resolve()))) is not None:
         changed_ns, facts = found
         if not path.exists():
@@ -122,12 +129,17 @@ def _facts_or_error(path: Path, known: Mapping[str, tuple[int | None, SourceFact
         stat = path.stat()
         if (stat.st_mtime_ns, stat.st_size) == (changed_ns, facts.num_bytes):
             return facts
-    from ltx_ray.media.source import read_source
-
     try:
-        return read_source(path)
+        return looker.look(_read, path)
     except MediaError as error:
         return error
+
+
+def _read(path: Path) -> SourceFacts:
+    """In a child process: only there a media library is loaded."""
+    from ltx_ray.media.source import read_source
+
+    return read_source(path)
 
 
 def _copied(path: Path, copy: Path) -> str:

@@ -234,6 +234,8 @@ class ClipSoundRecipe:
 
     sample_rate_hz: int
     num_samples: int
+    #: How more than two channels become two. Not the version of the stage, which makes the sound of takes as well.
+    mix: str = "bs775"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ Stage = Literal[
 STAGE_VERSIONS: dict[Stage, int] = {
     "ingest": 1,
     "text_encode": 1,
-    "condition": 1,
+    "condition": 2,
     "generate": 1,
     "upscale": 1,
     "connect": 1,

@@ -151,6 +151,21 @@ def test_a_source_without_sound_is_silent_and_says_so(ltx_ray):
     assert not samples[:, : 48 * 2000 - 2048].any()
 
 
+def test_a_film_with_eight_channels_and_a_clock_of_days_goes_on(ltx_ray):
+    """The centre alone, at full scale: heard on both sides, at its share of what never clips."""
+    sound = np.zeros((8, 96_000), np.float32)
+    sound[2] = 0.9
+    how = {"sound": sound, "sound_codec": "flac", "sample_rate_hz": 48_000, "layout": "7.1", "clock_s": 200_000}
+    write_foreign(ltx_ray.cwd / "film.mkv", moving(48, 128, 128), **how)
+    manifest = ltx_ray.write(extending("film.mkv", more="seconds: 1"), "on.yaml")
+    for verb in (["plan"], ["render", "--inline"]):
+        ran = ltx_ray(verb[0], manifest, *verb[1:])
+        assert ran.code == 0, ran.err
+    samples = read_samples(ltx_ray.cwd / "runs/on/videos/on.mp4")
+    assert samples.shape[1] == 72 * 2000
+    assert np.abs(samples[:, 24_000:72_000]).max() == pytest.approx(0.9 * 0.7071 / (1 + 3 * 0.7071), abs=0.02)
+
+
 def test_a_tiny_checkpoint_goes_on_from_a_film_with_sound(ltx_ray):
     write_foreign(ltx_ray.cwd / "film.mp4", moving(30, 128, 128), sound=tone(1.25))
     text = extending("film.mp4", more="seconds: 1").replace("testcard", "tiny-2.3")

@@ -9,20 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ltx_ray.models.testcard.expected import Source, stretches
 from ltx_ray.models.testcard.findings import CardProof, Tally
 from ltx_ray.models.testcard.layout import Layout, card_layout, draft_layout
 from ltx_ray.models.testcard.picture_check import FrameWords, check_picture
 from ltx_ray.models.testcard.read import Frame, Reader
-from ltx_ray.models.testcard.sound_check import check_sound
+from ltx_ray.models.testcard.sound_check import Samples, check_sound
 
 
 def prove(  # noqa: PLR0913 - a file makes many claims, and any of them may be missing
     frames: Iterable[Frame],
-    samples: NDArray[np.float32] | None,
+    samples: Samples | None,
     *,
     frame_rate: Fraction,
     width: int,

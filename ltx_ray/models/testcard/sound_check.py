@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, pairwise
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,15 @@ _SHORTEST_TAKE = SAMPLE_RATE_HZ * 33 // 100
 #: A sound within a quarter of a second of a whole one is its beep, late or early.
 _NEAR = SAMPLE_RATE_HZ // 4
 _PITCH_TOLERANCE = 0.03
+_PIECE = 60 * SAMPLE_RATE_HZ
+
+
+class Samples(Protocol):
+    """An array [channels, samples], or what is read like one: only ``[:, start:stop]`` is asked for, in order."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __getitem__(self, place: tuple[slice, slice], /) -> NDArray[np.float32]: ...
 
 
 @dataclass(slots=True)
@@ -64,12 +74,18 @@ class _Take:
             for second, onset in enumerate(onsets, second + (past > 0))
         ]
 
-    def heard(self, samples: NDArray[np.float32]) -> list[Beep]:
-        found = find_beeps(samples[:, self.start : self.stop])
-        return [Beep(beep.onset + self.start, beep.stop + self.start, beep.pitch_hz) for beep in found]
+    def heard(self, samples: Samples) -> list[Beep]:
+        """All sounds, a minute at a time, cut where the tune is silent: half a second from any beep."""
+        first_cut = self.start + -self.begun % SAMPLE_RATE_HZ + SAMPLE_RATE_HZ // 2 + _PIECE
+        edges = [self.start, *range(first_cut, self.stop, _PIECE), self.stop]
+        return [
+            Beep(beep.onset + start, beep.stop + start, beep.pitch_hz)
+            for start, stop in pairwise(edges)
+            for beep in find_beeps(samples[:, start:stop])
+        ]
 
 
-def check_sound(samples: NDArray[np.float32] | None, stretches: Sequence[Stretch], frame_rate: Fraction) -> SoundCheck:
+def check_sound(samples: Samples | None, stretches: Sequence[Stretch], frame_rate: Fraction) -> SoundCheck:
     """Beeps at every whole second of every stretch, in pitch, and none elsewhere."""
     if samples is None:
         return SoundCheck([Finding(0.0, None, "no sound", "a sound track", "none")], Tally(0, 0), 0.0)

@@ -212,6 +212,16 @@ def test_a_video_going_on_from_a_file_begins_with_its_end():
     assert "v/source/window 0 decode" not in named(alone)
 
 
+@pytest.mark.parametrize("length_s", [20_000, 10**12])
+def test_a_file_too_long_for_its_sound_is_refused_before_a_window_of_it_is_planned(length_s):
+    source = replace(SOURCE, duration_s=Fraction(length_s))
+    extend = Extend(path="film.mp4", include_source=True)
+    with pytest.raises(ManifestError, match=f"{length_s:g} in all is more than the 11184 s".replace("+", r"\+")):
+        build_plan(manifest(replace(LONG, extend=extend)), MODELS, {"film.mp4": source})
+    rest = replace(LONG, extend=replace(extend, include_source=False))
+    assert build_plan(manifest(rest), MODELS, {"film.mp4": source}).videos[0].num_frames == 384
+
+
 def test_a_file_shorter_than_the_connector_is_refused_with_what_would_do():
     long = replace(SCENE, segment=replace(SCENE.segment, connector=97, frames=241))
     with pytest.raises(ManifestError) as caught:

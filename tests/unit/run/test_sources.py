@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 from dataclasses import replace
 from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ltx_ray.errors import ManifestError, MediaError, StoreUnusable
 from ltx_ray.manifest.schema import Extend
+from ltx_ray.media import look
+from ltx_ray.media.look import Looker
 from ltx_ray.run import sources
 from ltx_ray.run.sources import ingest, read_sources, source_lines
 from ltx_ray.spec.recipe import IngestRecipe
 from ltx_ray.spec.source import SourceFacts
 from ltx_ray.spec.task import Task
 from ltx_ray.store.open import open_store
+from tests.unit.media.foreign import without_decoder, write_foreign
 from tests.unit.plan.examples import manifest, video
 
 
@@ -96,7 +102,7 @@ def test_every_file_that_cannot_be_gone_on_from_is_named_with_its_video(tmp_path
 def test_a_file_of_many_videos_is_read_once(monkeypatch):
     read = []
 
-    def count(path, known):
+    def count(path, known, looker):
         read.append(path)
         return MediaError(f"{path}: no")
 
@@ -122,13 +128,13 @@ def remembered(tmp_path, monkeypatch):
     )
     record, read = tmp_path / "sources.jsonl", []
 
-    def read_source(path):
+    def look(looker, read_file, path):
         read.append(path)
         if not path.exists():
             raise MediaError(f"{path}: there is no such file; name a video that is there")
         return replace(facts, sha256="cd" * 32)
 
-    monkeypatch.setattr("ltx_ray.media.source.read_source", read_source)
+    monkeypatch.setattr(Looker, "look", look)
     record.write_text("".join(f"{line}\n" for line in source_lines({str(film): facts})))
     return film, facts, record, read
 
@@ -161,3 +167,60 @@ def test_a_record_of_no_sense_is_none(remembered):
         record.write_text(text)
         read_sources(going_on_from(film), record)
     assert read == [film] * 4
+
+
+@pytest.fixture
+def children(monkeypatch):
+    """Every child process that was started to look at files."""
+    real, started = look._Child, []
+
+    def start(memory_bytes):
+        started.append(real(memory_bytes))
+        return started[-1]
+
+    monkeypatch.setattr(look, "_Child", start)
+    return started
+
+
+def films(tmp_path, *names, num_channels=2):
+    layout = {2: "stereo", 8: "7.1"}[num_channels]
+    how = {"sound": np.zeros((num_channels, 9600), np.float32), "sound_codec": "flac", "layout": layout}
+    pictures = np.zeros((5, 32, 32, 3), np.uint8)
+    return [write_foreign(tmp_path / name, pictures, sample_rate_hz=48_000, **how) for name in names]
+
+
+def test_one_child_reads_all_files_and_none_is_left(tmp_path, children):
+    paths = films(tmp_path, *(f"{idx}.mkv" for idx in range(6)), num_channels=8)
+    assert [facts.has_sound for facts in read_sources(going_on_from(*paths)).values()] == [True] * 6
+    assert len(children) == 1 and not children[0].is_alive
+
+
+def test_a_file_that_ends_the_child_is_named_and_the_others_are_read(tmp_path, children, monkeypatch):
+    before, bad, after = films(tmp_path, "before.mkv", "bad.mkv", "after.mkv")
+    real = Looker.look
+    monkeypatch.setattr(Looker, "look", lambda self, read, path: real(self, die if path == bad else read, path))
+    with pytest.raises(ManifestError) as caught:
+        read_sources(going_on_from(before, bad, after))
+    [problem] = caught.value.problems
+    assert f"extend.path: {bad}: reading it crashes the media library (signal SIGSEGV); convert it" in str(problem)
+    assert len(children) == 2 and not any(child.is_alive for child in children)
+
+
+def die(path):
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def test_a_file_with_sound_that_nobody_decodes_is_refused_with_a_way_out(tmp_path):
+    path = tmp_path / "film.mp4"
+    sound = np.zeros((2, 9600), np.float32)
+    write_foreign(path, np.zeros((5, 32, 32, 3), np.uint8), sound=sound, sound_codec="alac", sample_rate_hz=48_000)
+    with pytest.raises(ManifestError, match=r"codec 'apac'\); convert it .*take it out: `ffmpeg -i .*film\.mp4 .*-an "):
+        read_sources(going_on_from(without_decoder(path, b"alac", b"apac")))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path, kind):
+    path = tmp_path / "film.mp4"
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    with pytest.raises(ManifestError, match=f"is a {kind}, not a file; name a video that is there"):
+        read_sources(going_on_from(path))

@@ -447,3 +447,35 @@ def test_beeps_that_do_not_start_again_where_the_strips_do_are_wrong(fox):
     assert sound_first(proof(fox, frames, running_on, label=None)) == (1.0, "pitch")
     # A doubled first frame reads as a take of one frame; the sound knows better.
     assert proof(fox, [fox.frames[0], *fox.frames[:56]], label=None).first_wrong is not None
+
+
+class Slices:
+    """Samples, and how many were asked for at once."""
+
+    def __init__(self, samples):
+        self.samples, self.longest = samples, 0
+
+    @property
+    def shape(self):
+        return self.samples.shape
+
+    def __getitem__(self, place):
+        asked = self.samples[place]
+        self.longest = max(self.longest, asked.shape[1])
+        return asked
+
+
+@pytest.mark.parametrize("first", [0, 7])
+def test_the_sound_of_a_long_take_is_heard_a_minute_at_a_time(first):
+    """``first``: frames of the count that came before the take."""
+    num_frames, begun = 150 * 24, first * 2000
+    samples = sound(begun, begun + num_frames * 2000, key_of("fox"))[None]
+    heard = Slices(samples)
+    checked = check_sound(heard, [Stretch(num_frames, first, label="fox")], RATE)
+    assert checked.wrong == [] and checked.beeps.num_right >= 149
+    assert heard.longest <= 62 * 48_000
+    late = samples.copy()
+    late[:, 60 * 48_000 :] = np.roll(late[:, 60 * 48_000 :], 960, axis=1)
+    wrong = check_sound(late, [Stretch(num_frames, first, label="fox")], RATE).wrong
+    assert len([finding for finding in wrong if finding.kind == "beep late"]) >= 89
+    assert 59.9 < min(finding.at_s for finding in wrong) < 61
