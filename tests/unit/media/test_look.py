@@ -154,7 +154,9 @@ def test_the_child_ends_with_its_parent_even_if_that_is_killed():
         "from tests.unit.media.test_look import process, stall\n"
         "looker = Looker(); print(looker.look(process, Path())[0], flush=True); looker.look(stall, Path())"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+    # As a child of pytest has it: the functions that are looked with stand in this file.
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env) as parent:
         child = int(parent.stdout.readline())
         parent.kill()
     begun = time.monotonic()
