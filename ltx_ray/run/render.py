@@ -249,9 +249,11 @@ class Session:
         for key in keys:
             for video in self.videos_of.get(key, ()):
                 bound = self.store.lookup(key)
-                if bound is None or run_files.is_in_place(self.layout, video.path, bound.digest, self.published):
+                if bound and run_files.is_in_place(self.layout, video.path, bound.digest, self.published):
                     continue
                 try:
+                    if bound is None:  # its key file is broken behind the head that the comparison read
+                        raise ArtifactMissing(key, self.store.location)
                     with self.store.local_path(key) as artifact:
                         run_files.publish(self.layout, video.path, artifact)
                 except (StoreError, ArtifactMissing, ArtifactCorrupt) as error:  # its file alone is held up

@@ -79,7 +79,7 @@ def standing_of(layout: RunLayout, records: list[dict[str, Any]], history: Histo
             if attempt.outcome == "running"
         ),
         videos=videos,
-        problem=history.problem,
+        problem=history.note,
     )
 
 

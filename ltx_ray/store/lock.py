@@ -134,7 +134,7 @@ def _from_json(data: bytes) -> Holder:
         record: Any = json.loads(data.decode("ascii"))
         owner = Owner(**{name.name: record[name.name] for name in fields(Owner)})
         since = str(record["since"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return Holder(None, "an unknown time")
     return Holder(owner if _is_sane(owner) else None, since)
 

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from ltx_ray.errors import PlanError, StoreUnusable
+from ltx_ray.spec.records import is_file_below
 from ltx_ray.store import durable
 from ltx_ray.store.faults import storage_errors
 from ltx_ray.store.journal import History
-from ltx_ray.store.layout import RunLayout
+from ltx_ray.store.layout import RunLayout, is_hash
 
 #: Journal event of a file put into ``videos/``.
 PUBLISHED = "published"
@@ -72,9 +73,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [record for record in _parsed(path) or () if _is_planned(record)]
 
 
-def read_reasons(layout: RunLayout) -> list[Any]:
-    """The lines written beside the plan; none if they are absent or cannot be parsed."""
-    return _parsed(layout.reasons) or []
+def read_values(path: Path) -> list[Any]:
+    """The value of each line, whatever it is; none if the file is absent or cannot be parsed."""
+    return _parsed(path) or []
 
 
 def read_plan(layout: RunLayout) -> list[dict[str, Any]]:
@@ -89,7 +90,7 @@ def read_plan(layout: RunLayout) -> list[dict[str, Any]]:
     if not is_there:
         raise no_run(layout)
     records = _parsed(layout.plan)
-    if not records or not all(map(_is_planned, records)):
+    if not records or not _is_plan(records):
         raise StoreUnusable(f"{layout.plan}: cannot be read as a plan; `ltx-ray render` writes it again")
     return records
 
@@ -102,7 +103,7 @@ def planned_beside(layout: RunLayout) -> set[str] | None:
         plans = [path for path in own.parent.glob(f"*/{layout.plan.name}") if path.parent != own]
     for path in plans:
         records = _parsed(path)
-        if not records or not all(map(_is_planned, records)):
+        if not records or not _is_plan(records):
             return None
         keys.update(record["key"] for record in records if "key" in record)
     return keys
@@ -179,11 +180,26 @@ def _parsed(path: Path) -> list[Any] | None:
             return None
 
 
+def _is_plan(records: list[Any]) -> bool:
+    """Whether each line is a task or a video, and all that these name is among the tasks."""
+    if not all(map(_is_planned, records)):
+        return False
+    keys = {record["key"] for record in records if "key" in record}
+    parents = {parent for record in records if "key" in record for _, parent in record["parents"]}
+    videos = [record["video"] for record in records if "video" in record]
+    named = {key for video in videos for key in (video["stitch"], video.get("inspect")) if key is not None}
+    return parents | named <= keys
+
+
 def _is_planned(record: Any) -> bool:
     """Whether it is a task or a video with all that is asked of one here."""
     match record:
-        case {"key": str(), "stage": str(), "unit": str(), "recipe": dict(), "parents": list(parents)}:
-            return all(isinstance(parent, list) and len(parent) == 2 for parent in parents)
-        case {"video": {"id": str(), "path": str(), "stitch": str()}}:
-            return True
+        case {"key": str(key), "stage": str(), "unit": str(), "recipe": dict(), "parents": list(parents)}:
+            return is_hash(key) and all(map(_is_parent, parents))
+        case {"video": {"id": str(), "path": path, "stitch": str(), **rest}}:
+            return is_file_below(path) and isinstance(rest.get("inspect"), str | None)
     return False
+
+
+def _is_parent(pair: Any) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], str)

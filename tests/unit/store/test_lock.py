@@ -136,6 +136,15 @@ def test_a_lock_with_impossible_values_is_believed(path, field):
         RunLock(path).acquire()
 
 
+@pytest.mark.parametrize("content", ["{}", "[]", "null", '{"pid":1}', "[" * 50_000, "\0" * 200])
+def test_a_lock_that_says_nothing_usable_is_believed_until_it_is_broken(path, content):
+    path.write_text(content)
+    with pytest.raises(RunLocked, match="unknown host"):
+        RunLock(path).acquire()
+    assert break_lock(path).owner is None
+    RunLock(path).acquire()
+
+
 def test_breaking_a_lock_of_a_live_process_is_refused(path):
     with RunLock(path):
         with pytest.raises(RunLocked):
