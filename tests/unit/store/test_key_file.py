@@ -86,10 +86,7 @@ def test_a_value_that_cannot_be_is_named(field, value):
         KeyFile.from_json(json.dumps(fields).encode() + b"\n", where="here")
 
 
-A = "ab" * 32
-
-
-@pytest.mark.parametrize("made_of", ["{,}", '{"a"}', '{"a":"b"}', f'{{"{A}":"{A}",}}', '{:"":}'])
+@pytest.mark.parametrize("made_of", ["{,}", '{"a"}', '{"a":"b"}', f'{{"{A}":"{B}",}}', '{:"":}'])
 def test_what_it_was_made_of_is_whole_or_the_file_is_broken(made_of):
     whole = BOUND.to_json()
     begin = whole.index(b'"made_of":') + len(b'"made_of":')
