@@ -42,7 +42,7 @@ def ray_session(address: str | None) -> Iterator[None]:
     if address is not None:
         _check_answers(address)
     with redirect_stdout(sys.stderr):
-        with _signals_kept():
+        with _signals_kept(), _hangups_blocked():
             _connect(address)
         try:
             yield
@@ -62,6 +62,19 @@ def _signals_kept() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _hangups_blocked() -> Iterator[None]:
+    """Processes that are started in the block never hear of a SIGHUP; this one hears of it at the end of the block.
+
+    A terminal that closes sends it to all of them. They would die before this process has stopped their tasks.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _connect(address: str | None) -> None:
