@@ -119,7 +119,7 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
     sources = read_sources(manifest, layout.sources)
     plan = build_plan(manifest, BUILT_IN, sources)
     run_files.prepare(layout)
-    with RunLock(layout.lock), Journal.open(layout.journal) as journal:
+    with RunLock(layout.lock) as lock, Journal.open(layout.journal, lock=lock) as journal:
         run_files.drop_temps(layout)
         requests.drop(layout)
         last = _last_plan(layout, journal.history)

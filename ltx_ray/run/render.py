@@ -226,6 +226,7 @@ class Session:
         return RayPool(specs, self.store.location, models=models, grow=grow)
 
     def _turn(self, state: RunState) -> None:
+        self.journal.check()
         self.observer.turn(state)
         if self.keeper.is_due():
             self.keeper.tidy(self._kept(state))
@@ -251,6 +252,7 @@ class Session:
                 bound = self.store.lookup(key)
                 if bound and run_files.is_in_place(self.layout, video.path, bound.digest, self.published):
                     continue
+                self.journal.check()
                 try:
                     if bound is None:  # its key file is broken behind the head that the comparison read
                         raise ArtifactMissing(key, self.store.location)

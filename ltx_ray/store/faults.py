@@ -46,6 +46,14 @@ def storage_error(error: OSError, where: str | Path) -> StoreError:
     return StoreError(f"{where}: {reason[:1].lower()}{reason[1:]}; try again, and look at the storage if it stays")
 
 
+def taken_away(path: Path) -> StoreUnusable:
+    """What is said when a run loses its directory, or this file in it, while it is being rendered."""
+    return StoreUnusable(
+        f"{path.parent}: this run directory, or {path.name} in it, was moved, deleted or replaced while it was being "
+        "rendered; what the store has is kept: run the same command again, with --run if the directory lies elsewhere"
+    )
+
+
 @contextmanager
 def storage_errors(where: str | Path) -> Iterator[None]:
     """Turn every OSError of the block into a StoreError that names ``where``."""

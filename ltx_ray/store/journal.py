@@ -21,7 +21,8 @@ from typing import Any, Self
 from ltx_ray.errors import StoreUnusable
 from ltx_ray.spec.records import REQUIRED, is_record
 from ltx_ray.store import durable
-from ltx_ray.store.faults import storage_error, storage_errors
+from ltx_ray.store.faults import storage_error, storage_errors, taken_away
+from ltx_ray.store.lock import RunLock
 
 JOURNAL_SCHEMA = 1
 
@@ -70,16 +71,21 @@ def read_journal(path: Path) -> History:
 
 @dataclass(slots=True)
 class Journal:
-    """Open for appending. One process writes it at a time: the one that holds the run's lock."""
+    """Open for appending. One process writes it at a time: the one that holds the run's ``lock``.
+
+    The file is open, so it would take records also when the run directory has been moved or deleted. That is noticed
+    before each append.
+    """
 
     path: Path
     history: History  #: what it said when it was opened
     _fd: int
     _num_records: int
     _num_bytes: int = field(default=0)
+    _lock: RunLock | None = None
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, *, lock: RunLock | None = None) -> Self:
         """Open or create; cut off what ``read_journal`` does not read. Raises as it does."""
         history = read_journal(path)
         with storage_errors(path):
@@ -93,13 +99,25 @@ class Journal:
             except OSError:
                 os.close(fd)
                 raise
-        return cls(path, history, fd, len(history.records) + history.num_odd, history.num_bytes)
+        return cls(path, history, fd, len(history.records) + history.num_odd, history.num_bytes, lock)
+
+    def check(self) -> None:
+        """Raise StoreUnusable if the run is gone: the journal or the lock is no longer at its path."""
+        with suppress(OSError):  # a fault that may pass; if it stays, the next write meets it
+            if not durable.is_named(self._fd, self.path):
+                raise taken_away(self.path)
+        if self._lock is not None:
+            self._lock.check()
 
     def append(self, *records: Mapping[str, object]) -> None:
-        """Append records, durable when this returns; several cost one fsync. After an error none of them is there."""
+        """Append records, durable when this returns; several cost one fsync. After an error none of them is there.
+
+        Raises as ``check``, and if the storage fails.
+        """
         assert self._fd >= 0, "the journal is closed"
         for record in records:
             assert record.get("event") in REQUIRED and is_record(record), f"spec.records knows no such record: {record}"
+        self.check()
         lines = b"".join(_line(self._num_records + idx, record) for idx, record in enumerate(records))
         try:
             durable.write_all(self._fd, lines)

@@ -150,7 +150,8 @@ def publish(layout: RunLayout, path: str, artifact: Path) -> None:
     """Put the artifact at ``videos/<path>``, whole and durable, replacing what was there."""
     target = layout.videos / path
     with storage_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        for folder in reversed(Path(path).parents):  # from videos/ on: the run directory may have been moved away
+            (layout.videos / folder).mkdir(exist_ok=True)
         temp = _temp_of(target)
         try:
             try:

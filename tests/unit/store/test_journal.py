@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from ltx_ray.errors import StoreError, StoreUnusable
 from ltx_ray.store.journal import History, Journal, read_journal
+from ltx_ray.store.lock import RunLock
 
 RECORDS = (
     {"event": "dispatch", "at": 1.0, "task": "a", "worker": "w", "attempt": 1},
@@ -150,6 +152,45 @@ def test_a_record_is_durable_when_append_returns(path, monkeypatch):
         synced.clear()
         journal.append(RECORDS[0])
         assert synced == [path.stat().st_size]
+
+
+def copied(path):
+    shutil.copyfile(path, path.with_name("copy"))
+    path.with_name("copy").replace(path)
+
+
+@pytest.mark.parametrize(
+    "take_away",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.rename(path.with_name("moved")),
+        lambda path: path.parent.rename(path.parent.with_name("moved")),
+        lambda path: shutil.rmtree(path.parent),
+        copied,
+    ],
+    ids=["deleted", "moved", "run moved", "run deleted", "another one"],
+)
+def test_a_journal_that_is_taken_away_takes_no_more_records(tmp_path, take_away):
+    path = tmp_path / "run/journal.jsonl"
+    path.parent.mkdir()
+    with Journal.open(path) as journal:
+        journal.append(NEXT)
+        take_away(path)
+        with pytest.raises(
+            StoreUnusable, match=f"{path.parent}: this run directory, or journal.jsonl in it, was moved"
+        ):
+            journal.append(LAST)
+    for left in tmp_path.rglob("*"):
+        assert left.is_dir() or read_journal(left).records == (NEXT,)
+
+
+def test_a_journal_whose_run_is_no_longer_held_takes_no_more_records(tmp_path):
+    with RunLock(tmp_path / "lock") as lock, Journal.open(tmp_path / "journal.jsonl", lock=lock) as journal:
+        journal.append(NEXT)
+        (tmp_path / "lock").unlink()
+        with pytest.raises(StoreUnusable, match=f"{tmp_path}: this run directory, or lock in it, was moved, deleted"):
+            journal.append(LAST)
+        assert read_journal(journal.path).records == (NEXT,)
 
 
 def test_the_fields_of_the_journal_itself_cannot_be_given(path):
