@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -59,6 +60,8 @@ def _absent(path: Path, error: MediaError) -> str | None:
             return f"{path}: is a directory; name the files in it"
         case FileNotFoundError() | NotADirectoryError():
             return f"{path}: no file is here; check the path"
+        case OSError(errno=errno.ENAMETOOLONG):
+            return f"{path}: no file can be here, the name is too long; check the path"
     return None
 
 

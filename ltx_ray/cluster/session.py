@@ -84,6 +84,12 @@ def _connect(address: str | None) -> None:
             init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1")
         else:
             init(address=address)
+    except UnicodeEncodeError as error:  # it notes both with the job, and knows no other names
+        raise DoesNotFit(
+            f"cluster: Ray cannot start with {error.object[error.start : error.end]!a} in the command line or in "
+            "the path of the working directory, which it reads as UTF-8; name others, set PYTHONUTF8=1 if they are "
+            "UTF-8, or render with --inline"
+        ) from error
     except (ConnectionError, TimeoutError, ValueError) as error:
         mode = os.environ.get("RAY_AUTH_MODE", "disabled")
         raise DoesNotFit(

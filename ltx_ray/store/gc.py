@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ltx_ray.errors import KeyFileBroken, StoreUnusable
 from ltx_ray.store.artifacts import ArtifactStore
+from ltx_ray.store.faults import storage_errors
 from ltx_ray.store.key_file import read_head
 from ltx_ray.store.layout import KEYS, OBJECTS, TOKENS, digest_of, key_name, object_name
 from ltx_ray.store.local import LocalShelf
@@ -139,7 +140,8 @@ def _check_is_store(store: ArtifactStore) -> None:
     """Raise unless a store was made here; in a bucket, an empty one cannot be told from none."""
     match store.shelf:
         case LocalShelf(root=root):
-            is_store = (root / KEYS).is_dir()
+            with storage_errors(root):
+                is_store = (root / KEYS).is_dir()
         case shelf:
             is_store = any(shelf.names(folder) for folder in (KEYS, OBJECTS, TOKENS))
     if not is_store:

@@ -38,9 +38,9 @@ class LocalShelf:
 
     def prepare(self) -> None:
         """Make every directory at once, so that no commit has to make (and sync) one, and prove it writable."""
-        if self.root.exists() and not self.root.is_dir():
-            raise StoreUnusable(f"{self.root}: this is a file, not a directory; name another --store")
         with storage_errors(self.root):
+            if self.root.exists() and not self.root.is_dir():
+                raise StoreUnusable(f"{self.root}: this is a file, not a directory; name another --store")
             for folder in (OBJECTS, KEYS):
                 (self.root / folder).mkdir(parents=True, exist_ok=True)
                 missing = set(PREFIXES).difference(entry.name for entry in (self.root / folder).iterdir())

@@ -6,6 +6,7 @@ has is said by the journal, so that a file which is there in the right size is n
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ltx_ray.errors import PlanError, StoreUnusable
+from ltx_ray.spec.names import why_unnameable
 from ltx_ray.spec.records import is_file_below
 from ltx_ray.store import durable
 from ltx_ray.store.faults import storage_errors
@@ -83,7 +85,7 @@ def read_plan(layout: RunLayout) -> list[dict[str, Any]]:
 
     Raises:
         PlanError: no run is here.
-        StoreError: the plan cannot be read, or a line of it is none.
+        StoreError: the plan cannot be read, a line of it is none, or no file can have a name here that it gives.
     """
     with storage_errors(layout.plan):
         is_there = layout.plan.exists()
@@ -92,6 +94,9 @@ def read_plan(layout: RunLayout) -> list[dict[str, Any]]:
     records = _parsed(layout.plan)
     if not records or not _is_plan(records):
         raise StoreUnusable(f"{layout.plan}: cannot be read as a plan; `ltx-ray render` writes it again")
+    for path in (record["video"]["path"] for record in records if "video" in record):
+        if (why := why_unnameable(path)) is not None:  # its file would seem to be gone
+            raise StoreUnusable(f"{layout.plan}: the file {path!r} {why}")
     return records
 
 
@@ -162,8 +167,12 @@ def publish(layout: RunLayout, path: str, artifact: Path) -> None:
                 with temp.open("rb") as file:
                     os.fsync(file.fileno())
             durable.replace_whole(temp, target)
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # what FAT and its kin say of a name that they do not take
+                raise OSError(errno.EILSEQ, os.strerror(errno.EILSEQ)) from error
+            raise
         finally:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 temp.unlink()
 
 

@@ -133,6 +133,20 @@ def test_a_run_directory_that_was_moved_is_not_made_again_for_a_file(layout, tmp
     assert [path.name for path in (tmp_path / "moved/videos").rglob("*.mp4")] == ["fox.mp4"]
 
 
+def test_a_name_that_the_file_system_does_not_take_is_said_so(layout, tmp_path, monkeypatch):
+    (tmp_path / "object").write_bytes(b"frames")
+
+    def refuse(*args, **kwargs):
+        raise OSError(errno.EINVAL, "Invalid argument")  # as FAT does
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(shutil, "copyfile", refuse)
+    with pytest.raises(
+        StoreError, match=r"what\?.mp4: the file system does not take this name; write another output.p"
+    ):
+        run_dir.publish(layout, "what?.mp4", tmp_path / "object")
+
+
 def test_a_published_file_is_in_place_while_size_and_digest_agree(layout, tmp_path):
     artifact = tmp_path / "object"
     artifact.write_bytes(b"frames")
