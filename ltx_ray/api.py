@@ -101,7 +101,7 @@ def dry_run(manifest: Manifest, *, run_dir: str | Path | None = None, store: str
     history = read_journal(layout.journal)
     place = _store_place(layout, history, store)
     plan = build_plan(manifest, BUILT_IN, read_sources(manifest, layout.sources))
-    return compare(plan, open_store(place, create=False), _last_plan(layout, history))
+    return _with_note(compare(plan, open_store(place, create=False), _last_plan(layout, history)), history)
 
 
 def render(manifest: Manifest, options: RenderOptions | None = None, observer: Observer | None = None) -> Summary:
@@ -116,15 +116,15 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
     sources = read_sources(manifest, layout.sources)
     plan = build_plan(manifest, BUILT_IN, sources)
     run_files.prepare(layout)
-    with RunLock(layout.lock), Journal.open(layout.journal) as journal:
+    with RunLock(layout.lock) as lock, Journal.open(layout.journal, lock=lock) as journal:
         run_files.drop_temps(layout)
         requests.drop(layout)
         last = _last_plan(layout, journal.history)
         forget_estranged(open_store(store_uri, create=False), plan)
-        dry = compare(plan, open_store(store_uri, create=False), last)
+        dry = _with_note(compare(plan, open_store(store_uri, create=False), last), journal.history)
         store = open_store(store_uri, create=bool(dry.needed))
         if dry.needed:
-            before = read_reasons(run_files.read_reasons(layout))
+            before = read_reasons(run_files.read_values(layout.reasons))
             run_files.write_lines(layout.reasons, reason_lines(standing_reasons(dry.reasons(), before)))
         run_files.write_lines(layout.manifest, [canonical(manifest)])
         if sources:
@@ -263,6 +263,12 @@ def _verify(layout: RunLayout, store: str | None, *, repair: bool) -> tuple[int,
 def _last_plan(layout: RunLayout, history: History) -> LastPlan | None:
     made = {record["task"] for record in history.records if record.get("event") == "done"}
     return last_plan(run_files.read_lines(layout.plan), made)
+
+
+def _with_note(dry: DryRun, history: History) -> DryRun:
+    """What is wrong with the journal, said once with the other notes of the plan."""
+    dry.plan.notes.extend(filter(None, [history.note]))
+    return dry
 
 
 def _lost(records: list[dict[str, Any]], bound: Collection[str], history: History) -> list[str]:

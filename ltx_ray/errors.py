@@ -163,7 +163,7 @@ class RunLocked(LtxRayError):
 
 
 class Interrupted(LtxRayError):
-    """Stopped by SIGINT (130) or SIGTERM (143). Everything committed is kept; the same command goes on."""
+    """Stopped by SIGINT (130), SIGTERM or SIGHUP (143). Everything committed is kept; the same command goes on."""
 
     def __init__(self, run_dir: str, exit_code: int) -> None:
         super().__init__(run_dir, exit_code)

@@ -7,13 +7,19 @@ from typing import Annotated
 
 import typer
 
-from ltx_ray.cli.options import JsonOption, RunArgument, StoreOption
+from ltx_ray.cli.options import JsonOption, RunArgument, StoreOption, as_text
 
 
 def cancel(
     run: RunArgument,
     video: Annotated[
-        str | None, typer.Argument(metavar="[VIDEO]", help="The id of one video; the others go on.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="[VIDEO]",
+            help="The id of one video; the others go on.",
+            show_default=False,
+            callback=lambda video: None if video is None else as_text(video),
+        ),
     ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,

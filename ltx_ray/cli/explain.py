@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ltx_ray.cli.options import JsonOption, RunArgument, StoreOption
+from ltx_ray.cli.options import JsonOption, RunArgument, StoreOption, as_text
 
 if TYPE_CHECKING:
     from ltx_ray.run.attempts import Attempt
@@ -24,7 +24,10 @@ WIDTH = 118
 def explain(
     run: RunArgument,
     task: Annotated[
-        str, typer.Argument(metavar="TASK", help="Its name as `plan` says it, its unit, or 6 and more of its key.")
+        str,
+        typer.Argument(
+            metavar="TASK", help="Its name as `plan` says it, its unit, or 6 and more of its key.", callback=as_text
+        ),
     ],
     store: StoreOption = None,
     as_json: JsonOption = False,

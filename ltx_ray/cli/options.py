@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+#: How Python shows bytes of an argument that are no text by the locale.
+_UNDECODED = re.compile("[\udc80-\udcff]")
+
+
+def as_text(argument: str) -> str:
+    """An argument that is no path: what people write is UTF-8, also where the locale says that it is not."""
+    try:
+        return os.fsencode(argument).decode("utf-8") if _UNDECODED.search(argument) else argument
+    except UnicodeError:
+        return argument  # whoever reads it says what is wrong with it
+
+
+def _as_texts(arguments: list[str] | None) -> list[str] | None:
+    return None if arguments is None else [as_text(argument) for argument in arguments]
+
 
 ManifestArgument = Annotated[
     str, typer.Argument(metavar="MANIFEST", help="YAML, JSON, JSONL, CSV or Parquet; a path or an fsspec URI.")
 ]
 OverridesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="For every video, or ID:KEY=VALUE for one.", show_default=False),
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="For every video, or ID:KEY=VALUE for one.",
+        show_default=False,
+        callback=_as_texts,
+    ),
 ]
 
 

@@ -1,8 +1,13 @@
 """Standard output and standard error as the command writes them.
 
 Every character can be written: what the encoding has no sign for is escaped. When they cannot be written at all, that
-is an OutputLost, neither a bug of ours nor a fault of the store: the reader of a pipe went away, a disk is full. It is
-no OSError, because libraries between here and the verb handle those as their own.
+is an OutputLost, neither a bug of ours nor a fault of the store: the reader of a pipe went away, a disk is full, the
+terminal is closed. It is no OSError, because libraries between here and the verb handle those as their own.
+
+    a stream is closed         it goes nowhere; nothing else changes
+    it is lost during a verb   the verb ends, with 141 when the reader of a pipe went away, otherwise with 4
+    it is lost during a render the render runs to its end in silence, and ends then with the same codes, unless it has
+                               one of its own: nobody may lose hours of work for a line of text
 """
 
 from __future__ import annotations
@@ -12,7 +17,8 @@ import errno
 import io
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 #: What a shell reports for a command that SIGPIPE ended.
@@ -37,7 +43,7 @@ class OutputLost(Exception):
 
 
 class Output(io.TextIOWrapper):
-    """One of the two streams; its faults are OutputLost."""
+    """One of the two streams; its faults are OutputLost, and from the first on it goes nowhere."""
 
     def __init__(self, stream: TextIO, label: str) -> None:
         file = os.fdopen(stream.fileno(), "wb", closefd=False)
@@ -45,33 +51,68 @@ class Output(io.TextIOWrapper):
         encoding = "utf-8" if codecs.lookup(stream.encoding).name == "ascii" else stream.encoding
         super().__init__(file, encoding=encoding, errors="backslashreplace", line_buffering=stream.isatty())
         self.label = label
+        self.is_patient = False  #: a fault is remembered, not raised
+        self.lost: OutputLost | None = None
 
     def write(self, text: str, /) -> int:
         try:
             return super().write(text)
         except OSError as error:
-            raise self._lost(error) from error
+            self._lose(error)
+            return len(text)
 
     def flush(self) -> None:
         try:
             super().flush()
         except OSError as error:
-            raise self._lost(error) from error
+            self._lose(error)
 
-    def _lost(self, error: OSError) -> OutputLost:
+    def _lose(self, error: OSError) -> None:
         # What is still buffered goes nowhere; otherwise the interpreter would try again, and complain, as it ends.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.fileno())
         os.close(nowhere)
-        return OutputLost(self.label, error.errno or errno.EIO)
+        self.lost = OutputLost(self.label, error.errno or errno.EIO)
+        if not self.is_patient:
+            raise self.lost from error
+
+
+@contextmanager
+def outlived() -> Iterator[None]:
+    """Inside the block the loss of an output stops nothing. It is raised at the end, unless the block itself raises."""
+    outputs = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, Output)]
+    for output in outputs:
+        output.is_patient = True
+    try:
+        yield
+    finally:
+        for output in outputs:
+            output.is_patient = False
+    for output in outputs:
+        if output.lost is not None:
+            raise output.lost
 
 
 def open_streams() -> None:
-    """Put an Output in place of each stream of this process; a closed one stays closed."""
-    if sys.stdout is not None:
-        sys.stdout = Output(sys.stdout, "standard output")
-    if sys.stderr is not None:
-        sys.stderr = Output(sys.stderr, "standard error")
+    """Put an Output in place of each stream of this process; one that is closed goes nowhere from now on.
+
+    Comes before anything opens a file, which would get the number of a closed stream, and with it all that libraries
+    and child processes write there.
+    """
+    for fd in range(3):
+        if not _is_open(fd):
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = Output(sys.stdout or os.fdopen(1, "w", closefd=False), "standard output")
+    sys.stderr = Output(sys.stderr or os.fdopen(2, "w", closefd=False), "standard error")
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
 
 
 def say_lost(lost: OutputLost) -> None:

@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from ltx_ray.cli.options import JsonOption, RunArgument, StoreOption
+from ltx_ray.cli.options import JsonOption, RunArgument, StoreOption, as_text
 
 
 def preview(
     run: RunArgument,
-    video: Annotated[str, typer.Argument(metavar="VIDEO", help="The id of a video of the run.")],
+    video: Annotated[str, typer.Argument(metavar="VIDEO", help="The id of a video of the run.", callback=as_text)],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The file to write.  [default: RUN/preview/<its name>]")
     ] = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from functools import partial
 from pathlib import Path
@@ -72,11 +73,16 @@ def _absent(path: Path) -> str | None:
     """What is wrong with a path that is no file; None if it is one."""
     from ltx_ray.media.regular import irregular
 
-    if path.is_dir():
-        return f"{path}: is a directory; name the files in it"
-    if (what := irregular(path)) is not None:
-        return f"{path}: {what}; name a media file"
-    return None if path.exists() else f"{path}: no file is here; check the path"
+    try:
+        if path.is_dir():
+            return f"{path}: is a directory; name the files in it"
+        if (what := irregular(path)) is not None:
+            return f"{path}: {what}; name a media file"
+        return None if path.exists() else f"{path}: no file is here; check the path"
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return f"{path}: no file can be here, the name is too long; check the path"
 
 
 def _fields(found: Proof) -> dict[str, Any]:

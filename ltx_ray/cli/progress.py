@@ -91,7 +91,8 @@ class JsonLines:
         pass
 
     def _say(self, fields: Mapping[str, Any]) -> None:
-        typer.echo(json.dumps(fields), file=self._out)
+        if self._out is not None:  # it was closed; typer would take the one there is now
+            typer.echo(json.dumps(fields), file=self._out)
 
 
 class PlainLines:

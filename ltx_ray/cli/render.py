@@ -17,6 +17,7 @@ from ltx_ray.cli.options import (
     SeamWarningOption,
     StoreOption,
 )
+from ltx_ray.cli.output import outlived
 from ltx_ray.errors import Interrupted, RunIncomplete, StoreUnusable
 from ltx_ray.report.seams import SEAM_WARNING, warnings
 
@@ -68,15 +69,17 @@ def render(
         retry_failed=retry_failed,
         hang_limit_s=hang_limit or None,
     )
-    with open_observer(as_json=as_json, is_terminal=sys.stderr.isatty()) as observer:
-        summary = api.render(resolved, options, observer)
-    _tell(summary, seam_warning, as_json=as_json)
-    if summary.stopped is not None:
-        raise Interrupted(str(summary.run_dir), summary.stopped)
-    if summary.store_fault is not None:
-        raise StoreUnusable(f"{summary.store_fault}; then the same command resumes")
-    if summary.unfinished or summary.failed:
-        raise RunIncomplete(len(summary.failed), summary.num_blocked, len(summary.cancelled), str(summary.run_dir))
+    with outlived():
+        is_terminal = sys.stderr is not None and sys.stderr.isatty()
+        with open_observer(as_json=as_json, is_terminal=is_terminal) as observer:
+            summary = api.render(resolved, options, observer)
+        _tell(summary, seam_warning, as_json=as_json)
+        if summary.stopped is not None:
+            raise Interrupted(str(summary.run_dir), summary.stopped)
+        if summary.store_fault is not None:
+            raise StoreUnusable(f"{summary.store_fault}; then the same command resumes")
+        if summary.unfinished or summary.failed:
+            raise RunIncomplete(len(summary.failed), summary.num_blocked, len(summary.cancelled), str(summary.run_dir))
 
 
 def _tell(summary: Summary, seam_warning: float, *, as_json: bool) -> None:

@@ -32,13 +32,18 @@ Record = Callable[[Sequence[Mapping[str, Any]]], None]
 
 
 class StopSignals:
-    """SIGINT and SIGTERM as facts to ask for: either stops every task at its next step, a second one waits for none."""
+    """Signals as facts to ask for: the first stops every task at its next step, a second one waits for none.
+
+    SIGHUP, by which a terminal that closes ends what runs in it, is like SIGTERM; but it comes twice, from the shell
+    and from the system, and nobody is impatient.
+    """
 
     INTERRUPTED, TERMINATED = 130, 143  #: exit codes
 
     def __init__(self) -> None:
         self.num_signals = 0
         self.is_terminated = False
+        self._is_hung_up = False
 
     @property
     def is_set(self) -> bool:
@@ -58,23 +63,34 @@ class StopSignals:
 
     @contextmanager
     def installed(self) -> Iterator[StopSignals]:
-        """Handle both signals inside the block, and give them back after it.
+        """Handle these signals inside the block, and give them back after it.
 
-        Python delivers signals to the main thread alone; in any other the block changes nothing.
+        Python delivers signals to the main thread alone; in any other the block changes nothing. A SIGHUP that is
+        ignored stays ignored: that is what ``nohup`` is for. After one that was obeyed, those that the same terminal
+        still sends do not kill the process.
         """
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
+        before = {number: signal.signal(number, self._note) for number in numbers}
         try:
             yield self
         finally:
+            if self._is_hung_up and before[signal.SIGHUP] == signal.SIG_DFL:
+                before[signal.SIGHUP] = signal.SIG_IGN
             for number, handler in before.items():
                 signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.num_signals += 1
-        self.is_terminated |= number == signal.SIGTERM
+        if number == signal.SIGHUP:
+            self._is_hung_up = True
+            self.ask()
+        else:
+            self.num_signals += 1
+        self.is_terminated |= number != signal.SIGINT
 
 
 def drive(

@@ -89,7 +89,7 @@ class RayPool:
     ) -> None:
         """``models``: digests of weights every worker must see. ``grow`` is asked while machines have no worker."""
         self._specs = specs
-        self._store = open_store(store_uri)
+        self._store = open_store(store_uri, create=False)
         self._models = models
         self._grow = grow
         self._workers: dict[str, Worker] = {}

@@ -42,7 +42,7 @@ def ray_session(address: str | None) -> Iterator[None]:
     if address is not None:
         _check_answers(address)
     with redirect_stdout(sys.stderr):
-        with _signals_kept():
+        with _signals_kept(), _hangups_blocked():
             _connect(address)
         try:
             yield
@@ -64,6 +64,19 @@ def _signals_kept() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def _hangups_blocked() -> Iterator[None]:
+    """Processes that are started in the block never hear of a SIGHUP; this one hears of it at the end of the block.
+
+    A terminal that closes sends it to all of them. They would die before this process has stopped their tasks.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _connect(address: str | None) -> None:
     init = partial(ray.init, log_to_driver=False, logging_level=logging.ERROR)
     try:
@@ -71,6 +84,12 @@ def _connect(address: str | None) -> None:
             init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1")
         else:
             init(address=address)
+    except UnicodeEncodeError as error:  # it notes both with the job, and knows no other names
+        raise DoesNotFit(
+            f"cluster: Ray cannot start with {error.object[error.start : error.end]!a} in the command line or in "
+            "the path of the working directory, which it reads as UTF-8; name others, set PYTHONUTF8=1 if they are "
+            "UTF-8, or render with --inline"
+        ) from error
     except (ConnectionError, TimeoutError, ValueError) as error:
         mode = os.environ.get("RAY_AUTH_MODE", "disabled")
         raise DoesNotFit(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ltx_ray.manifest.problems import nearest, shown
+from ltx_ray.spec.names import why_unnameable
 
 Rule = Callable[[object], Any]
 
@@ -104,6 +105,8 @@ def local_path(value: object) -> str:
     if "://" in path:
         raise Wrong(f"{shown(path)} is not on this machine; download it and write its path")
     check_unicode(path)
+    if (why := why_unnameable(path)) is not None:
+        raise Wrong(f"{shown(path)} {why}")
     return str(path)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -49,10 +49,7 @@ def opened(source: str) -> Iterator[IO[bytes]]:
     Raises:
         ManifestError: it is not there, or may not be read.
     """
-    if source == "-":
-        yield sys.stdin.buffer
-        return
-    with _open(source) as file:
+    with _open(source) if source != "-" else nullcontext(sys.stdin.buffer) as file:
         try:
             yield file
         except OSError as error:

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from ltx_ray.manifest.fields import Wrong
 from ltx_ray.manifest.problems import nearest, shown
+from ltx_ray.spec.names import why_unnameable
 
 FIELDS = ("id", "index", "seed", "preset", "width", "height")
 CONTAINERS = ("mp4", "mov", "mkv")
@@ -66,6 +67,8 @@ def _check(path: str) -> None:
         raise Wrong(f"{shown(path)} has an empty name in it; write names between slashes")
     if not path.isprintable():
         raise Wrong(f"{shown(path)} has a character that cannot be printed; use letters, digits, - and _")
+    if (why := why_unnameable(path)) is not None:
+        raise Wrong(f"{shown(path)} {why}")
     longest = max(len(part.encode(errors="replace")) for part in parts)
     if longest > MAX_NAME_BYTES or len(path.encode(errors="replace")) > MAX_PATH_BYTES:
         raise Wrong(

@@ -135,16 +135,21 @@ def _diff(old: LastTask, new: Task) -> list[str]:
 
 def _readable(recipe: dict[str, Any]) -> dict[str, Any]:
     """A recipe whose provenance is taken apart: its prompt says more than the digest that changes with it."""
-    if not recipe.get("provenance"):
+    try:
+        provenance = json.loads(recipe["provenance"])
+    except (KeyError, TypeError, ValueError):  # it has none, or the plan it was read from is odd
         return recipe
-    provenance = json.loads(recipe["provenance"])
+    if not isinstance(provenance, dict):
+        return recipe
     provenance.pop("entry_sha256", None)
     return recipe | {"provenance": provenance}
 
 
 def _show(value: Any) -> str:
-    if isinstance(value, dict) and "fraction" in value:
-        numerator, denominator = value["fraction"]
-        return f"{numerator}" if denominator == 1 else f"{numerator}/{denominator}"
+    match value:
+        case {"fraction": [numerator, 1]}:
+            return f"{numerator}"
+        case {"fraction": [numerator, denominator]}:
+            return f"{numerator}/{denominator}"
     text = repr(value)
     return text if len(text) <= 48 else f"{text[:45]}..."

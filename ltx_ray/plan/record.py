@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ltx_ray.plan.dag import Plan
+from ltx_ray.plan.keys import artifact_key
 from ltx_ray.plan.reasons import LastPlan, LastTask, Reason
 from ltx_ray.spec.canonical import canonical
 from ltx_ray.spec.task import Task
@@ -48,6 +49,14 @@ def last_plan(records: Iterable[Mapping[str, Any]], made: Collection[str]) -> La
 def name_of(record: Mapping[str, Any]) -> str:
     """What the task of a record is called for people; as ``Task.name``."""
     return f"{record['unit']} {record['stage']}"
+
+
+def is_true_to_key(record: Mapping[str, Any]) -> bool:
+    """Whether a task's record still says what its key was made of; only then may its recipe be relied upon."""
+    try:
+        return bool(artifact_key(record["stage"], record["recipe"], record["parents"]) == record["key"])
+    except (KeyError, ValueError, RecursionError):  # no stage of ours, or nothing that has a canonical form
+        return False
 
 
 def still_needed(records: Sequence[Mapping[str, Any]], kept: Collection[str]) -> set[str]:

@@ -83,7 +83,7 @@ def attempts(records: Iterable[Record], tasks: Collection[str] | None = None, *,
             idx, since = out.pop(key)
             outcome, detail = ending
             peak = record.get("peak_bytes", 0)
-            took_s = record["at"] - since
+            took_s = record["at"] - since if "at" in record else None
             made[idx] = replace(made[idx], took_s=took_s, outcome=outcome, detail=detail, peak_bytes=peak)
     if not is_live:
         _cut_off(made, out)

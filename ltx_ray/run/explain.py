@@ -104,7 +104,7 @@ class _Teller:
         self.is_live = holder is not None and holder.life != "dead"
         self.failed = failures(history.records)
         self.made = {record["task"] for record in history.records if record.get("event") == "done"}
-        self.reasons = read_reasons(run_files.read_reasons(layout))
+        self.reasons = read_reasons(run_files.read_values(layout.reasons))
 
     def story(self, key: str) -> TaskStory:
         task = self.tasks[key]

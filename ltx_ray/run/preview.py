@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ltx_ray.errors import ModelError, PlanError
+from ltx_ray.errors import ModelError, PlanError, StoreUnusable
 from ltx_ray.models.catalog import BUILT_IN
+from ltx_ray.plan.record import is_true_to_key
 from ltx_ray.spec.recipe import AudioDecodeRecipe, ClipSoundRecipe, Piece, StitchRecipe
 from ltx_ray.spec.task import Parent, Task
 from ltx_ray.store.faults import storage_errors
@@ -87,12 +88,17 @@ def make_preview(
 
     Raises:
         PlanError: no such video, nothing of it to show yet, or ``out`` is no place for it.
-        StoreError: the file cannot be written.
+        StoreError: the plan of the video cannot be relied upon, or the file cannot be written.
     """
     video = _video(layout, records, video_id)
     target = _target(layout, video["path"], out)
     tasks = {record["key"]: record for record in records if "key" in record}
     stitch = tasks[video["stitch"]]
+    if not all(map(is_true_to_key, (stitch, *(tasks[key] for _, key in stitch["parents"])))):
+        raise StoreUnusable(
+            f"{layout.plan}: what it says of '{video_id}' was changed, or is of another version; "
+            "`ltx-ray render` writes it again"
+        )
     with ExitStack() as stack:
         kept = _Kept(store, tasks, store.known(tasks), stack)
         whole = _recipe(stitch["recipe"])

@@ -108,6 +108,8 @@ class Session:
         made = made_here(journal.history.records)
         self.keeper = Keeper(layout, store, dry.plan, keep, made=made, record=self._record)
         self.unpublished: dict[str, str] = {}
+        #: Keys of files that the storage kept from their place; it is tried once more at the end.
+        self._held_up: set[str] = set()
         #: Tasks that failed for good in this render, in an earlier round of it too: key -> why.
         self.given_up: dict[str, str] = {}
         #: Something that the store was said to keep was not there or not whole; by now it counts as absent.
@@ -158,6 +160,8 @@ class Session:
                 drive(state, pool, record=self._record, signals=signals, on_turn=turn, requests=requests)
         if not signals.is_set and state.store_fault is None:
             self.keeper.tidy(self._kept(state))
+        if state.store_fault is None:
+            self._publish_held_up()
         failed |= self.unpublished
         lost_for_good = [(key, progress) for key, progress in state.progress.items() if progress.status == "failed"]
         causes = {key: redact(progress.cause, os.environ) for key, progress in lost_for_good}
@@ -236,6 +240,7 @@ class Session:
         return RayPool(specs, self.store.location, models=models, grow=grow)
 
     def _turn(self, state: RunState) -> None:
+        self.journal.check()
         self.observer.turn(state)
         if self.keeper.is_due():
             self.keeper.tidy(self._kept(state))
@@ -259,13 +264,17 @@ class Session:
         for key in keys:
             for video in self.videos_of.get(key, ()):
                 bound = self.store.lookup(key)
-                if bound is None or run_files.is_in_place(self.layout, video.path, bound.digest, self.published):
+                if bound and run_files.is_in_place(self.layout, video.path, bound.digest, self.published):
                     continue
+                self.journal.check()
                 try:
+                    if bound is None:  # its key file is broken behind the head that the comparison read
+                        raise ArtifactMissing(key, self.store.location)
                     with self.store.local_path(key) as artifact:
                         run_files.publish(self.layout, video.path, artifact)
                 except (StoreError, ArtifactMissing, ArtifactCorrupt) as error:  # its file alone is held up
                     self.unpublished[f"{video.id} file"] = str(error)
+                    self._held_up.add(key)
                     if not isinstance(error, StoreError):
                         self.store.condemn(key)
                         self.has_losses = True
@@ -280,6 +289,14 @@ class Session:
                 self.journal.append(fields)
                 self.published[video.path] = (bound.digest, bound.num_bytes)
                 self.observer.record(fields)
+
+    def _publish_held_up(self) -> None:
+        """Try again, once, to put files into place whose artifacts are sound."""
+        keys, self._held_up = self._held_up, set()
+        again = [key for key in keys if self.store.lookup(key) is not None]
+        for video in (video for key in again for video in self.videos_of[key]):
+            self.unpublished.pop(f"{video.id} file", None)
+        self._publish(again)
 
     def _is_finished(self, video: PlannedVideo, state: RunState) -> bool:
         if f"{video.id} file" in self.unpublished:

@@ -14,7 +14,6 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,8 @@ from ltx_ray.spec.source import SourceFacts
 from ltx_ray.spec.task import Task
 from ltx_ray.store.faults import storage_errors
 from ltx_ray.store.key_file import Meta
+from ltx_ray.store.layout import is_hash
+from ltx_ray.store.run_dir import read_values
 
 if TYPE_CHECKING:
     from ltx_ray.manifest.schema import Manifest
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from ltx_ray.store.protocol import Store
 
 _BLOCK_BYTES = 1 << 20
-_SCHEMA = 1
 
 
 def read_sources(manifest: Manifest, record: Path | None = None) -> Mapping[str, SourceFacts]:
@@ -88,7 +88,8 @@ def ingest(task: Task, path: Path, store: Store) -> dict[str, Any]:
             suffix=path.suffix,
         )
         bound = store.commit(task.key, copy, meta)
-    return {"event": "done", "task": task.key, "digest": bound.digest, "num_bytes": bound.num_bytes, "run_s": took_s}
+    made = {"digest": bound.digest, "num_bytes": bound.num_bytes, "run_s": took_s}
+    return {"event": "done", "at": time.monotonic(), "task": task.key, **made}
 
 
 def source_lines(sources: Mapping[str, SourceFacts]) -> Iterator[str]:
@@ -96,27 +97,42 @@ def source_lines(sources: Mapping[str, SourceFacts]) -> Iterator[str]:
     for path, facts in sources.items():
         place = Path(path).resolve()
         changed_ns = place.stat().st_mtime_ns if place.exists() else None
-        yield canonical({"schema": _SCHEMA, "path": str(place), "changed_ns": changed_ns, "facts": facts})
+        yield canonical({"schema": 1, "path": str(place), "changed_ns": changed_ns, "facts": facts})
 
 
 def _known(record: Path | None) -> dict[str, tuple[int | None, SourceFacts]]:
     """When each file was changed last and what it was then, by absolute path; a record of no sense is none."""
-    if record is None or not record.exists():
-        return {}
     known = {}
-    for line in record.read_text().splitlines():
-        try:
-            read = json.loads(line)
-            said = {name: _value(read["facts"][name]) for name in (field.name for field in fields(SourceFacts))}
-            if read["schema"] == _SCHEMA:
-                known[read["path"]] = read["changed_ns"], SourceFacts(**said)
-        except (ValueError, KeyError, TypeError):
-            continue
+    for line in read_values(record) if record is not None else ():
+        match line:
+            case {"schema": 1, "path": str(path), "changed_ns": int() | None as changed_ns, "facts": dict(read)}:
+                if (facts := _facts(read)) is not None:
+                    known[path] = changed_ns, facts
     return known
 
 
-def _value(read: Any) -> Any:
-    return Fraction(*read["fraction"]) if isinstance(read, dict) else read
+def _facts(read: Mapping[str, Any]) -> SourceFacts | None:
+    """None = a field is missing, or is not what it must be."""
+    match read:
+        case {
+            "sha256": str(sha256),
+            "num_bytes": int(num_bytes),
+            "duration_s": {"fraction": [int() as numerator, int() as denominator]},
+            "frame_rate": {"fraction": [int() as frames, int() as seconds]},
+            "width_px": int(width_px),
+            "height_px": int(height_px),
+            "has_sound": bool(has_sound),
+        } if is_hash(sha256) and min(numerator, denominator, frames, seconds, width_px, height_px) > 0:
+            return SourceFacts(
+                sha256=sha256,
+                num_bytes=num_bytes,
+                duration_s=Fraction(numerator, denominator),
+                frame_rate=Fraction(frames, seconds),
+                width_px=width_px,
+                height_px=height_px,
+                has_sound=has_sound,
+            )
+    return None
 
 
 def _facts_or_error(

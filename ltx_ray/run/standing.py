@@ -83,7 +83,7 @@ def standing_of(layout: RunLayout, records: list[dict[str, Any]], history: Histo
         ),
         videos=videos,
         gave_up=last.end.get("gave_up") if last and last.end and not holder else None,
-        problem=history.problem,
+        problem=history.note,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +70,8 @@ class ArtifactStore:
         for name, data in self.shelf.read_many({key_name(key) for key in keys}):
             if head := self._head(name, data):
                 now[head.key] = head.digest
-                made_of[head.key] = read_made_of(data, where=f"{self.location}/{name}")
+                with suppress(KeyFileBroken):  # broken behind its head: absent, which whoever reads it finds out
+                    made_of[head.key] = read_made_of(data, where=f"{self.location}/{name}")
         parents = {parent for digests in made_of.values() for parent in digests}
         now |= {head.key: head.digest for head in self._heads({key_name(key) for key in parents - now.keys()})}
         return {key for key, digests in made_of.items() if _other_parents(digests, now)}

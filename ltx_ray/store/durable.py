@@ -56,29 +56,53 @@ def remove_if(path: Path, judge: Callable[[bytes], bool]) -> bool:
     A file that appears under this name meanwhile is never removed: the lock is held on the very file that was judged.
     """
     try:
-        fd = os.open(path, os.O_RDWR)
+        folder = open_folder(path.parent)
+    except FileNotFoundError:
+        return False
+    try:
+        return remove_in(folder, path.name, judge)
+    finally:
+        os.close(folder)
+
+
+def remove_in(folder: int, name: str, judge: Callable[[bytes], bool]) -> bool:
+    """``remove_if`` in an open directory, wherever that lies by now."""
+    try:
+        fd = os.open(name, os.O_RDWR, dir_fd=folder)
     except FileNotFoundError:
         return False
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        if not _is_named(fd, path) or not judge(read_all(fd)):
+        if not is_named(fd, name, folder=folder) or not judge(read_all(fd)):
             return False
-        path.unlink()
-        sync_folder(path.parent)
+        os.unlink(name, dir_fd=folder)
+        _sync(folder)
         return True
     finally:
         os.close(fd)
 
 
+def open_folder(folder: Path) -> int:
+    """A descriptor of a directory."""
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
 def sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
+    fd = open_folder(folder)
     try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # file systems that cannot sync a directory say so with EINVAL
-            raise
+        _sync(fd)
     finally:
         os.close(fd)
+
+
+def is_named(fd: int, path: Path | str, *, folder: int | None = None) -> bool:
+    """Whether ``path`` is still the name of the open file; relative ones count from ``folder``."""
+    try:
+        named = os.stat(path, dir_fd=folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    opened = os.fstat(fd)
+    return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -111,11 +135,9 @@ def _name_once(temp: Path, path: Path, data: bytes) -> bool:
     return True
 
 
-def _is_named(fd: int, path: Path) -> bool:
-    """Whether ``path`` is still the name of the open file."""
+def _sync(folder: int) -> None:
     try:
-        named = path.stat()
-    except FileNotFoundError:
-        return False
-    opened = os.fstat(fd)
-    return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # file systems that cannot sync a directory say so with EINVAL
+            raise

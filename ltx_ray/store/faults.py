@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ltx_ray.errors import StoreError, StoreUnusable
+from ltx_ray.spec.names import why_unnameable
 
 _FREE = "free some space, for instance with `ltx-ray gc --delete`, or name another place with --store or --run"
 _GRANT = "make it writable for this user or name another place with --store or --run"
@@ -32,6 +33,10 @@ _PERMANENT = {
     errno.EISDIR: ("this is a directory where a file belongs", "move it away"),
     errno.ELOOP: ("links on this path lead round in a circle", "mend them or name another place with --store or --run"),
     errno.ENAMETOOLONG: ("the name is too long", "name a shorter path with --store or --run"),
+    errno.EILSEQ: (
+        "the file system does not take this name",
+        "write another output.path, or name another place with --store or --run",
+    ),
     errno.EXDEV: (
         "the file lies on another file system than the store",
         "make it inside the store's scratch directory",
@@ -50,13 +55,25 @@ def storage_error(error: OSError, where: str | Path) -> StoreError:
     return StoreError(f"{where}: {reason[:1].lower()}{reason[1:]}; try again, and look at the storage if it stays")
 
 
+def taken_away(path: Path) -> StoreUnusable:
+    """What is said when a run loses its directory, or this file in it, while it is being rendered."""
+    return StoreUnusable(
+        f"{path.parent}: this run directory, or {path.name} in it, was moved, deleted or replaced while it was being "
+        "rendered; what the store has is kept: run the same command again, with --run if the directory lies elsewhere"
+    )
+
+
 @contextmanager
 def storage_errors(where: str | Path) -> Iterator[None]:
-    """Turn every OSError of the block into a StoreError that names ``where``."""
+    """Turn every OSError of the block, and a name that the system cannot take, into a StoreError with ``where``."""
     try:
         yield
     except OSError as error:
         raise storage_error(error, where) from error
+    except UnicodeEncodeError as error:
+        if (why := why_unnameable(str(where))) is None:
+            raise
+        raise StoreUnusable(f"{where}: the name {why}") from error
 
 
 def _code_of_class(error: OSError) -> int | None:

@@ -2,7 +2,8 @@
 
 It is history, never the truth about what is kept: losing it loses no work. Lines carry ``seq`` (0, 1, 2, ...) and
 ``schema``. A line cut by a crash is the last one and is dropped; a broken line with good ones after it ends the history
-there, is said aloud, and the file is kept aside before anything is written over it.
+there, is said aloud, and the file is kept aside before anything is written over it. A line that is no record by
+``spec.records`` is passed over, which is said aloud too; so readers of records need not ask which fields they have.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from ltx_ray.errors import StoreUnusable
+from ltx_ray.spec.records import REQUIRED, is_record
 from ltx_ray.store import durable
-from ltx_ray.store.faults import storage_error, storage_errors
+from ltx_ray.store.faults import storage_error, storage_errors, taken_away
+from ltx_ray.store.lock import RunLock
 
 JOURNAL_SCHEMA = 1
 
@@ -31,6 +34,8 @@ class History:
     records: tuple[dict[str, Any], ...] = ()
     num_bytes: int = 0  #: of the file, up to the end of the last good line
     problem: str | None = None  #: a sentence if lines in the middle cannot be read; what follows them is not in records
+    num_odd: int = 0  #: good lines that are no records
+    note: str | None = None  #: what a person should hear: ``problem``, and that lines are passed over
 
 
 def read_journal(path: Path) -> History:
@@ -47,28 +52,40 @@ def read_journal(path: Path) -> History:
     lines = data.split(b"\n")
     lines.pop()  # empty after a whole last line, otherwise cut off
     records: list[dict[str, Any]] = []
+    odd: list[int] = []
+    problem = None
     num_bytes = 0
     for idx, line in enumerate(lines):
         fields = _parse(line, path)
         if fields is None or fields.pop("seq", None) != idx:
-            return History(tuple(records), num_bytes, _problem(path, idx, lines[idx + 1 :]))
-        records.append(fields)
+            problem = _problem(path, idx, lines[idx + 1 :])
+            break
+        if is_record(fields):
+            records.append(fields)
+        else:
+            odd.append(idx)
         num_bytes += len(line) + 1
-    return History(tuple(records), num_bytes)
+    notes = [*filter(None, [problem]), *_odd(path, odd)]
+    return History(tuple(records), num_bytes, problem, len(odd), "; ".join(notes) or None)
 
 
 @dataclass(slots=True)
 class Journal:
-    """Open for appending. One process writes it at a time: the one that holds the run's lock."""
+    """Open for appending. One process writes it at a time: the one that holds the run's ``lock``.
+
+    The file is open, so it would take records also when the run directory has been moved or deleted. That is noticed
+    before each append.
+    """
 
     path: Path
     history: History  #: what it said when it was opened
     _fd: int
     _num_records: int
     _num_bytes: int = field(default=0)
+    _lock: RunLock | None = None
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, *, lock: RunLock | None = None) -> Self:
         """Open or create; cut off what ``read_journal`` does not read. Raises as it does."""
         history = read_journal(path)
         with storage_errors(path):
@@ -82,11 +99,25 @@ class Journal:
             except OSError:
                 os.close(fd)
                 raise
-        return cls(path, history, fd, len(history.records), history.num_bytes)
+        return cls(path, history, fd, len(history.records) + history.num_odd, history.num_bytes, lock)
+
+    def check(self) -> None:
+        """Raise StoreUnusable if the run is gone: the journal or the lock is no longer at its path."""
+        with suppress(OSError):  # a fault that may pass; if it stays, the next write meets it
+            if not durable.is_named(self._fd, self.path):
+                raise taken_away(self.path)
+        if self._lock is not None:
+            self._lock.check()
 
     def append(self, *records: Mapping[str, object]) -> None:
-        """Append records, durable when this returns; several cost one fsync. After an error none of them is there."""
+        """Append records, durable when this returns; several cost one fsync. After an error none of them is there.
+
+        Raises as ``check``, and if the storage fails.
+        """
         assert self._fd >= 0, "the journal is closed"
+        for record in records:
+            assert record.get("event") in REQUIRED and is_record(record), f"spec.records knows no such record: {record}"
+        self.check()
         lines = b"".join(_line(self._num_records + idx, record) for idx, record in enumerate(records))
         try:
             durable.write_all(self._fd, lines)
@@ -132,6 +163,16 @@ def _parse(line: bytes, path: Path) -> dict[str, Any] | None:
             "upgrade ltx-ray or name another --run"
         )
     return fields
+
+
+def _odd(path: Path, lines: list[int]) -> list[str]:
+    if not lines:
+        return []
+    others = f" and {len(lines) - 1} more are" if len(lines) > 1 else " is"
+    return [
+        f"{path}: line {lines[0] + 1}{others} passed over, for want of fields or for odd values in them; "
+        "artifacts are not affected, only the history of the run"
+    ]
 
 
 def _problem(path: Path, idx: int, later: list[bytes]) -> str | None:

@@ -20,7 +20,8 @@ from ltx_ray.store.layout import is_hash
 KEY_FILE_SCHEMA = 1
 
 _HEAD = re.compile(rb'\{"schema":1,"key":"([0-9a-f]{64})","digest":"([0-9a-f]{64})","num_bytes":([0-9]{1,18}),')
-_MADE_OF = re.compile(rb'"made_of":(\{["0-9a-f:,]*\}),')
+_PAIR = rb'"[0-9a-f]{64}":"[0-9a-f]{64}"'
+_MADE_OF = re.compile(rb'"made_of":(\{(?:%b(?:,%b)*)?\}),' % (_PAIR, _PAIR))
 
 
 class Head(NamedTuple):
@@ -160,11 +161,11 @@ def _is_text(value: object) -> bool:
 
 
 def _is_count(value: object) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value < 2**63
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in (int, float)
+    return (type(value) is int and abs(value) < 2**63) or type(value) is float
 
 
 def _is_object(value: object) -> bool:

@@ -38,9 +38,9 @@ class LocalShelf:
 
     def prepare(self) -> None:
         """Make every directory at once, so that no commit has to make (and sync) one, and prove it writable."""
-        if self.root.exists() and not self.root.is_dir():
-            raise StoreUnusable(f"{self.root}: this is a file, not a directory; name another --store")
         with storage_errors(self.root):
+            if self.root.exists() and not self.root.is_dir():
+                raise StoreUnusable(f"{self.root}: this is a file, not a directory; name another --store")
             for folder in (OBJECTS, KEYS):
                 (self.root / folder).mkdir(parents=True, exist_ok=True)
                 missing = set(PREFIXES).difference(entry.name for entry in (self.root / folder).iterdir())
@@ -96,7 +96,7 @@ class LocalShelf:
 
     def put(self, name: str, content: bytes | Path) -> None:
         path = self.root / name
-        with storage_errors(path):
+        with self._writing(path):
             if isinstance(content, Path):
                 _sync_file(content)
                 os.utime(content)  # `gc` goes by age, and the file may have been written long ago
@@ -113,7 +113,7 @@ class LocalShelf:
 
     def create(self, name: str, data: bytes) -> bool:
         path = self.root / name
-        with storage_errors(path):
+        with self._writing(path):
             return durable.create_exclusive(path, data, temp=self._temp())
 
     def remove(self, name: str) -> None:
@@ -144,7 +144,7 @@ class LocalShelf:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         folder = self._temp()
-        with storage_errors(folder):
+        with self._writing(folder):
             folder.mkdir()
         try:
             yield folder
@@ -160,6 +160,20 @@ class LocalShelf:
                     least_s = max(older_than_s, _FOREIGN_TEMP_S) if gone is None else older_than_s
                     freed += _remove_if_old(temp, least_s, dry_run=dry_run)
         return freed
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        """Faults as StoreErrors of ``path``, or of the store as a whole if it is no longer there."""
+        try:
+            with storage_errors(path):
+                yield
+        except StoreUnusable as error:
+            if self.root.is_dir():
+                raise
+            raise StoreUnusable(
+                f"{self.root}: the store was moved, deleted or unmounted while it was in use; put it back, "
+                "or name another with --store, and run the same command again"
+            ) from error
 
     def _temp(self) -> Path:
         return self.root / TMP / f"{temp_prefix()}{secrets.token_hex(8)}"

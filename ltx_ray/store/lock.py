@@ -8,6 +8,7 @@ that very file. A lock of another machine or container is believed until a perso
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, fields
@@ -18,7 +19,7 @@ from typing import Any, Self
 
 from ltx_ray.errors import RunLocked, StoreError
 from ltx_ray.store import durable
-from ltx_ray.store.faults import storage_errors
+from ltx_ray.store.faults import storage_errors, taken_away
 from ltx_ray.store.owner import Life, Owner, is_abandoned, life, temp_prefix, this_process
 
 
@@ -40,6 +41,7 @@ class RunLock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._mine: bytes | None = None
+        self._folder = -1  #: descriptor of the directory that was locked, wherever it lies by now
 
     def acquire(self) -> None:
         """Take the lock, or that of a dead process of this machine.
@@ -55,14 +57,29 @@ class RunLock:
                 # Released or taken over since: then nothing is removed and the next try decides.
                 durable.remove_if(self.path, _is_dead)
             self._drop_temps()
+            self._folder = durable.open_folder(self.path.parent)
         self._mine = mine
 
     def release(self) -> None:
-        """Give the lock back; nothing happens if it was broken and belongs to somebody else by now."""
+        """Give the lock back, also of a directory that was moved; nothing happens if it is somebody else's by now."""
         mine, self._mine = self._mine, None
         if mine is not None:
-            with storage_errors(self.path):
-                durable.remove_if(self.path, lambda data: data == mine)
+            try:
+                with storage_errors(self.path):
+                    durable.remove_in(self._folder, self.path.name, lambda data: data == mine)
+            finally:
+                os.close(self._folder)
+
+    def check(self) -> None:
+        """Raise StoreUnusable if the lock is no longer at its path: a run that is gone must not be written to."""
+        try:
+            is_mine = self.path.read_bytes() == self._mine
+        except (FileNotFoundError, NotADirectoryError):
+            is_mine = False
+        except OSError:  # a fault that may pass; if it stays, the next write meets it
+            return
+        if not is_mine:
+            raise taken_away(self.path)
 
     def __enter__(self) -> Self:
         self.acquire()
@@ -134,7 +151,7 @@ def _from_json(data: bytes) -> Holder:
         record: Any = json.loads(data.decode("ascii"))
         owner = Owner(**{name.name: record[name.name] for name in fields(Owner)})
         since = str(record["since"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return Holder(None, "an unknown time")
     return Holder(owner if _is_sane(owner) else None, since)
 

@@ -43,7 +43,7 @@ def take(layout: RunLayout) -> list[Request]:
         for path in _files(layout):
             try:
                 asked = json.loads(path.read_text("ascii"))["video"]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 asked = 0
             path.unlink(missing_ok=True)
             if asked is None or isinstance(asked, str):
@@ -53,13 +53,15 @@ def take(layout: RunLayout) -> list[Request]:
 
 def drop(layout: RunLayout) -> None:
     """Forget what was asked of an earlier render."""
-    with storage_errors(layout.requests), suppress(FileNotFoundError):
+    with storage_errors(layout.requests), suppress(FileNotFoundError, NotADirectoryError):
         for path in layout.requests.iterdir():
-            path.unlink(missing_ok=True)
+            if path.is_file():
+                path.unlink(missing_ok=True)
 
 
 def _files(layout: RunLayout) -> list[Path]:
+    """Nobody asks by a directory or a pipe; they lie there for reasons of their own."""
     try:
-        return sorted(path for path in layout.requests.iterdir() if not path.name.startswith("."))
-    except FileNotFoundError:
+        return sorted(path for path in layout.requests.iterdir() if not path.name.startswith(".") and path.is_file())
+    except (FileNotFoundError, NotADirectoryError):
         return []

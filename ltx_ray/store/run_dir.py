@@ -6,6 +6,7 @@ has is said by the journal, so that a file which is there in the right size is n
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -17,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from ltx_ray.errors import PlanError, StoreUnusable
+from ltx_ray.spec.names import why_unnameable
+from ltx_ray.spec.records import is_file_below
 from ltx_ray.store import durable
 from ltx_ray.store.faults import storage_errors
 from ltx_ray.store.journal import History
-from ltx_ray.store.layout import RunLayout
+from ltx_ray.store.layout import RunLayout, is_hash
 from ltx_ray.store.place import check_links
 
 #: Journal event of a file put into ``videos/``.
@@ -74,9 +77,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [record for record in _parsed(path) or () if _is_planned(record)]
 
 
-def read_reasons(layout: RunLayout) -> list[Any]:
-    """The lines written beside the plan; none if they are absent or cannot be parsed."""
-    return _parsed(layout.reasons) or []
+def read_values(path: Path) -> list[Any]:
+    """The value of each line, whatever it is; none if the file is absent or cannot be parsed."""
+    return _parsed(path) or []
 
 
 def read_plan(layout: RunLayout) -> list[dict[str, Any]]:
@@ -84,15 +87,18 @@ def read_plan(layout: RunLayout) -> list[dict[str, Any]]:
 
     Raises:
         PlanError: no run is here.
-        StoreError: the plan cannot be read, or a line of it is none.
+        StoreError: the plan cannot be read, a line of it is none, or no file can have a name here that it gives.
     """
     with storage_errors(layout.plan):
         is_there = layout.plan.exists()
     if not is_there:
         raise no_run(layout)
     records = _parsed(layout.plan)
-    if not records or not all(map(_is_planned, records)):
+    if not records or not _is_plan(records):
         raise StoreUnusable(f"{layout.plan}: cannot be read as a plan; `ltx-ray render` writes it again")
+    for path in (record["video"]["path"] for record in records if "video" in record):
+        if (why := why_unnameable(path)) is not None:  # its file would seem to be gone
+            raise StoreUnusable(f"{layout.plan}: the file {path!r} {why}")
     return records
 
 
@@ -131,7 +137,8 @@ def publish(layout: RunLayout, path: str, artifact: Path) -> None:
     """Put the artifact at ``videos/<path>``, whole and durable, replacing what was there."""
     target = layout.videos / path
     with storage_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        for folder in reversed(Path(path).parents):  # from videos/ on: the run directory may have been moved away
+            (layout.videos / folder).mkdir(exist_ok=True)
         temp = _temp_of(target)
         try:
             try:
@@ -142,8 +149,12 @@ def publish(layout: RunLayout, path: str, artifact: Path) -> None:
                 with temp.open("rb") as file:
                     os.fsync(file.fileno())
             durable.replace_whole(temp, target)
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # what FAT and its kin say of a name that they do not take
+                raise OSError(errno.EILSEQ, os.strerror(errno.EILSEQ)) from error
+            raise
         finally:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 temp.unlink()
 
 
@@ -161,11 +172,26 @@ def _parsed(path: Path) -> list[Any] | None:
             return None
 
 
+def _is_plan(records: list[Any]) -> bool:
+    """Whether each line is a task or a video, and all that these name is among the tasks."""
+    if not all(map(_is_planned, records)):
+        return False
+    keys = {record["key"] for record in records if "key" in record}
+    parents = {parent for record in records if "key" in record for _, parent in record["parents"]}
+    videos = [record["video"] for record in records if "video" in record]
+    named = {key for video in videos for key in (video["stitch"], video.get("inspect")) if key is not None}
+    return parents | named <= keys
+
+
 def _is_planned(record: Any) -> bool:
     """Whether it is a task or a video with all that is asked of one here."""
     match record:
-        case {"key": str(), "stage": str(), "unit": str(), "recipe": dict(), "parents": list(parents)}:
-            return all(isinstance(parent, list) and len(parent) == 2 for parent in parents)
-        case {"video": {"id": str(), "path": str(), "stitch": str()}}:
-            return True
+        case {"key": str(key), "stage": str(), "unit": str(), "recipe": dict(), "parents": list(parents)}:
+            return is_hash(key) and all(map(_is_parent, parents))
+        case {"video": {"id": str(), "path": path, "stitch": str(), **rest}}:
+            return is_file_below(path) and isinstance(rest.get("inspect"), str | None)
     return False
+
+
+def _is_parent(pair: Any) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], str)

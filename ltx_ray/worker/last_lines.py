@@ -7,7 +7,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
 from dataclasses import replace
 from typing import Any, TextIO
 
@@ -37,7 +37,7 @@ class LastLines:
         if root is not None:
             root.addHandler(handler)
         try:
-            with redirect_stderr(self.stream(sys.stderr)):
+            with nullcontext() if sys.stderr is None else redirect_stderr(self.stream(sys.stderr)):
                 yield
         finally:
             if root is not None:
@@ -55,18 +55,23 @@ class LastLines:
 
 
 class _Stream:
-    """Anything but writing is done by the stream behind it."""
+    """Anything but writing is done by the stream behind it. What that cannot take is no fault of the task."""
 
     def __init__(self, lines: deque[str], to: TextIO) -> None:
         self._lines, self._to = lines, to
         self._rest = ""
 
     def write(self, text: str) -> int:
-        self._to.write(text)
+        with suppress(OSError):
+            self._to.write(text)
         *whole, self._rest = (self._rest + text).split("\n")
         self._rest = _visible(self._rest)
         self._lines.extend(_visible(line) for line in whole)
         return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._to.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._to, name)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Collection
 
-from ltx_ray.errors import ModelError, StoreError
+from ltx_ray.errors import ModelError, StoreError, StoreUnusable
 from ltx_ray.models.load import check_model
+from ltx_ray.store.identity import is_store
 from ltx_ray.store.open import open_store
 from ltx_ray.store.protocol import Store
 from ltx_ray.worker.execute import use_fixed_threads
@@ -21,7 +22,10 @@ def prepare(uri: str, *, token_name: str, token: bytes, answer_name: str, models
     """
     use_fixed_threads()
     try:
-        store = open_store(uri)
+        # The driver made it: one that is not here must not come into being, empty, by being opened.
+        store = open_store(uri, create=False)
+        if not is_store(store):
+            raise StoreUnusable(f"{store.location}: no store is here; give --store a place that every node shares")
         if store.get_token(token_name) != token:
             raise StoreError(f"{store.location}: not the same store on every node; give --store a shared place")
         store.put_token(answer_name, token)

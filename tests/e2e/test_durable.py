@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import TWO, poison_refine
+from tests.e2e.conftest import CODE, TWO, poison_refine
 from tests.unit.store.bucket import SECRET, s3_on_loopback
 
 PASSWORD = "hunter2-hunter2"
@@ -131,6 +134,29 @@ def test_a_cancelled_render_ends_at_its_next_step_and_resumes(ltx_ray, how):
     (requests / "stale").write_text(json.dumps({"video": None}))
     assert ltx_ray("render", "three.yaml", "--inline").code == 0
     assert list(requests.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["--inline", "--workers=1"])
+def test_a_terminal_that_closes_stops_a_render_at_its_next_step(ltx_ray, how):
+    manifest = ltx_ray.write(THREE, "three.yaml")
+    terminal, theirs = os.openpty()
+    render = subprocess.Popen(
+        [sys.executable, "-c", CODE, "render", manifest, how, "--json"],
+        cwd=ltx_ray.cwd,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    running(ltx_ray, "runs/three", render)
+    os.close(terminal)  # whatever is written now fails
+    os.killpg(render.pid, signal.SIGHUP)  # as a shell does, to all that Ray has started too
+    assert render.wait(timeout=60) == 143
+    records = [json.loads(line) for line in (ltx_ray.cwd / "runs/three/journal.jsonl").read_text().splitlines()]
+    assert records[-1]["event"] == "end" and records[-1]["stopped"] == 143
+    assert {"worker_lost", "death", "failure"}.isdisjoint(record["event"] for record in records)
+    assert not (ltx_ray.cwd / "runs/three/lock").exists()
 
 
 def test_status_tells_a_killed_render_from_a_living_one(ltx_ray, no_ray):

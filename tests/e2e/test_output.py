@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
 import sys
+from hashlib import sha256
 
 import pytest
 
-from tests.e2e.conftest import CODE, TWO
+from tests.e2e.conftest import CODE, TWO, Command, poison_refine
 
 
 @pytest.fixture
@@ -44,6 +46,66 @@ def test_a_reader_that_has_enough_ends_it_quietly(bash):
 
 def test_a_closed_output_changes_nothing_else(bash):
     assert bash('"${LTX[@]}" plan two.yaml >&-; echo $? >&2')[-1] == "0"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_with_any_stream_closed_every_verb_ends_as_ever(bash, closed):
+    told = bash(
+        f"""exec 9>&2
+        ended() {{ echo $? >&9; }}
+        "${{LTX[@]}}" --help {closed}; ended
+        "${{LTX[@]}}" --version {closed}; ended
+        "${{LTX[@]}}" plan two.yaml {closed}; ended
+        "${{LTX[@]}}" plan two.yaml --json {closed}; ended
+        "${{LTX[@]}}" status runs/none {closed}; ended
+        "${{LTX[@]}}" status runs/none --json {closed}; ended
+        "${{LTX[@]}}" probe two.yaml {closed}; ended
+        "${{LTX[@]}}" plan - {closed} < /dev/null; ended"""
+    )
+    assert [line for line in told if line.isdecimal()] == ["0", "0", "0", "0", "2", "2", "6", "2"]
+    assert not any("Traceback" in line or "bug" in line for line in told)
+
+
+def finished(folder, run="runs/two"):
+    """Digests of the files of a render that came to its own end and holds no lock."""
+    records = [json.loads(line) for line in (folder / run / "journal.jsonl").read_text().splitlines()]
+    assert records[-1]["event"] == "end" and records[-1]["stopped"] is None
+    assert not (folder / run / "lock").exists()
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in (folder / run / "videos").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("to", "code"),
+    [
+        ("> /dev/full 2>&1", "4"),
+        ("2>&1 | true", "141"),
+        ("--json | head -c 1", "141"),
+        ("<&- >&- 2>&-", "0"),
+    ],
+)
+def test_a_render_outlives_its_output(ltx_ray, whole, to, code):
+    ltx_ray.write(TWO)
+    line = (
+        f"{shlex.quote(sys.executable)} -c {shlex.quote(CODE)} render two.yaml --inline {to}; exit ${{PIPESTATUS[0]}}"
+    )
+    ran = subprocess.run(["bash", "-c", line], cwd=ltx_ray.cwd, capture_output=True, text=True, check=False)
+    assert str(ran.returncode) == code, ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert finished(ltx_ray.cwd) == whole
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    command = Command(tmp_path_factory.mktemp("whole"))
+    assert command("render", command.write(TWO), "--inline").code == 0
+    return finished(command.cwd)
+
+
+def test_a_failed_render_says_so_by_its_code_also_without_an_output(ltx_ray):
+    env = poison_refine(ltx_ray.cwd / "poison", "raise ValueError")
+    line = f"{shlex.quote(sys.executable)} -c {shlex.quote(CODE)} render {ltx_ray.write(TWO)} --inline > /dev/full 2>&1"
+    ran = subprocess.run(["bash", "-c", line], cwd=ltx_ray.cwd, env={**os.environ, **env}, check=False)
+    assert ran.returncode == 3
 
 
 def test_a_name_that_the_terminal_cannot_show_is_escaped(bash):

@@ -112,7 +112,7 @@ class _Known:
     def __init__(self, path: Path) -> None:
         self._path, self._is_new = path, False
         try:
-            read = json.loads(path.read_text())
+            read = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError):
             read = {}
         self._entries: dict[str, list[Any]] = read if isinstance(read, dict) else {}
@@ -133,7 +133,7 @@ class _Known:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         handle, beside = tempfile.mkstemp(prefix=f".{self._path.name}-", dir=self._path.parent)
-        with os.fdopen(handle, "w") as file:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
             json.dump(self._entries, file)
         Path(beside).replace(self._path)
 
@@ -148,7 +148,7 @@ def _config(folder: Path, part: str, *classes: str) -> dict[str, Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        read = json.loads(path.read_text())
+        read = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{path}: missing; fetch the whole checkpoint in diffusers layout") from None
     except (OSError, ValueError) as error:

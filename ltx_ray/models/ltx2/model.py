@@ -92,7 +92,7 @@ class Parts:
 
     def _named(self, part: str, known: tuple[str, ...]) -> str:
         """The class that ``model_index.json`` names for ``part``."""
-        index = json.loads((self._folder / "model_index.json").read_text())
+        index = json.loads((self._folder / "model_index.json").read_text("utf-8"))
         name = index.get(part, [None, None])[1]
         if name not in known:
             raise ModelError(f"{self._folder}/model_index.json: {part} is {name}; known are {', '.join(known)}")

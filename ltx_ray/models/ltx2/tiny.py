@@ -77,7 +77,7 @@ def build_tiny(flavour: Flavour, folder: Path) -> None:
     FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=False, shift_terminal=None).save_pretrained(
         folder / "scheduler"
     )
-    (folder / "model_index.json").write_text(json.dumps(_index(parts), indent=2) + "\n")
+    (folder / "model_index.json").write_text(json.dumps(_index(parts), indent=2) + "\n", "ascii")
     for path in folder.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
     folder.chmod(0o755)  # mkdtemp's is for its owner alone

@@ -6,7 +6,8 @@ import pytest
 
 from ltx_ray.store.journal import Journal, read_journal
 
-RECORDS = tuple({"event": "done", "task": f"{idx:02x}" * 4, "unit": f'"fox\n{idx}', "at": idx} for idx in range(4))
+RECORDS = tuple({"event": "video_cancelled", "video": f'"fox\n{idx}', "at": idx} for idx in range(4))
+NEXT = {"event": "cancel", "at": 4.0, "now": True}
 
 
 @pytest.fixture
@@ -27,8 +28,8 @@ def test_a_journal_cut_at_any_byte_is_a_prefix_and_goes_on(path):
         assert history.records == kept
         assert history.problem is None
         with Journal.open(path) as journal:
-            journal.append({"event": "resumed"})
-        assert read_journal(path).records == (*kept, {"event": "resumed"})
+            journal.append(NEXT)
+        assert read_journal(path).records == (*kept, NEXT)
 
 
 def test_a_byte_zeroed_anywhere_costs_its_line_and_what_follows_never_more(path):

@@ -11,57 +11,10 @@ from ltx_ray import api
 from ltx_ray.api import RenderOptions
 from ltx_ray.engine.retry import LOSSES
 from ltx_ray.errors import RunLocked, StoreError
-from ltx_ray.plan.graph import build_plan
 from ltx_ray.run import render
-from ltx_ray.store.layout import key_name, object_name
+from ltx_ray.store.layout import key_name
 from ltx_ray.store.lock import RunLock
-from ltx_ray.store.open import open_store
 from tests.chaos.disk import runs
-
-
-@pytest.fixture
-def farm(tmp_path, monkeypatch):
-    monkeypatch.setattr(api, "Session", runs.ToySession)
-    (tmp_path / "manifest.yaml").write_text(runs.MANIFESTS["toy"])
-    farm = Farm(tmp_path)
-    farm.render()
-    farm.first = runs.outcome(farm.run)
-    assert set(farm.tasks) < set(farm.first)
-    return farm
-
-
-class Farm:
-    """A run of toys, finished once."""
-
-    def __init__(self, top):
-        self.run, self.made = top / "run", top / "made"
-        self.manifest = api.load_manifest(top / "manifest.yaml")
-        self.tasks = build_plan(self.manifest, api.BUILT_IN).tasks
-        self.first = {}
-
-    @property
-    def store(self):
-        return open_store(self.run.parent / ".store", create=False)
-
-    def render(self):
-        """The stages of what a render makes."""
-        self.made.unlink(missing_ok=True)
-        runs.render(self.manifest, self.run)
-        made = self.made.read_text().split() if self.made.exists() else []
-        return Counter(self.tasks[key].stage for key in made)
-
-    def key(self, stage, unit):
-        (key,) = [key for key, task in self.tasks.items() if task.stage == stage and task.unit.startswith(unit)]
-        return key
-
-    def object(self, key):
-        return self.store.shelf.root / object_name(self.store._binding(key).digest)
-
-    def lose(self, *keys):
-        """Both what is bound and the binding."""
-        for key in keys:
-            self.object(key).unlink(missing_ok=True)
-            self.store.forget(key)
 
 
 def flip(path):
@@ -75,6 +28,11 @@ def replace(path, data):
     path.write_bytes(data)
 
 
+def odd_key_file(path):
+    """What it was made of is no longer said, behind a head that is sound."""
+    replace(path, path.read_bytes().replace(b'"made_of":{', b'"made_of":[{'))
+
+
 SPOILS = {
     "object lost": lambda farm, key: farm.object(key).unlink(),
     "object cut": lambda farm, key: replace(farm.object(key), farm.object(key).read_bytes()[:9]),
@@ -82,6 +40,7 @@ SPOILS = {
     "bit flipped": lambda farm, key: flip(farm.object(key)),
     "key file lost": lambda farm, key: farm.store.forget(key),
     "key file cut": lambda farm, key: replace(farm.store.shelf.root / key_name(key), b'{"schema":1,"key'),
+    "key file odd": lambda farm, key: odd_key_file(farm.store.shelf.root / key_name(key)),
 }
 
 
@@ -189,6 +148,13 @@ def test_a_disk_that_corrupts_whatever_it_takes_is_given_up(farm, monkeypatch):
     with pytest.raises(AssertionError, match="ArtifactCorrupt"):
         farm.render()
     assert farm.made.read_text().split().count(refine) == api.MAX_ROUNDS
+
+
+def test_a_file_whose_key_file_is_odd_behind_its_head_is_made_again(farm):
+    odd_key_file(farm.store.shelf.root / key_name(farm.key("stitch", "fox")))
+    (farm.run / "videos/fox.mp4").unlink()
+    assert farm.render() == {"stitch": 1}
+    assert runs.outcome(farm.run) == farm.first
 
 
 def test_an_intermediate_that_nothing_needs_is_not_missed(farm):

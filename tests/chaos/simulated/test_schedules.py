@@ -28,6 +28,7 @@ from ltx_ray.spec.events import (
     WorkerJoined,
     WorkerLost,
 )
+from ltx_ray.spec.records import REQUIRED, is_record
 from ltx_ray.spec.task import STAGES, Task
 from tests.fakes import make_task, video_tasks
 
@@ -139,6 +140,7 @@ class Witness:
                     others = [worker.stages for worker in state.fleet.workers.values() if worker.is_open]
                     assert left & state.fleet.workers[name].stages <= frozenset().union(*others), f"{name} was needed"
             case JournalEntry(fields=fields):
+                assert fields["event"] in REQUIRED and is_record(fields), fields
                 assert fields["event"] != "done" or self.accepted[fields["task"]] == 1
 
 

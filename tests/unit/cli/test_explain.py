@@ -66,6 +66,7 @@ def explain(run, capsys):
 
 
 FAILURE = {"event": "failure", "kind": "ValueError", "message": "too dark", "traceback": "in refine", "log": ["hm"]}
+DONE = {"digest": "", "num_bytes": 0, "run_s": 1.0}
 
 
 def test_a_task_is_found_by_name_unit_and_key(run, explain):
@@ -96,7 +97,7 @@ def test_attempts_of_every_render_are_told_with_their_ends(run, explain):
     run.attempt(name, 2, 20.0, event="worker_lost", cause="death")
     run.attempt(name, 3, 30.0)
     run.begin()
-    run.attempt(name, 1, 5.0, event="done", peak_bytes=7, digest="", num_bytes=0)
+    run.attempt(name, 1, 5.0, event="done", peak_bytes=7, **DONE)
     (story,) = explain(name)
     assert [(one["render"], one["attempt"], one["outcome"]) for one in story["attempts"]] == [
         (1, 1, "failed"),
@@ -112,7 +113,7 @@ def test_attempts_of_every_render_are_told_with_their_ends(run, explain):
 def test_states_are_told_apart(run, explain):
     refine, generate = "fox/segment 0 refine", "fox/segment 0 generate"
     run.keep("fox text_encode", generate)
-    run.say({"event": "failed", "task": run.keys[refine], "reason": "failed 3 times"})
+    run.say({"event": "failed", "at": 1.0, "task": run.keys[refine], "reason": "failed 3 times", "attempts": 3})
     assert explain("fox text_encode")[0]["state"] == "kept"
     assert explain(refine)[0]["state"] == "failed"
     assert set(explain(refine)[0]["blocked"]) >= {"fox stitch", "fox audio_decode"}
@@ -137,7 +138,7 @@ def test_the_reason_of_the_render_that_made_it_is_told(run, explain):
     assert explain(name)[0]["why"].startswith("recipe: video_seed 7 -> 9; waits for ")
     run.keep(name)
     assert explain(name)[0]["why"].startswith("reused: it was in the store already")
-    run.attempt(name, 1, 1.0, event="done")
+    run.attempt(name, 1, 1.0, event="done", **DONE)
     assert explain(name)[0]["why"] == "made here; recipe: video_seed 7 -> 9"
     run.layout.reasons.write_text("{broken")
     assert explain(name)[0]["why"] == "made here; new"

@@ -8,6 +8,7 @@ import pytest
 
 from ltx_ray.cli import main as command
 from ltx_ray.cli.main import main
+from ltx_ray.cli.options import as_text
 
 
 @pytest.mark.parametrize(
@@ -71,3 +72,44 @@ def test_an_interrupt_outside_a_render_ends_with_130(capsys, monkeypatch, where)
 
 def raising_status(run_dir, *, store):
     raise KeyboardInterrupt
+
+
+LONG = "x" * 300
+CARD = "model: testcard\nvideos: [{id: fox, prompt: A fox, seconds: 1}]\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["plan", "card.yaml", "--run", LONG],
+        ["plan", "card.yaml", "--store", LONG],
+        ["render", "card.yaml", "--inline", "--run", LONG],
+        ["render", "card.yaml", "--inline", "--store", LONG],
+        ["gc", "--store", LONG],
+        ["gc", "--keep-run", LONG],
+        *([verb, LONG] for verb in ("status", "verify", "unlock", "cancel")),
+        ["verify", LONG, "--repair"],
+        ["explain", LONG, "fox"],
+        ["preview", LONG, "fox"],
+    ],
+    ids=lambda arguments: " ".join(arguments).replace(LONG, "LONG"),
+)
+def test_a_name_longer_than_any_file_can_have_is_a_sentence(tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "card.yaml").write_text(CARD)
+    assert main(arguments) == 4
+    assert "the name is too long; name a shorter path" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argument", "text"),
+    [
+        ("B\udcc3\udca4r", "B\u00e4r"),
+        ("\u72d0", "\u72d0"),
+        ("a\nb", "a\nb"),
+        ("\udcff", "\udcff"),
+        ("\ud800\udcc3", None),
+    ],
+)
+def test_an_argument_that_is_no_path_is_utf_8_whatever_the_locale_says(argument, text):
+    assert as_text(argument) == (argument if text is None else text)

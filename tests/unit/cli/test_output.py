@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import sys
 
 import pytest
 
 from ltx_ray.cli import main as command
 from ltx_ray.cli.main import main
-from ltx_ray.cli.output import Output, OutputLost, open_streams
+from ltx_ray.cli.output import Output, OutputLost, open_streams, outlived
 
 
 @pytest.fixture
@@ -74,10 +75,65 @@ def test_nothing_is_written_again_when_the_interpreter_ends(streams, full, file)
     sys.stdout.flush()
 
 
-def test_a_closed_stream_stays_closed(streams, file):
-    streams(None, file)
-    assert sys.stdout is None
-    assert main(["plan", "--presets"]) == 0
+def test_a_loss_that_is_outlived_is_raised_at_the_end_once(streams, full, unread):
+    streams(full, unread)
+    lines = []
+    with pytest.raises(OutputLost, match="standard output: no space left") as caught, outlived():
+        for line in range(3):
+            for stream in (sys.stdout, sys.stderr):
+                stream.write(f"{line}\n")
+                stream.flush()
+            lines.append(line)
+    assert lines == [0, 1, 2] and caught.value.exit_code == 4
+    assert sys.stderr.lost.exit_code == 141
+
+
+def test_an_error_of_the_work_comes_before_the_loss_of_an_output(streams, full, file):
+    streams(full, file)
+    with pytest.raises(KeyError), outlived():
+        sys.stdout.write("x")
+        sys.stdout.flush()
+        raise KeyError
+
+
+def test_after_the_block_a_loss_is_raised_at_once_again(streams, full, file):
+    streams(file, full)
+    with outlived():
+        sys.stdout.write("x")
+    with pytest.raises(OutputLost):
+        print("x", file=sys.stderr, flush=True)
+
+
+CLOSED = """
+import os, sys
+from ltx_ray.cli.output import open_streams
+open_streams()
+numbers = [os.open("file", os.O_CREAT | os.O_RDWR)]
+sys.stdout.write("x"); sys.stdout.flush()
+sys.stderr.write("x"); sys.stderr.flush()
+os.write(1, b"from a library"), os.write(2, b"from a library")
+child = os.spawnv(os.P_WAIT, "/bin/sh", ["sh", "-c", "echo x; echo x >&2; cat; : <&0 >&1 2>&2"])
+sys.exit(numbers[0] > 2 and not sys.stdin.read() and not child)
+"""
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)], ids=str)
+def test_no_file_ever_gets_the_number_of_a_closed_stream(tmp_path, closed):
+    def close():
+        for fd in closed:
+            os.close(fd)
+
+    ran = subprocess.run(
+        [sys.executable, "-c", CLOSED],
+        cwd=tmp_path,
+        preexec_fn=close,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    assert ran.returncode == 1, ran.stderr
+    assert (tmp_path / "file").read_bytes() == b""
+    assert b"Traceback" not in ran.stderr
 
 
 @pytest.mark.parametrize(

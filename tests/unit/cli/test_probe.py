@@ -62,6 +62,11 @@ def test_files_after_one_that_cannot_be_read_are_still_looked_at(files, capsys):
     assert f"{files / 'good.mp4'}: h264 128x128, 3 frames" in out
 
 
+def test_a_name_longer_than_any_file_can_have_is_no_file(tmp_path, capsys):
+    code, out, _ = ran(capsys, tmp_path / ("x" * 300))
+    assert code == 2 and out.endswith(": no file can be here, the name is too long; check the path\n")
+
+
 @pytest.mark.parametrize("name", ["cut.mp4", "noise.mp4", "short.mp4"])
 def test_a_file_that_is_there_and_wrong_is_a_failed_proof(files, capsys, name):
     code, _, err = ran(capsys, files / name)

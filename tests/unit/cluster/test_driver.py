@@ -227,3 +227,45 @@ def test_a_run_directory_that_cannot_be_read_ends_the_run_as_well(where):
     assert state.finished and state.store_fault == str(FULL)
     assert len([line for line in log if line.startswith("submit")]) < 6
     assert log[-1] == "stop"
+
+
+@pytest.fixture
+def hangup():
+    """Sets what becomes of a SIGHUP, and puts it back."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield lambda handler: signal.signal(signal.SIGHUP, handler)
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_terminal_that_closes_is_a_termination_however_often_it_says_so(hangup):
+    hangup(signal.SIG_DFL)
+    signals = StopSignals()
+    with signals.installed():
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signals.is_set and not signals.at_once and signals.exit_code == 143
+    os.kill(os.getpid(), signal.SIGHUP)  # would end this process
+
+
+def test_a_hangup_that_never_came_is_as_deadly_after_the_block_as_before(hangup):
+    hangup(signal.SIG_DFL)
+    with StopSignals().installed():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+
+
+def test_a_hangup_that_is_ignored_stays_so(hangup):
+    hangup(signal.SIG_IGN)
+    signals = StopSignals()
+    with signals.installed():
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert not signals.is_set and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+
+
+def test_a_hangup_stops_the_running_task_at_its_next_step(hangup):
+    hangup(signal.SIG_DFL)
+    signals = StopSignals()
+    with signals.installed():
+        state, log = run(independent(3), on_submit=lambda: os.kill(os.getpid(), signal.SIGHUP), signals=signals)
+    assert [line for line in log if line.startswith("submit")] == ["submit s0"]
+    assert "cancel s0" in log and state.total("done") == 0 and signals.exit_code == 143

@@ -3,9 +3,11 @@
 import json
 from dataclasses import replace
 
+import pytest
+
 from ltx_ray.manifest.schema import Sampling
 from ltx_ray.plan.graph import build_plan
-from ltx_ray.plan.reasons import Reason, explain, needed, only_for
+from ltx_ray.plan.reasons import Reason, explain, in_words, needed, only_for
 from ltx_ray.plan.record import last_plan, plan_lines, read_reasons, reason_lines, standing_reasons
 from tests.unit.plan.examples import MODELS, SCENE, manifest, video
 
@@ -115,6 +117,28 @@ def test_only_what_no_other_video_waits_for_goes_with_a_video():
     assert only_for(plan, set(tasks), {"fox"}) == set()
     twins = build_plan(manifest(video("fox"), video("fox")), MODELS)
     assert only_for(twins, (), {"none"}) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "odd"),
+    [
+        ("provenance", 5),
+        ("provenance", "{cut"),
+        ("provenance", "[]"),
+        ("frame_rate", {"fraction": 5}),
+        ("video_seed", {}),
+    ],
+)
+def test_a_last_plan_with_odd_recipes_is_compared_all_the_same(name, odd):
+    before = plan_of(video("fox"))
+    lines = [json.loads(line) for line in plan_lines(before)]
+    for line in lines:
+        if "recipe" in line:
+            line["recipe"][name] = odd
+    last = last_plan(lines, set())
+    said = reasons(plan_of(video("fox", seed=8)), kept=(), last=last)
+    assert said["fox/segment 0 generate"].startswith("recipe: ")
+    assert all(isinstance(words, str) for line in lines if "recipe" in line for words in in_words(line["recipe"]))
 
 
 def test_a_reason_stands_until_the_task_is_asked_for_again():

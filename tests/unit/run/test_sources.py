@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 from dataclasses import replace
@@ -159,6 +160,27 @@ def test_a_file_that_changed_is_read_again(remembered):
     film.write_bytes(b"others!!")
     assert read_sources(going_on_from(film), record)[str(film)].sha256 == "cd" * 32
     assert read == [film]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sha256", None),
+        ("num_bytes", "8"),
+        ("duration_s", {"fraction": [1, 0]}),
+        ("frame_rate", {"fraction": ["24", "1"]}),
+        ("width_px", -64),
+        ("has_sound", []),
+    ],
+)
+def test_a_fact_that_cannot_be_is_not_relied_upon(remembered, name, value):
+    film, _, record, read = remembered
+    fields = json.loads(record.read_text())
+    fields["facts"][name] = value
+    for odd in (fields, {**fields, "facts": {}}, {**fields, "changed_ns": "now"}):
+        record.write_text(json.dumps(odd) + "\n")
+        assert read_sources(going_on_from(film), record)[str(film)].sha256 == "cd" * 32
+    assert read == [film] * 3
 
 
 def test_a_record_of_no_sense_is_none(remembered):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from ltx_ray.store.faults import storage_error, storage_errors
         (errno.EDQUOT, "/x: the disk quota is used up; free some space"),
         (errno.EACCES, "/x: permission denied; make it writable"),
         (errno.EROFS, "/x: the file system is read-only; make it writable"),
+        (errno.EILSEQ, "/x: the file system does not take this name; write another output.path"),
         (errno.ENOENT, "/x: a directory on this path does not exist; was it moved or unmounted"),
     ],
 )
@@ -23,6 +25,15 @@ def test_what_needs_a_person_is_not_tried_again(code, sentence):
     assert isinstance(error, StoreUnusable)
     assert not error.retryable
     assert str(error).startswith(sentence)
+
+
+@pytest.mark.parametrize("where", ["/x\ud800", "run/videos/\udfff.mp4"])
+def test_a_name_that_the_system_cannot_take_needs_a_person_too(where):
+    with pytest.raises(StoreUnusable, match=r"the name has '.*', and here names of files are written in utf-8"):
+        with storage_errors(where):
+            Path(where).stat()
+    with pytest.raises(UnicodeEncodeError), storage_errors("/sound"):
+        "\ud800".encode()
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,8 +11,14 @@ from hypothesis import strategies as st
 
 from ltx_ray.errors import StoreError, StoreUnusable
 from ltx_ray.store.journal import History, Journal, read_journal
+from ltx_ray.store.lock import RunLock
 
-RECORDS = ({"event": "dispatched", "task": "a", "attempt": 1}, {"event": "done", "unit": 'f"é\n'}, {"event": "end"})
+RECORDS = (
+    {"event": "dispatch", "at": 1.0, "task": "a", "worker": "w", "attempt": 1},
+    {"event": "video_cancelled", "at": 1.5, "video": 'f"é\n'},
+    {"event": "cancel", "at": 2.0, "now": True},
+)
+NEXT, LAST = ({"event": "cancel", "at": at, "now": False} for at in (3.0, 4.0))
 
 
 @pytest.fixture
@@ -41,14 +48,14 @@ def test_several_records_at_once_are_like_one_by_one(written, tmp_path):
 def test_a_record_is_one_line_of_ascii_with_its_number(written):
     lines = written.read_bytes().decode("ascii").splitlines()
     assert [json.loads(line)["seq"] for line in lines] == [0, 1, 2]
-    assert lines[2] == '{"seq":2,"schema":1,"event":"end"}'
+    assert lines[2] == '{"seq":2,"schema":1,"event":"cancel","at":2.0,"now":true}'
 
 
 def test_a_journal_goes_on_where_it_stopped(written):
     with Journal.open(written) as journal:
         assert journal.history.records == RECORDS
-        journal.append({"event": "resumed"})
-    assert read_journal(written).records == (*RECORDS, {"event": "resumed"})
+        journal.append(NEXT)
+    assert read_journal(written).records == (*RECORDS, NEXT)
 
 
 @pytest.mark.parametrize("content", [None, b""])
@@ -57,8 +64,8 @@ def test_an_absent_or_empty_journal_is_an_empty_history(path, content):
         path.write_bytes(content)
     assert read_journal(path) == History()
     with Journal.open(path) as journal:
-        journal.append({"event": "first"})
-    assert read_journal(path).records == ({"event": "first"},)
+        journal.append(NEXT)
+    assert read_journal(path).records == (NEXT,)
 
 
 @pytest.mark.parametrize(
@@ -69,8 +76,8 @@ def test_a_torn_end_is_ignored_and_cut_off(written, tail):
     written.write_bytes(whole + tail)
     assert read_journal(written) == History(RECORDS, len(whole))
     with Journal.open(written) as journal:
-        journal.append({"event": "next"})
-    assert read_journal(written).records == (*RECORDS, {"event": "next"})
+        journal.append(NEXT)
+    assert read_journal(written).records == (*RECORDS, NEXT)
     assert list(written.parent.iterdir()) == [written]
 
 
@@ -87,8 +94,8 @@ def test_a_broken_line_in_the_middle_ends_the_history_and_is_said(written, middl
     assert history.problem.startswith(f"{written}: line 2 cannot be read, 1 later lines are ignored")
     with Journal.open(written) as journal:
         assert journal.history == history
-        journal.append({"event": "next"})
-    assert read_journal(written).records == (RECORDS[0], {"event": "next"})
+        journal.append(NEXT)
+    assert read_journal(written).records == (RECORDS[0], NEXT)
     (kept,) = [path for path in written.parent.iterdir() if path != written]
     assert kept.read_bytes() == broken
 
@@ -119,14 +126,14 @@ def test_after_a_failed_append_none_of_its_records_is_there_and_the_next_one_fit
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with Journal.open(written) as journal:
-        journal.append({"event": "kept"})
+        journal.append(NEXT)
         with monkeypatch.context() as patch:
             patch.setattr(os, step, full)
             with pytest.raises(StoreUnusable, match=f"{written}: no space left on the device; free some space"):
-                journal.append({"event": "lost"}, {"event": "lost too"})
-        assert read_journal(written).records == (*RECORDS, {"event": "kept"})
-        journal.append({"event": "next"})
-    assert read_journal(written).records == (*RECORDS, {"event": "kept"}, {"event": "next"})
+                journal.append(RECORDS[0], RECORDS[1])
+        assert read_journal(written).records == (*RECORDS, NEXT)
+        journal.append(LAST)
+    assert read_journal(written).records == (*RECORDS, NEXT, LAST)
 
 
 def test_a_disk_that_takes_a_byte_at_a_time_gets_whole_lines(path, monkeypatch):
@@ -147,9 +154,48 @@ def test_a_record_is_durable_when_append_returns(path, monkeypatch):
         assert synced == [path.stat().st_size]
 
 
+def copied(path):
+    shutil.copyfile(path, path.with_name("copy"))
+    path.with_name("copy").replace(path)
+
+
+@pytest.mark.parametrize(
+    "take_away",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.rename(path.with_name("moved")),
+        lambda path: path.parent.rename(path.parent.with_name("moved")),
+        lambda path: shutil.rmtree(path.parent),
+        copied,
+    ],
+    ids=["deleted", "moved", "run moved", "run deleted", "another one"],
+)
+def test_a_journal_that_is_taken_away_takes_no_more_records(tmp_path, take_away):
+    path = tmp_path / "run/journal.jsonl"
+    path.parent.mkdir()
+    with Journal.open(path) as journal:
+        journal.append(NEXT)
+        take_away(path)
+        with pytest.raises(
+            StoreUnusable, match=f"{path.parent}: this run directory, or journal.jsonl in it, was moved"
+        ):
+            journal.append(LAST)
+    for left in tmp_path.rglob("*"):
+        assert left.is_dir() or read_journal(left).records == (NEXT,)
+
+
+def test_a_journal_whose_run_is_no_longer_held_takes_no_more_records(tmp_path):
+    with RunLock(tmp_path / "lock") as lock, Journal.open(tmp_path / "journal.jsonl", lock=lock) as journal:
+        journal.append(NEXT)
+        (tmp_path / "lock").unlink()
+        with pytest.raises(StoreUnusable, match=f"{tmp_path}: this run directory, or lock in it, was moved, deleted"):
+            journal.append(LAST)
+        assert read_journal(journal.path).records == (NEXT,)
+
+
 def test_the_fields_of_the_journal_itself_cannot_be_given(path):
     with Journal.open(path) as journal, pytest.raises(AssertionError, match="seq and schema"):
-        journal.append({"seq": 5})
+        journal.append({**NEXT, "seq": 5})
 
 
 def test_a_closed_journal_takes_nothing(path):
@@ -157,7 +203,7 @@ def test_a_closed_journal_takes_nothing(path):
     journal.close()
     journal.close()
     with pytest.raises(AssertionError, match="closed"):
-        journal.append({"event": "late"})
+        journal.append(NEXT)
 
 
 def test_a_journal_that_cannot_be_read_is_not_an_empty_one(tmp_path):

@@ -67,6 +67,8 @@ def test_a_key_file_cut_anywhere_is_broken():
         ("num_bytes", -1),
         ("num_bytes", 5.0),
         ("num_bytes", True),
+        ("peak_bytes", 10**400),
+        ("run_s", 10**400),
         ("parents", [["video", "x"]]),
         ("parents", [["video"]]),
         ("made_of", {"x": "y"}),
@@ -82,6 +84,15 @@ def test_a_value_that_cannot_be_is_named(field, value):
     fields[field] = value
     with pytest.raises(KeyFileBroken, match=f"here: {field}=.* cannot stand in a key file"):
         KeyFile.from_json(json.dumps(fields).encode() + b"\n", where="here")
+
+
+@pytest.mark.parametrize("made_of", ["{,}", '{"a"}', '{"a":"b"}', f'{{"{A}":"{B}",}}', '{:"":}'])
+def test_what_it_was_made_of_is_whole_or_the_file_is_broken(made_of):
+    whole = BOUND.to_json()
+    begin = whole.index(b'"made_of":') + len(b'"made_of":')
+    odd = whole[:begin] + made_of.encode() + whole[whole.index(b',"parents"') :]
+    with pytest.raises(KeyFileBroken, match="here: "):
+        read_made_of(odd, where="here")
 
 
 def test_a_newer_schema_is_not_guessed_at():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import subprocess
 import time
@@ -183,3 +184,20 @@ def test_gc_deletes_what_is_old(store, tmp_path):
     store.forget(A)
     old(tmp_path / object_name(bound.digest))
     assert collect(store).num_objects == 1
+
+
+@pytest.mark.parametrize("take_away", [shutil.rmtree, lambda root: root.rename(root.with_name("moved"))])
+def test_a_store_that_is_taken_away_is_said_as_a_whole_and_not_made_again(tmp_path, take_away):
+    store = open_store(tmp_path / "store")
+    with store.scratch() as scratch:
+        (scratch / "chunk").write_bytes(b"x")
+        take_away(tmp_path / "store")
+        for write in (
+            lambda: store.commit("ab" * 32, b"bytes", META),
+            lambda: store.put_token("run", b"token"),
+            lambda: store.shelf.put("objects/ab/x", tmp_path / "chunk"),
+            lambda: store.scratch().__enter__(),
+        ):
+            with pytest.raises(StoreUnusable, match=f"{tmp_path}/store: the store was moved, deleted or unmounted"):
+                write()
+    assert not (tmp_path / "store").exists()

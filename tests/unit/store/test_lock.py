@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 from dataclasses import asdict, replace
 
@@ -136,6 +137,15 @@ def test_a_lock_with_impossible_values_is_believed(path, field):
         RunLock(path).acquire()
 
 
+@pytest.mark.parametrize("content", ["{}", "[]", "null", '{"pid":1}', "[" * 50_000, "\0" * 200])
+def test_a_lock_that_says_nothing_usable_is_believed_until_it_is_broken(path, content):
+    path.write_text(content)
+    with pytest.raises(RunLocked, match="unknown host"):
+        RunLock(path).acquire()
+    assert break_lock(path).owner is None
+    RunLock(path).acquire()
+
+
 def test_breaking_a_lock_of_a_live_process_is_refused(path):
     with RunLock(path):
         with pytest.raises(RunLocked):
@@ -161,6 +171,39 @@ def test_release_leaves_a_lock_that_belongs_to_somebody_else_by_now(path):
     with RunLock(path):
         lock.release()
         assert read_lock(path).owner == ME
+
+
+@pytest.mark.parametrize("has_another", [False, True], ids=["moved", "replaced"])
+def test_the_lock_of_a_directory_that_was_moved_is_released_there(tmp_path, has_another):
+    here, there = tmp_path / "run", tmp_path / "moved"
+    here.mkdir()
+    with RunLock(here / "lock") as lock:
+        lock.check()
+        here.rename(there)
+        if has_another:
+            here.mkdir()
+            write_lock(here / "lock", replace(ME, host="elsewhere"))
+        with pytest.raises(StoreUnusable, match=f"{here}: this run directory, or lock in it, was moved, deleted or re"):
+            lock.check()
+    assert list(there.iterdir()) == []
+    assert (read_lock(here / "lock") is not None) is has_another
+
+
+def test_the_lock_of_a_directory_that_was_deleted_is_released_without_a_word(tmp_path):
+    (tmp_path / "run").mkdir()
+    with RunLock(tmp_path / "run/lock"):
+        shutil.rmtree(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_that_may_pass_is_not_taken_for_a_lost_lock(path, monkeypatch):
+    def fail(path):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with RunLock(path) as lock:
+        monkeypatch.setattr(type(path), "read_bytes", fail)
+        lock.check()
+        monkeypatch.undo()
 
 
 def test_what_a_killed_taker_left_is_swept_and_other_files_stay(path, dead_pid):

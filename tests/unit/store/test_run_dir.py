@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -110,6 +111,32 @@ def test_a_published_file_is_read_only_and_equal_whatever_the_file_system(layout
     assert stat.S_IMODE(target.stat().st_mode) == 0o444
     assert (target.stat().st_ino == artifact.stat().st_ino) is has_links
     assert [path.name for path in target.parent.iterdir()] == ["fox.mp4"]
+
+
+def test_a_run_directory_that_was_moved_is_not_made_again_for_a_file(layout, tmp_path):
+    (tmp_path / "object").write_bytes(b"frames")
+    shutil.rmtree(layout.videos)
+    run_dir.publish(layout, "below/deep/fox.mp4", tmp_path / "object")
+    layout.path.rename(tmp_path / "moved")
+    for path in ("owl.mp4", "below/deep/owl.mp4"):
+        with pytest.raises(StoreError, match="a directory on this path does not exist"):
+            run_dir.publish(layout, path, tmp_path / "object")
+    assert not layout.path.exists()
+    assert [path.name for path in (tmp_path / "moved/videos").rglob("*.mp4")] == ["fox.mp4"]
+
+
+def test_a_name_that_the_file_system_does_not_take_is_said_so(layout, tmp_path, monkeypatch):
+    (tmp_path / "object").write_bytes(b"frames")
+
+    def refuse(*args, **kwargs):
+        raise OSError(errno.EINVAL, "Invalid argument")  # as FAT does
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(shutil, "copyfile", refuse)
+    with pytest.raises(
+        StoreError, match=r"what\?.mp4: the file system does not take this name; write another output.p"
+    ):
+        run_dir.publish(layout, "what?.mp4", tmp_path / "object")
 
 
 def test_a_published_file_is_in_place_while_size_and_digest_agree(layout, tmp_path):

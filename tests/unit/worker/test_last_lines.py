@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import sys
+from contextlib import suppress
 
 from ltx_ray.spec.events import Failure
 from ltx_ray.worker.last_lines import LINE_CHARS, NUM_LINES, LastLines
@@ -23,6 +25,21 @@ def test_two_streams_share_their_lines_in_order():
     print("first", file=out)
     print("second", file=err)
     assert said.told(FAILURE).log == ("first", "second")
+
+
+def test_a_stream_that_cannot_be_written_is_no_fault_of_the_task():
+    said = LastLines()
+    with open("/dev/full", "w", encoding="utf-8", buffering=1) as full:  # noqa: PTH123 - a device
+        print("heard all the same", file=said.stream(full), flush=True)
+        with suppress(OSError):
+            full.close()
+    assert said.told(FAILURE).log == ("heard all the same",)
+
+
+def test_without_a_standard_error_nothing_is_heard_and_nothing_breaks(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    with LastLines().listening():
+        print("x", file=sys.stderr)
 
 
 def test_of_a_progress_bar_only_what_it_shows_last_is_kept():

@@ -43,6 +43,12 @@ def test_a_place_that_cannot_be_a_store_is_refused_with_node_and_place(tmp_path)
         ask(str(tmp_path / "file"))
 
 
+def test_a_node_that_does_not_see_the_store_is_refused_and_makes_none(tmp_path):
+    with pytest.raises(StoreUnusable, match=f"node {HOST}: .*none: no store is here; give --store a place that every"):
+        ask(str(tmp_path / "none"))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_store_that_cannot_be_written_is_refused(uri, monkeypatch):
     def refuse(store, name, data):
         raise StoreUnusable(f"{store.location}: the file system is read-only; name another")
