@@ -6,6 +6,7 @@ anything that follows from it is dispatched. Knows no Ray: the pool may be actor
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -27,6 +28,8 @@ STOP_GRACE_S = 3.0
 #: A turn that took longer (this process was stopped, or its disk was): workers are heard for a while before they are
 #: judged by the time that has passed.
 STALL_S, HEAR_S = 30.0, 5.0
+
+_log = logging.getLogger(__name__)
 
 Record = Callable[[Sequence[Mapping[str, Any]]], None]
 
@@ -181,6 +184,8 @@ class _Desk:
 
     def _failed(self, error: StoreError) -> StoreFailed:
         self.fault = error
+        if self._state.board.running:  # that may take long, and nothing can be recorded of it
+            _log.warning("%s; what runs comes to its end first", error)
         return StoreFailed(time.monotonic(), str(error))
 
 

@@ -214,8 +214,9 @@ def test_a_task_whose_dispatch_cannot_be_recorded_does_not_begin():
     assert state.finished and log[-1] == "stop"
 
 
-def test_when_the_journal_fails_what_runs_comes_to_its_end_and_nothing_more_begins():
+def test_when_the_journal_fails_what_runs_comes_to_its_end_and_nothing_more_begins(caplog):
     log, state = drive_failing(at_record=3)
+    assert caplog.messages == [f"{FULL}; what runs comes to its end first"]
     assert [line for line in log if line.startswith("submit")] == ["submit s0", "submit s1"]
     assert (state.total("done"), state.total("blocked")) == (2, 4)
     assert "record done s1" not in log and log[-1] == "stop"
