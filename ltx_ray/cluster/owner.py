@@ -1,0 +1,89 @@
+"""The thread that owns a Ray session. Imports no Ray.
+
+The processes that Ray starts die with the thread that started them, so one thread lives from the first of them to the
+last. Ray's own code may hang for a minute where nobody answers it; its thread can be left behind, ours could not.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+#: What Ray cannot do without.
+VITAL = ("gcs_server", "raylet")
+#: Its processes and the thread get so long to end, and then once more.
+END_S = 3.0
+
+
+class Child(NamedTuple):
+    pid: int
+    name: str
+    is_dead: bool  #: it ended, and nobody has asked how
+
+
+class OwnerThread(threading.Thread):
+    """``begin`` opens a session; ``end`` closes it, after ``close``. Both run here, and nothing else does."""
+
+    def __init__(self, begin: Callable[[], object], end: Callable[[], object]) -> None:
+        super().__init__(name="ltx-ray session", daemon=True)
+        self._begin, self._end = begin, end
+        self._is_settled, self._is_closing = threading.Event(), threading.Event()
+        self.error: BaseException | None = None  #: what ``begin`` raised
+
+    def run(self) -> None:
+        try:
+            self._begin()
+        except BaseException as error:  # SystemExit too: whoever waits is told, whatever it is
+            self.error = error
+        self._is_settled.set()
+        if self.error is None:
+            self._is_closing.wait()
+        self._end()
+
+    def is_settled(self, timeout_s: float) -> bool:
+        """Whether ``begin`` has ended, well or not; waits at most so long for it."""
+        return self._is_settled.wait(timeout_s)
+
+    def dead_child(self) -> str | None:
+        """A process that the session cannot do without, and that has ended."""
+        return next((child.name for child in self._children() if child.is_dead and child.name in VITAL), None)
+
+    def close(self, timeout_s: float) -> None:
+        """End the session; one that takes longer loses its processes, and the thread is left behind."""
+        self._is_closing.set()
+        self.join(timeout_s)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if not self.is_alive():
+                return
+            for child in self._children():
+                with suppress(ProcessLookupError):
+                    os.kill(child.pid, number)
+            self.join(END_S)
+
+    def _children(self) -> list[Child]:
+        """Processes that this thread has started; none where the system does not tell."""
+        try:
+            pids = Path(f"/proc/self/task/{self.native_id}/children").read_text().split()
+        except OSError:
+            return []
+        return [child for pid in pids if (child := _child(int(pid))) is not None]
+
+
+def owner_left_behind() -> OwnerThread | None:
+    """A thread of an earlier session that still waits for Ray."""
+    return next((thread for thread in threading.enumerate() if isinstance(thread, OwnerThread)), None)
+
+
+def _child(pid: int) -> Child | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # The name stands in parentheses and may hold anything.
+    name, _, rest = stat.partition("(")[2].rpartition(")")
+    return Child(pid, name, rest.split()[0] in ("Z", "X"))

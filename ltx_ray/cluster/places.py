@@ -1,0 +1,79 @@
+"""Where a Ray that is started here may put its files: a directory for sockets and logs, and one for shared memory.
+
+Ray itself finds out what is wrong with a place after half a minute, or with a traceback; here it is tried before.
+Imports no Ray.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ltx_ray.errors import DoesNotFit
+
+#: The path of a Unix socket has room for so many bytes, on Linux 107 and on macOS 103.
+MAX_SOCKET_BYTES = 103
+#: The longest name that Ray gives a socket below its directory.
+SOCKET = "/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+#: Written and removed again to see that there is room: logs, ports and sockets need some.
+TRIED_BYTES = 2**16
+
+TMP, SHARED_MEMORY = Path("/tmp"), Path("/dev/shm")
+
+_log = logging.getLogger(__name__)
+
+
+class Places(NamedTuple):
+    temp: Path | None  #: what Ray gets as its temp directory; None = its own choice is right
+    objects: Path | None  #: where Ray's objects lie; None = in shared memory, or where Ray finds room
+
+
+def choose_places(environ: Mapping[str, str], *, tmp: Path = TMP, shared_memory: Path = SHARED_MEMORY) -> Places:
+    """Places that were tried. A TMPDIR that does not do is passed over, RAY_TMPDIR is the user's word.
+
+    Raises:
+        DoesNotFit: nothing can be written where Ray would have to.
+    """
+    temp: Path | None = None
+    if "RAY_TMPDIR" in environ:
+        base = environ["RAY_TMPDIR"]
+        if why := _why_not(base):
+            raise DoesNotFit(f"RAY_TMPDIR={base}: {why}; set it to a short directory that can be written, or unset it")
+    else:
+        base = environ.get("TMPDIR", str(tmp))
+        if base != str(tmp) and (why := _why_not(base)):
+            _log.warning("TMPDIR=%s: %s; Ray uses %s", base, why, tmp)
+            base, temp = str(tmp), tmp / "ray"
+        if base == str(tmp) and (why := _why_not(base)):
+            raise DoesNotFit(f"{base}: {why}; set RAY_TMPDIR to a short directory that can be written")
+    if sys.platform != "linux" or (why := _why_no_files(shared_memory)) is None:
+        return Places(temp, None)
+    _log.warning("%s: %s; Ray's objects lie in %s", shared_memory, why, base)
+    return Places(temp, Path(base))
+
+
+def _why_not(base: str) -> str | None:
+    """Why Ray cannot have its directory ``ray`` below ``base``; None = it can."""
+    if not base:
+        return "is empty"
+    if len(os.fsencode(f"{base}{SOCKET}")) > MAX_SOCKET_BYTES:
+        return f"is longer than {MAX_SOCKET_BYTES - len(SOCKET)} bytes, which is the room that Ray's sockets leave"
+    below = Path(base, "ray")
+    return _why_no_files(below if os.path.lexists(below) else Path(base))
+
+
+def _why_no_files(folder: Path) -> str | None:
+    """Why no file can be written in ``folder``; None = one was."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(TRIED_BYTES))
+            file.flush()
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        return f"cannot be written ({reason[:1].lower()}{reason[1:]})"
+    return None
