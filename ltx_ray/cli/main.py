@@ -118,7 +118,7 @@ def run() -> None:
     """The console script."""
     open_streams()
     exit_code = main()
-    if _is_held_by_ray():
+    if _would_ray_decide(exit_code):
         for stream in filter(None, (sys.stdout, sys.stderr)):
             with suppress(OutputLost):
                 stream.flush()
@@ -126,10 +126,10 @@ def run() -> None:
     sys.exit(exit_code)
 
 
-def _is_held_by_ray() -> bool:
-    """Whether a thread of Ray still waits for a head that is gone; after a minute it ends the process its own way."""
+def _would_ray_decide(exit_code: int) -> bool:
+    """Whether Ray may wait for a head that is gone as the interpreter ends, and end it with a code of its own."""
     if "ray" not in sys.modules:
         return False
     from ltx_ray.cluster.owner import owner_left_behind
 
-    return owner_left_behind() is not None
+    return exit_code != 0 or owner_left_behind() is not None

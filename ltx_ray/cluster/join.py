@@ -91,13 +91,14 @@ def _agree_on_token(where: str, target: str) -> None:
     if asked is not None and asked.lower() != "token":
         raise DoesNotFit(f"RAY_AUTH_MODE={asked}: {where} is a cluster with a token; unset RAY_AUTH_MODE, {GIVE_TOKEN}")
     try:
-        is_let_in = _is_let_in(where, target, "token")
-        has_token = is_let_in or _native.AuthenticationTokenLoader.instance().has_token()
-    except ray.exceptions.AuthenticationError as error:
-        raise DoesNotFit(f"{where}: is a cluster with a token; {GIVE_TOKEN} ({first_line(error)})") from error
-    if not is_let_in:
-        what = "refuses the token of this machine" if has_token else "wants a token, and this machine has none"
-        raise DoesNotFit(f"{where}: the cluster {what}; {GIVE_TOKEN}")
+        if _is_let_in(where, target, "token"):
+            return
+        what = "refuses the token of this machine"
+    except ray.exceptions.AuthenticationError:  # there is none to show
+        path = os.environ.get("RAY_AUTH_TOKEN_PATH")
+        why = f"RAY_AUTH_TOKEN_PATH={path} cannot be read, or is empty" if path else "this machine has none"
+        what = f"wants a token, and {why}"
+    raise DoesNotFit(f"{where}: the cluster {what}; {GIVE_TOKEN}")
 
 
 def _is_let_in(where: str, target: str, mode: str) -> bool:
@@ -145,6 +146,7 @@ def _answer(where: str, ask: Callable[[], T]) -> T:
         raise DoesNotFit(f"{where}: no Ray cluster answers there ({silent}); {START_ONE}") from silent
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line; its name where it says nothing."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def first_sentence(error: BaseException) -> str:
+    """What an error says, in one sentence; its name where it says nothing."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return line.partition(". ")[0].rstrip(".")

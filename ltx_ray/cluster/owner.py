@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,8 +17,10 @@ from typing import NamedTuple
 
 #: What Ray cannot do without.
 VITAL = ("gcs_server", "raylet")
-#: Its processes and the thread get so long to end, and then once more.
-END_S = 3.0
+#: A thread whose processes are gone gets so long to notice.
+END_S = 1.0
+#: A killed process is gone after about so long.
+LOOK_S = 0.05
 
 
 class Child(NamedTuple):
@@ -54,29 +57,42 @@ class OwnerThread(threading.Thread):
         return next((child.name for child in self._children() if child.is_dead and child.name in VITAL), None)
 
     def close(self, timeout_s: float) -> None:
-        """End the session; one that takes longer loses its processes, and the thread is left behind."""
+        """End the session; one that takes longer loses its processes, and if that does not help its thread."""
         self._is_closing.set()
         self.join(timeout_s)
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if not self.is_alive():
-                return
-            for child in self._children():
-                with suppress(ProcessLookupError):
-                    os.kill(child.pid, number)
+        if self.is_alive():
+            self._kill_all()
             self.join(END_S)
 
+    def _kill_all(self) -> None:
+        """End every process of the session at once: no parent is left to start or to outlive another."""
+        while doomed := [child.pid for child in self._children() if not child.is_dead]:
+            for pid in [*doomed, *(pid for parent in doomed for pid in _descendants(parent))]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(LOOK_S)
+
     def _children(self) -> list[Child]:
-        """Processes that this thread has started; none where the system does not tell."""
-        try:
-            pids = Path(f"/proc/self/task/{self.native_id}/children").read_text().split()
-        except OSError:
-            return []
-        return [child for pid in pids if (child := _child(int(pid))) is not None]
+        pids = _children_of(Path("/proc/self/task", str(self.native_id)))
+        return [child for pid in pids if (child := _child(pid)) is not None]
 
 
 def owner_left_behind() -> OwnerThread | None:
     """A thread of an earlier session that still waits for Ray."""
     return next((thread for thread in threading.enumerate() if isinstance(thread, OwnerThread)), None)
+
+
+def _descendants(pid: int) -> list[int]:
+    children = [child for task in Path(f"/proc/{pid}/task").glob("*") for child in _children_of(task)]
+    return [*children, *(grandchild for child in children for grandchild in _descendants(child))]
+
+
+def _children_of(task: Path) -> list[int]:
+    """Processes that a thread has started; none where the system does not tell, or it has ended."""
+    try:
+        return [int(pid) for pid in (task / "children").read_text().split()]
+    except OSError:
+        return []
 
 
 def _child(pid: int) -> Child | None:

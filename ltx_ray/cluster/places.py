@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 from ltx_ray.errors import DoesNotFit
 
-#: The path of a Unix socket has room for so many bytes, on Linux 107 and on macOS 103.
-MAX_SOCKET_BYTES = 103
-#: The longest name that Ray gives a socket below its directory.
-SOCKET = "/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+#: The path of a Unix socket has room for so many bytes.
+MAX_SOCKET_BYTES = 103 if sys.platform == "darwin" else 107
+#: The longest name that Ray gives a socket of this process.
+SOCKET = f"/ray/session_2026-01-01_00-00-00_000000_{os.getpid()}/sockets/plasma_store"
 #: Written and removed again to see that there is room: logs, ports and sockets need some.
 TRIED_BYTES = 2**16
 
@@ -29,7 +29,8 @@ _log = logging.getLogger(__name__)
 
 
 class Places(NamedTuple):
-    temp: Path | None  #: what Ray gets as its temp directory; None = its own choice is right
+    temp: Path  #: Ray's directory
+    is_asked_of_ray: bool  #: it is not what Ray itself would choose
     objects: Path | None  #: where Ray's objects lie; None = in shared memory, or where Ray finds room
 
 
@@ -39,7 +40,7 @@ def choose_places(environ: Mapping[str, str], *, tmp: Path = TMP, shared_memory:
     Raises:
         DoesNotFit: nothing can be written where Ray would have to.
     """
-    temp: Path | None = None
+    is_asked = False
     if "RAY_TMPDIR" in environ:
         base = environ["RAY_TMPDIR"]
         if why := _why_not(base):
@@ -48,13 +49,13 @@ def choose_places(environ: Mapping[str, str], *, tmp: Path = TMP, shared_memory:
         base = environ.get("TMPDIR", str(tmp))
         if base != str(tmp) and (why := _why_not(base)):
             _log.warning("TMPDIR=%s: %s; Ray uses %s", base, why, tmp)
-            base, temp = str(tmp), tmp / "ray"
+            base, is_asked = str(tmp), True
         if base == str(tmp) and (why := _why_not(base)):
             raise DoesNotFit(f"{base}: {why}; set RAY_TMPDIR to a short directory that can be written")
     if sys.platform != "linux" or (why := _why_no_files(shared_memory)) is None:
-        return Places(temp, None)
+        return Places(Path(base, "ray"), is_asked, None)
     _log.warning("%s: %s; Ray's objects lie in %s", shared_memory, why, base)
-    return Places(temp, Path(base))
+    return Places(Path(base, "ray"), is_asked, Path(base))
 
 
 def _why_not(base: str) -> str | None:

@@ -7,35 +7,53 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
+from typing import Any, NamedTuple
 
 import ray
+from ray._private import node
 
 from ltx_ray.cluster.address import read_address
 from ltx_ray.cluster.environment import AUTH_MODE, TOKENS, environment_restored, own_token
 from ltx_ray.cluster.head import ClusterHead, LiveCluster
-from ltx_ray.cluster.join import check_cluster, first_line, reread_environment
+from ltx_ray.cluster.join import check_cluster, first_sentence, reread_environment
 from ltx_ray.cluster.owner import OwnerThread, owner_left_behind
 from ltx_ray.cluster.places import choose_places
 from ltx_ray.errors import DoesNotFit, HeadLost
 
 #: A Ray that starts is looked at so often.
-LOOK_S = 0.1
+LOOK_S, TURN_MS = 0.1, 100
 #: Ray on a busy machine takes half a minute to start, and notices by itself most of what takes longer.
 START_LIMIT_S = 120.0
 #: A process of Ray that ended as it started is reported after so long, unless Ray reports it first.
 DEAD_S = 1.0
-#: Ray ends within two seconds; without its head within fifteen, for which nobody should wait.
-END_S, HURRIED_END_S, LEFT_BEHIND_S = 30.0, 1.0, 60.0
+#: Ray ends within two seconds, without its head within fifteen. A start that is no longer wanted may come to its end
+#: and be ended in order; then all of it still ends within ten.
+END_S, LOST_END_S, UNWANTED_END_S = 30.0, 1.0, 6.0
+#: Ray of an earlier session of this process, which lost its head, gets so long to go.
+LEFT_BEHIND_S = 60.0
 #: The store of objects where it cannot be in shared memory; what a render passes through Ray is small.
 SMALL_STORE_BYTES = 2**30
 
 #: Of what Ray says, so much is repeated.
 MAX_REASON = 300
-REMEDY = "its logs are in session_latest/logs below Ray's directory, and --inline renders without Ray"
 
 Check = Callable[[], None]
+
+
+class Beginning(NamedTuple):
+    """How a session is opened, and what to say where that fails."""
+
+    begin: Callable[[], object]
+    where: str
+    remedy: str
+
+    def failed(self, why: str) -> DoesNotFit:
+        return DoesNotFit(f"{self.where}: {why}; {self.remedy}, and --inline renders without Ray")
+
+
+_node: Any = node  # its names are not declared as exported
 
 
 @contextmanager
@@ -59,15 +77,20 @@ def ray_session(address: str | None, check: Check = lambda: None) -> Iterator[Li
             yield cluster
         return
     with redirect_stdout(sys.stderr), _environment():
-        owner = OwnerThread(_beginning(address, check), ray.shutdown)
-        end_s = HURRIED_END_S
+        beginning = _beginning(address, check)
+        owner = OwnerThread(beginning.begin, ray.shutdown)
+        end_s = UNWANTED_END_S
         try:
-            _open(owner, address, check)
+            try:
+                _open(owner, beginning, check)
+            except DoesNotFit:
+                end_s = LOST_END_S
+                raise
             with _live() as cluster:
                 end_s = END_S
                 yield cluster
         except HeadLost:
-            end_s = HURRIED_END_S
+            end_s = LOST_END_S
             raise
         finally:
             owner.close(end_s)
@@ -83,30 +106,57 @@ def _environment() -> Iterator[None]:
         reread_environment()
 
 
-def _beginning(address: str | None, check: Check) -> Callable[[], object]:
+def _beginning(address: str | None, check: Check) -> Beginning:
     """What opens the session, after all that can be looked at before."""
     init = partial(ray.init, log_to_driver=False, logging_level=logging.ERROR)
-    if (read := read_address(address)) is not None:
-        try:
-            return partial(init, address=check_cluster(read))
-        except DoesNotFit:
-            check()  # who was asked to stop meanwhile has that to report
-            raise
+    if (read := read_address(address)) is None:
+        return _beginning_here(init)
+    try:
+        target = check_cluster(read)
+    except DoesNotFit:
+        check()  # who was asked to stop meanwhile has that to report
+        raise
+    return Beginning(
+        partial(init, address=target), f"--address {address}", "see `ray status` on a machine of the cluster"
+    )
+
+
+def _beginning_here(init: Callable[..., object]) -> Beginning:
     places = choose_places(os.environ)
     if token := own_token(os.environ):
         os.environ.update(token)
         reread_environment()
     options: dict[str, object] = {}
-    if places.temp is not None:
+    if places.is_asked_of_ray:
         options["_temp_dir"] = str(places.temp)
     if places.objects is not None:
         options |= {"_plasma_directory": str(places.objects), "object_store_memory": SMALL_STORE_BYTES}
-    return partial(init, address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **options)
+    init = partial(init, address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **options)
+    logs = places.temp / "session_latest/logs"
+    return Beginning(partial(_start, init), "Ray on this machine", f"its logs are in {logs}")
 
 
-def _open(owner: OwnerThread, address: str | None, check: Check) -> None:
+def _start(init: Callable[[], object]) -> None:
+    """Start Ray so that other threads run meanwhile: it lets none while it waits for its head's port, half a minute."""
+    wait = _node.wait_for_persisted_port
+
+    def wait_in_turns(*args: object, timeout_ms: int) -> int:
+        give_up_at = time.monotonic() + timeout_ms / 1000
+        while time.monotonic() < give_up_at:
+            with suppress(RuntimeError):  # not yet
+                return int(wait(*args, timeout_ms=TURN_MS))
+            time.sleep(LOOK_S / 10)
+        return int(wait(*args, timeout_ms=0))
+
+    _node.wait_for_persisted_port = wait_in_turns
+    try:
+        init()
+    finally:
+        _node.wait_for_persisted_port = wait
+
+
+def _open(owner: OwnerThread, beginning: Beginning, check: Check) -> None:
     """Wait for the session. A start that is slow is left alone; one that has failed, or never ends, is a sentence."""
-    where = "Ray on this machine" if address is None else f"--address {address}"
     owner.start()
     give_up_at, dead_at = time.monotonic() + START_LIMIT_S, 0.0
     while not owner.is_settled(LOOK_S):
@@ -115,12 +165,12 @@ def _open(owner: OwnerThread, address: str | None, check: Check) -> None:
         name = owner.dead_child()
         dead_at = now if name is None else dead_at
         if name is not None and now - dead_at > DEAD_S:
-            raise DoesNotFit(f"{where}: its process {name} ended as it started; {REMEDY}")
+            raise beginning.failed(f"its process {name} ended as it started")
         if now > give_up_at:
-            raise DoesNotFit(f"{where}: did not start within {START_LIMIT_S:g} s; {REMEDY}")
+            raise beginning.failed(f"did not start within {START_LIMIT_S:g} s")
     if owner.error is not None:
         check()
-        raise DoesNotFit(f"{where}: did not start ({reason_of(owner.error)}); {REMEDY}") from owner.error
+        raise beginning.failed(f"did not start ({reason_of(owner.error)})") from owner.error
 
 
 @contextmanager
@@ -143,7 +193,7 @@ def _live() -> Iterator[LiveCluster]:
 
 def reason_of(error: BaseException) -> str:
     """What an error of Ray says, in one line, and what its cause says, which mostly is the reason."""
-    said = [first_line(error)]
+    said = [first_sentence(error)]
     if error.__cause__ is not None:
-        said.append(first_line(error.__cause__))
+        said.append(first_sentence(error.__cause__))
     return ": ".join(line[:MAX_REASON] for line in said)
