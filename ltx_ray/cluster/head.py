@@ -83,7 +83,7 @@ class Silence:
 def silence_limit() -> float:
     """Seconds of silence after which a head is lost: well before Ray ends the process, which a person may have set."""
     try:
-        return min(SILENCE_S, float(os.environ[RECONNECT_S]) / 2)
+        return min(SILENCE_S, float(os.environ[RECONNECT_S]) / 3)
     except (KeyError, ValueError):
         return SILENCE_S
 
@@ -175,6 +175,11 @@ class LiveCluster:
         self._node_id = node_id
         self._silence = Silence(silence_limit())
         self._last: Machines | None = None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the last question had no answer."""
+        return self._silence.since is not None
 
     def machines(self) -> Machines:
         """What the head says now; while it is silent, what it said last."""

@@ -39,9 +39,10 @@ from ltx_ray.store.open import open_store
 
 #: Deaths in a row, without a finished task between them, after which a worker is not started again.
 MAX_DEATHS_IN_A_ROW = 4
-#: Seconds between questions to a running worker how far it is, and between looks at the machines.
+#: Seconds between questions to a running worker how far it is, and between looks at the machines; while
+#: their head is silent, sooner.
 PROGRESS_EVERY_S = 1.0
-NODES_EVERY_S = 3.0
+NODES_EVERY_S, SILENT_EVERY_S = 3.0, 1.0
 #: Seconds after which the token is written again for those who read it next: `gc` takes old ones away.
 TOKEN_FRESH_S = 60.0
 
@@ -137,8 +138,8 @@ class RayPool:
     def events(self, timeout_s: float) -> Sequence[Event]:
         now = time.monotonic()
         if now >= self._look_at:
-            self._look_at = now + NODES_EVERY_S
             self._look_at_nodes(now)
+            self._look_at = now + (SILENT_EVERY_S if self._cluster.is_silent else NODES_EVERY_S)
         if now >= self._ask_at:
             self._ask_at = now + PROGRESS_EVERY_S
             self._ask_for_progress(now)
