@@ -18,7 +18,8 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ltx_ray.errors import StoreError
+from ltx_ray.cluster.address import read_address
+from ltx_ray.errors import HeadLost, Interrupted, StoreError
 from ltx_ray.manifest.load import load_manifest as _load_manifest
 from ltx_ray.models.catalog import BUILT_IN
 from ltx_ray.plan.graph import build_plan
@@ -109,8 +110,11 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
 
     Raises:
         ManifestError, RunLocked, StoreError, DoesNotFit.
+        HeadLost: the cluster's head went away; the same call resumes.
+        Interrupted: a signal came while Ray started.
     """
     options = options or RenderOptions()
+    read_address(options.address)  # text that is no address is refused before anything is planned or locked
     layout = _layout(default_run_dir(manifest) if options.run_dir is None else options.run_dir)
     store_uri = _store_place(layout, read_journal(layout.journal), options.store)
     sources = read_sources(manifest, layout.sources)
@@ -134,14 +138,14 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
             register(store, layout, plan.tasks)
         journal.append(begin_record(**store_record(layout, store), num_to_make=len(dry.needed), at=time.monotonic()))
         session = Session(layout, store, journal, dry, observer or Silent(), keep=manifest.keep)
-        summary = session.run(options)
+        summary = _run(session, options)
         for idx in range(MAX_ROUNDS):
             if not must_go_on(session, summary):
                 break
             if idx > 0:  # not one loss but many: meeting them one by one could take a round for every task of a chain
                 forget_spoilt(store, plan)
             session = session.again(compare(plan, store, last))
-            more, num_made = session.run(options), summary.num_made
+            more, num_made = _run(session, options), summary.num_made
             # What was made in an earlier round is kept by now, but not from before.
             num_cached = max(0, more.num_cached - num_made)
             summary = replace(more, num_made=num_made + more.num_made, num_cached=num_cached)
@@ -276,6 +280,16 @@ def _lost(records: list[dict[str, Any]], bound: Collection[str], history: Histor
     made = {record["task"] for record in history.records if record.get("event") == "done"}
     lost = still_needed(records, bound) & made
     return [record["key"] for record in records if record.get("key") in lost]
+
+
+def _run(session: Session, options: RenderOptions) -> Summary:
+    """One round of a render; the journal also says how one ends that is cut off by what is nobody's fault."""
+    try:
+        return session.run(options)
+    except (HeadLost, Interrupted) as cut:
+        stopped = cut.exit_code if isinstance(cut, Interrupted) else None
+        session.journal.append({"event": END, "at": time.monotonic(), "stopped": stopped, "gave_up": str(cut)})
+        raise
 
 
 def _end_record(summary: Summary) -> dict[str, Any]:

@@ -11,8 +11,9 @@
         KeyFileBroken          4   a key file that says nothing usable; it counts as absent
         ArtifactMissing        4   a key or object that should be there is not
         ArtifactCorrupt        4   bytes do not match the digest in their key file
-      DoesNotFit               5   the cluster cannot run the plan
+      DoesNotFit               5   the cluster cannot run the plan, or Ray cannot start or be joined
       ProofFailed              6   a file is not what it must be
+      HeadLost                 7   the head of the cluster is gone; the run resumes
       RunLocked               11   another process is rendering this run
       Interrupted        130, 143  stopped by a signal; the run resumes
 
@@ -146,6 +147,19 @@ class DoesNotFit(_TextError):
 
 class ProofFailed(_TextError):
     exit_code = 6
+
+
+class HeadLost(LtxRayError):
+    """The head of the cluster, or Ray on this machine, is gone. Everything committed is kept."""
+
+    exit_code = 7
+
+    def __init__(self, cluster: str) -> None:
+        super().__init__(cluster)
+        self.cluster = cluster
+
+    def __str__(self) -> str:
+        return f"{self.cluster}: the cluster's head is gone; the same command resumes"
 
 
 class RunLocked(LtxRayError):

@@ -1,7 +1,8 @@
 """The command line: one verb a file. Here are only their order, and what becomes of an error.
 
 Exit codes: 0 done, 1 our bug, 2 bad input, 3 finished with failed or blocked tasks, 4 storage, 5 does not fit the
-cluster, 6 proof failed, 11 run locked, 130 interrupted, 141 output closed, 143 terminated.
+cluster, 6 proof failed, 7 the cluster's head is lost, 11 run locked, 130 interrupted, 141 output closed,
+143 terminated.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from ltx_ray.spec.redact import redact
 
 EPILOG = (
     "Exit codes: 0 done, 1 our bug, 2 bad input, 3 finished with failed or blocked tasks, 4 storage, "
-    "5 does not fit the cluster, 6 proof failed, 11 run locked, 130 interrupted, 141 output closed, 143 terminated."
+    "5 does not fit the cluster, 6 proof failed, 7 the cluster's head is lost, 11 run locked, 130 interrupted, "
+    "141 output closed, 143 terminated."
 )
 
 INTERRUPTED = 130
@@ -115,4 +117,19 @@ def _tell(name: str, message: str, exit_code: int, *, as_json: bool) -> int:
 def run() -> None:
     """The console script."""
     open_streams()
-    sys.exit(main())
+    exit_code = main()
+    if _would_ray_decide(exit_code):
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            with suppress(OutputLost):
+                stream.flush()
+        os._exit(exit_code)
+    sys.exit(exit_code)
+
+
+def _would_ray_decide(exit_code: int) -> bool:
+    """Whether Ray may wait for a head that is gone as the interpreter ends, and end it with a code of its own."""
+    if "ray" not in sys.modules:
+        return False
+    from ltx_ray.cluster.owner import owner_left_behind
+
+    return exit_code != 0 or owner_left_behind() is not None

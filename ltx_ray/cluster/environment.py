@@ -1,18 +1,43 @@
-"""What Ray reads from the environment while it is imported; so this file imports no Ray, and is called before."""
+"""What Ray reads from the environment. Imports no Ray: some of it is read while Ray is imported.
+
+Ray shows a token to the processes of a cluster, and by default has it in the home directory. A Ray that is started here
+gets one of its own instead, for as long as it lives: whether there is a home directory, and whose, is no matter.
+"""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+AUTH_MODE = "RAY_AUTH_MODE"
+#: What a person may have set to give Ray a token.
+TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
-def prepare_environment(address: str | None) -> None:
-    """Set what the user has not: no usage reports, and for a cluster the token of this machine.
-
-    `ray start` asks for a token by default and makes one in the home directory; a client shows it only in token mode.
-    """
+def prepare_environment() -> None:
+    """Set what the user has not, before Ray is imported: no usage reports, and GPUs as they are."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    has_token = (Path.home() / ".ray" / "auth_token").exists()
-    if address is not None and (has_token or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()):
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
+def own_token(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a Ray that is started here needs in its environment to have a token; nothing where the user has decided."""
+    if environ.get(AUTH_MODE, "token").lower() != "token" or any(environ.get(name) for name in TOKENS):
+        return {}
+    return {TOKENS[0]: secrets.token_hex(32)}
+
+
+@contextmanager
+def environment_restored(*names: str) -> Iterator[None]:
+    """Give variables back after the block as they were before it; Ray sets some for good."""
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -20,7 +20,7 @@ from ray.actor import ActorHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ltx_ray.cluster.actors import CONTROL_GROUP, Greeting, StageActor
-from ltx_ray.cluster.session import leaving_nodes, nodes, stays
+from ltx_ray.cluster.head import LiveCluster
 from ltx_ray.errors import DoesNotFit, LtxRayError, StoreError
 from ltx_ray.spec.events import (
     Event,
@@ -41,9 +41,10 @@ from ltx_ray.store.open import open_store
 
 #: Deaths in a row, without a finished task between them, after which a worker is not started again.
 MAX_DEATHS_IN_A_ROW = 4
-#: Seconds between questions to a running worker how far it is, and between looks at the machines.
+#: Seconds between questions to a running worker how far it is, and between looks at the machines; while
+#: their head is silent, sooner.
 PROGRESS_EVERY_S = 1.0
-NODES_EVERY_S = 3.0
+NODES_EVERY_S, SILENT_EVERY_S = 3.0, 1.0
 #: Seconds after which the token is written again for those who read it next: `gc` takes old ones away.
 TOKEN_FRESH_S = 60.0
 
@@ -82,6 +83,7 @@ class RayPool:
         self,
         specs: Sequence[WorkerSpec],
         store_uri: str,
+        cluster: LiveCluster,
         *,
         models: frozenset[str] = frozenset(),
         grow: Grow = lambda spare, num_workers: (),
@@ -89,6 +91,7 @@ class RayPool:
     ) -> None:
         """``models``: digests of weights every worker must see. ``grow`` is asked while machines have no worker."""
         self._specs = specs
+        self._cluster = cluster
         self._store = open_store(store_uri, create=False)
         self._models = models
         self._grow = grow
@@ -137,8 +140,8 @@ class RayPool:
     def events(self, timeout_s: float) -> Sequence[Event]:
         now = time.monotonic()
         if now >= self._look_at:
-            self._look_at = now + NODES_EVERY_S
             self._look_at_nodes(now)
+            self._look_at = now + (SILENT_EVERY_S if self._cluster.is_silent else NODES_EVERY_S)
         if now >= self._ask_at:
             self._ask_at = now + PROGRESS_EVERY_S
             self._ask_for_progress(now)
@@ -198,7 +201,7 @@ class RayPool:
             deaths = 0  # nobody else is left: tasks that kill whoever has them come to their own end
         if deaths >= MAX_DEATHS_IN_A_ROW:
             self._spent.add(gone.spec.node)
-        elif stays(gone.spec.node):
+        elif self._cluster.stays(gone.spec.node):
             self._bring_up(gone.spec, deaths_in_a_row=deaths)
 
     def _end(self, name: str) -> Worker | None:
@@ -279,6 +282,7 @@ class RayPool:
 
     def _check_any_left(self, worker: Worker, error: ray.exceptions.RayError) -> None:
         """Give up with the reason when no worker ever came up and the last one has died for good."""
+        self._cluster.machines()  # a head that is gone is the reason of it all
         is_last_death = worker.deaths_in_a_row + 1 >= MAX_DEATHS_IN_A_ROW
         if is_last_death and len(self._workers) == 1:
             raise DoesNotFit(
@@ -289,7 +293,7 @@ class RayPool:
     def _lost(self, name: str, now: float) -> Event:
         gone = self._end(name)
         assert gone is not None
-        if not stays(gone.spec.node):
+        if not self._cluster.stays(gone.spec.node):
             return WorkerLost(now, name, "node")
         self._bring_up_again(gone, is_death=True)
         return WorkerLost(now, name, "death")
@@ -319,14 +323,15 @@ class RayPool:
 
     def _look_at_nodes(self, now: float) -> None:
         """Tell of workers whose machine is going, and put workers on machines that have none."""
-        leaving = leaving_nodes()
+        machines = self._cluster.machines()
+        leaving = machines.leaving
         for name, worker in self._workers.items():
             if worker.has_joined and worker.spec.node in leaving and not worker.is_leaving:
                 worker.is_leaving = True
                 left_s = leaving[worker.spec.node]
                 self._happened.append(WorkerDraining(now, name, None if left_s is None else now + left_s))
         taken = {worker.spec.node for worker in self._workers.values()} | self._spent
-        spare = [node for node in nodes() if node.node not in taken and (node.num_cpus or node.num_gpus)]
+        spare = [node for node in machines.nodes if node.node not in taken and (node.num_cpus or node.num_gpus)]
         for spec in self._grow(spare, len(self._workers)) if spare else ():
             is_new = spec.name not in self._names
             self._bring_up(spec if is_new else replace(spec, name=f"{spec.name}@{spec.node[:8]}"))

@@ -1,138 +1,206 @@
-"""Joining a Ray cluster, or starting one inside this process, and reading what it has."""
+"""Joining a Ray cluster, or starting one inside this process; whatever keeps Ray from it is one sentence."""
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
-import socket
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
+from ray._private import node
 
-from ltx_ray.errors import DoesNotFit
-from ltx_ray.spec.machine import Node
+from ltx_ray.cluster.address import read_address
+from ltx_ray.cluster.environment import AUTH_MODE, TOKENS, environment_restored, own_token
+from ltx_ray.cluster.head import ClusterHead, LiveCluster
+from ltx_ray.cluster.join import check_cluster, first_sentence, reread_environment
+from ltx_ray.cluster.owner import OwnerThread, owner_left_behind
+from ltx_ray.cluster.places import choose_places
+from ltx_ray.errors import DoesNotFit, HeadLost
 
-#: A head that is there answers at once; one behind a slow network within this.
-CONNECT_TIMEOUT_S = 10.0
+#: A Ray that starts is looked at so often.
+LOOK_S, TURN_MS = 0.1, 100
+#: Ray on a busy machine takes half a minute to start, and notices by itself most of what takes longer.
+START_LIMIT_S = 120.0
+#: A process of Ray that ended as it started is reported after so long, unless Ray reports it first.
+DEAD_S = 1.0
+#: Ray ends within two seconds, without its head within fifteen. A start that is no longer wanted may come to its end
+#: and be ended in order; then all of it still ends within ten.
+END_S, LOST_END_S, UNWANTED_END_S = 30.0, 1.0, 6.0
+#: Ray of an earlier session of this process, which lost its head, gets so long to go.
+LEFT_BEHIND_S = 60.0
+#: The store of objects where it cannot be in shared memory; what a render passes through Ray is small.
+SMALL_STORE_BYTES = 2**30
+
+#: Of what Ray says, so much is repeated.
+MAX_REASON = 300
+
+Check = Callable[[], None]
+
+
+class Beginning(NamedTuple):
+    """How a session is opened, and what to say where that fails."""
+
+    begin: Callable[[], object]
+    where: str
+    remedy: str
+
+    def failed(self, why: str) -> DoesNotFit:
+        return DoesNotFit(f"{self.where}: {why}; {self.remedy}, and --inline renders without Ray")
+
+
+_node: Any = node  # its names are not declared as exported
 
 
 @contextmanager
-def ray_session(address: str | None) -> Iterator[None]:
-    """A connection to the cluster at ``address``; None starts Ray here, bound to loopback, and ends it afterwards.
+def ray_session(address: str | None, check: Check = lambda: None) -> Iterator[LiveCluster]:
+    """A connection to the cluster at ``address``; None starts Ray here, and ends it afterwards.
 
-    A session that the calling program opened before is used, and left open.
+    A session that the calling program opened before is used, and left open. ``check`` is called while Ray starts; what
+    it raises ends the start, with every process of it.
 
     Inside the block standard output is standard error: what Ray says of lost workers and nodes goes to standard output
     by default, into the middle of ours, and to its last moment.
 
     Raises:
-        DoesNotFit: nothing answers at ``address``.
+        PlanError, DoesNotFit: there is no such cluster, or Ray cannot start.
+        HeadLost: the head was lost, in the block or before it.
     """
+    if (left := owner_left_behind()) is not None:
+        left.join(LEFT_BEHIND_S)
     if ray.is_initialized():
-        with redirect_stdout(sys.stderr):
-            yield
+        with redirect_stdout(sys.stderr), _live() as cluster:
+            yield cluster
         return
-    if address is not None:
-        _check_answers(address)
-    with redirect_stdout(sys.stderr):
-        with _signals_kept(), _hangups_blocked():
-            _connect(address)
+    with redirect_stdout(sys.stderr), _environment():
+        beginning = _beginning(address, check)
+        owner = OwnerThread(beginning.begin, ray.shutdown)
+        end_s = UNWANTED_END_S
         try:
-            yield
+            try:
+                _open(owner, beginning, check)
+            except DoesNotFit:
+                end_s = LOST_END_S
+                raise
+            with _live() as cluster:
+                end_s = END_S
+                yield cluster
+        except HeadLost:
+            end_s = LOST_END_S
+            raise
         finally:
-            ray.shutdown()
+            owner.close(end_s)
 
 
 @contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Ray takes SIGTERM for itself when it starts; whoever had the signals before gets them back."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+def _environment() -> Iterator[None]:
+    """Ray and we set mode and token of a session in the environment; after it they are as they were."""
     try:
-        yield
+        with environment_restored(AUTH_MODE, *TOKENS):
+            yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        reread_environment()
 
 
-@contextmanager
-def _hangups_blocked() -> Iterator[None]:
-    """Processes that are started in the block never hear of a SIGHUP; this one hears of it at the end of the block.
-
-    A terminal that closes sends it to all of them. They would die before this process has stopped their tasks.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _connect(address: str | None) -> None:
+def _beginning(address: str | None, check: Check) -> Beginning:
+    """What opens the session, after all that can be looked at before."""
     init = partial(ray.init, log_to_driver=False, logging_level=logging.ERROR)
+    if (read := read_address(address)) is None:
+        return _beginning_here(init)
     try:
-        if address is None:
-            init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1")
-        else:
-            init(address=address)
-    except UnicodeEncodeError as error:  # it notes both with the job, and knows no other names
+        target = check_cluster(read)
+    except DoesNotFit:
+        check()  # who was asked to stop meanwhile has that to report
+        raise
+    return Beginning(
+        partial(init, address=target), f"--address {address}", "see `ray status` on a machine of the cluster"
+    )
+
+
+def _beginning_here(init: Callable[..., object]) -> Beginning:
+    places = choose_places(os.environ)
+    if token := own_token(os.environ):
+        os.environ.update(token)
+        reread_environment()
+    options: dict[str, object] = {}
+    if places.is_asked_of_ray:
+        options["_temp_dir"] = str(places.temp)
+    if places.objects is not None:
+        options |= {"_plasma_directory": str(places.objects), "object_store_memory": SMALL_STORE_BYTES}
+    init = partial(init, address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **options)
+    logs = places.temp / "session_latest/logs"
+    return Beginning(partial(_start, init), "Ray on this machine", f"its logs are in {logs}")
+
+
+def _start(init: Callable[[], object]) -> None:
+    """Start Ray so that other threads run meanwhile: it lets none while it waits for its head's port, half a minute."""
+    wait = _node.wait_for_persisted_port
+
+    def wait_in_turns(*args: object, timeout_ms: int) -> int:
+        give_up_at = time.monotonic() + timeout_ms / 1000
+        while time.monotonic() < give_up_at:
+            with suppress(RuntimeError):  # not yet
+                return int(wait(*args, timeout_ms=TURN_MS))
+            time.sleep(LOOK_S / 10)
+        return int(wait(*args, timeout_ms=0))
+
+    _node.wait_for_persisted_port = wait_in_turns
+    try:
+        init()
+    finally:
+        _node.wait_for_persisted_port = wait
+
+
+def _open(owner: OwnerThread, beginning: Beginning, check: Check) -> None:
+    """Wait for the session. A start that is slow is left alone; one that has failed, or never ends, is a sentence."""
+    owner.start()
+    give_up_at, dead_at = time.monotonic() + START_LIMIT_S, 0.0
+    while not owner.is_settled(LOOK_S):
+        check()
+        now = time.monotonic()
+        name = owner.dead_child()
+        dead_at = now if name is None else dead_at
+        if name is not None and now - dead_at > DEAD_S:
+            raise beginning.failed(f"its process {name} ended as it started")
+        if now > give_up_at:
+            raise beginning.failed(f"did not start within {START_LIMIT_S:g} s")
+    if isinstance(owner.error, UnicodeEncodeError):  # it notes both with the job, and knows no other names
+        error = owner.error
         raise DoesNotFit(
             f"cluster: Ray cannot start with {error.object[error.start : error.end]!a} in the command line or in "
             "the path of the working directory, which it reads as UTF-8; name others, set PYTHONUTF8=1 if they are "
             "UTF-8, or render with --inline"
         ) from error
-    except (ConnectionError, TimeoutError, ValueError) as error:
-        mode = os.environ.get("RAY_AUTH_MODE", "disabled")
-        raise DoesNotFit(
-            f"--address {address}: no Ray cluster answers there, or it refuses us ({error}); RAY_AUTH_MODE is {mode}, "
-            "and must be as the cluster was started with"
-        ) from error
+    if owner.error is not None:
+        check()
+        raise beginning.failed(f"did not start ({reason_of(owner.error)})") from owner.error
 
 
-def _check_answers(address: str) -> None:
-    """Refuse a host and port where nobody listens: Ray itself would try for minutes, then end the process."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
-        return  # "auto" and other names are Ray's to look up
+@contextmanager
+def _live() -> Iterator[LiveCluster]:
+    """The cluster of the session that is open. Errors of Ray inside the block may come of a head that is gone."""
+    context = ray.get_runtime_context()
+    head = ClusterHead(context.gcs_address)
     try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
-    except (OSError, OverflowError) as error:
-        raise DoesNotFit(
-            f"--address {address}: no Ray cluster answers there ({error}); start one with `ray start --head`, "
-            "or leave --address out"
-        ) from error
+        cluster = LiveCluster(head, context.get_node_id())
+        cluster.machines()
+        try:
+            yield cluster
+        except ray.exceptions.RayError as error:
+            if cluster.is_gone():
+                raise cluster.lost() from error
+            raise
+    finally:
+        head.close()
 
 
-def nodes() -> list[Node]:
-    """The machines that are alive and stay, in a stable order."""
-    going = leaving_nodes()
-    return [
-        Node(node["NodeID"], int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0)))
-        for node in sorted(_alive(), key=lambda node: str(node["NodeID"]))
-        if node["NodeID"] not in going
-    ]
-
-
-def stays(node_id: str) -> bool:
-    """Whether a machine is alive and nobody has announced its end."""
-    return any(node["NodeID"] == node_id for node in _alive()) and node_id not in leaving_nodes()
-
-
-def leaving_nodes() -> dict[str, float | None]:
-    """Machines that drain, as spot ones do before they are taken: seconds until each goes; None = when it is idle."""
-    # Ray has no public call for this; its own trainer asks here.
-    told: dict[str, int] = ray._private.state.state.get_draining_nodes()
-    return {node_id: at_ms / 1000 - time.time() if at_ms else None for node_id, at_ms in told.items()}
-
-
-def _alive() -> list[dict[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+def reason_of(error: BaseException) -> str:
+    """What an error of Ray says, in one line, and what its cause says, which mostly is the reason."""
+    said = [first_sentence(error)]
+    if error.__cause__ is not None:
+        said.append(first_sentence(error.__cause__))
+    return ": ".join(line[:MAX_REASON] for line in said)

@@ -29,6 +29,7 @@ from ltx_ray.store.journal import Journal
 from ltx_ray.store.layout import RunLayout
 
 if TYPE_CHECKING:
+    from ltx_ray.cluster.driver import StopSignals
     from ltx_ray.engine.state import RunState
     from ltx_ray.manifest.schema import Manifest
     from ltx_ray.report.index import IndexRow
@@ -152,10 +153,7 @@ class Session:
         with ExitStack() as stack:
             if tasks:
                 stack.enter_context(signals.installed())
-                try:
-                    pool = self._pool(options, tasks, should_stop=should_stop, stack=stack)
-                except SystemExit as error:  # what Ray makes of a SIGTERM while it starts
-                    raise Interrupted(str(self.layout.path), StopSignals.TERMINATED) from error
+                pool = self._pool(options, tasks, signals, should_stop=should_stop, stack=stack)
                 turn, requests = self._turn, asked.events
                 drive(state, pool, record=self._record, signals=signals, on_turn=turn, requests=requests)
         if not signals.is_set and state.store_fault is None:
@@ -216,7 +214,13 @@ class Session:
         return len(keys)
 
     def _pool(
-        self, options: RenderOptions, tasks: Mapping[str, Task], *, should_stop: Callable[[], bool], stack: ExitStack
+        self,
+        options: RenderOptions,
+        tasks: Mapping[str, Task],
+        signals: StopSignals,
+        *,
+        should_stop: Callable[[], bool],
+        stack: ExitStack,
     ) -> Pool:
         if options.inline:
             from ltx_ray.worker.inline import InlinePool
@@ -224,20 +228,24 @@ class Session:
             return InlinePool(self.store, should_stop)
         from ltx_ray.cluster.environment import prepare_environment
 
-        prepare_environment(options.address)
+        prepare_environment()
         from ltx_ray.cluster.pools import RayPool
-        from ltx_ray.cluster.session import nodes, ray_session
+        from ltx_ray.cluster.session import ray_session
 
-        stack.enter_context(ray_session(options.address))
+        def check() -> None:
+            if signals.is_set:
+                raise Interrupted(str(self.layout.path), signals.exit_code)
+
+        cluster = stack.enter_context(ray_session(options.address, check))
         num_tasks = len(tasks)
-        specs = place(nodes(), max_workers=options.workers, num_tasks=num_tasks)
+        specs = place(list(cluster.machines().nodes), max_workers=options.workers, num_tasks=num_tasks)
 
         def grow(spare: Sequence[Node], num_workers: int) -> Sequence[WorkerSpec]:
             room = min(options.workers or num_tasks, num_tasks) - num_workers
             return place(list(spare), max_workers=room, num_tasks=num_tasks) if room > 0 else ()
 
         models = frozenset(str(task.recipe.model) for task in tasks.values() if hasattr(task.recipe, "model"))
-        return RayPool(specs, self.store.location, models=models, grow=grow)
+        return RayPool(specs, self.store.location, cluster, models=models, grow=grow)
 
     def _turn(self, state: RunState) -> None:
         self.journal.check()

@@ -86,13 +86,7 @@ _ATTEMPT = {"at": _is_seconds, "task": is_text, "worker": is_text, "attempt": is
 REQUIRED: Mapping[str, Mapping[str, _Check]] = {
     # of a render itself
     "render": {"store": is_place, "to_make": is_count},
-    "end": {
-        "at": _is_seconds,
-        "finished": is_count,
-        "unfinished": is_count,
-        "failed": is_count,
-        "stopped": _or_none(is_count),
-    },
+    "end": {"at": _is_seconds, "stopped": _or_none(is_count)},
     "published": {"video": is_text, "path": is_file_below, "digest": is_text, "num_bytes": is_count},
     "dropped": {"at": _is_seconds, "tasks": _are_texts, "num_bytes": is_count},
     "video_cancelled": {"at": _is_seconds, "video": is_text},
@@ -123,7 +117,13 @@ OPTIONAL: Mapping[str, Mapping[str, _Check]] = {
         "store_id": _or_none(is_text),
         "store_way": _or_none(is_place),
     },
-    "end": {"gave_up": _or_none(is_text)},
+    # One that was cut off has counted nothing, and says why.
+    "end": {
+        "finished": is_count,
+        "unfinished": is_count,
+        "failed": is_count,
+        "gave_up": _or_none(is_text),
+    },
     "done": {"at": _is_seconds, "worker": is_text, "attempt": is_count, "total_s": _is_seconds, "peak_bytes": is_count},
 }
 

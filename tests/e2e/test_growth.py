@@ -50,7 +50,7 @@ def test_ten_runs_in_this_process_leave_nothing_behind(tmp_path):
 def test_runs_in_one_ray_session_leave_nothing_behind(tmp_path):
     from ltx_ray.cluster.environment import prepare_environment
 
-    prepare_environment(None)
+    prepare_environment()
     from ltx_ray.cluster.session import ray_session
 
     with ray_session(None):

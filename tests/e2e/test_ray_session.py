@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,11 @@ def ray():
 
     from ltx_ray.cluster.session import ray_session
 
+    before = dict(os.environ)
     with ray_session(None):
         yield ray
+    names = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+    assert [os.environ.get(name) for name in names] == [before.get(name) for name in names]
 
 
 @pytest.fixture(scope="module")

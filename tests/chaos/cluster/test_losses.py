@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import time
 
 import psutil
 import pytest
@@ -55,16 +57,32 @@ def test_a_killed_driver_leaves_no_worker_and_the_run_goes_on(ltx_ray, cluster, 
 
 
 @pytest.mark.slow
-def test_a_killed_head_ends_the_driver_and_the_run_goes_on_elsewhere(ltx_ray, make_cluster, whole):
+@pytest.mark.parametrize("victim", ["gcs_server", "raylet"])
+def test_a_lost_head_ends_the_driver_in_words_and_the_run_goes_on_elsewhere(ltx_ray, make_cluster, whole, victim):
     cluster = make_cluster()
-    process = rendering(ltx_ray, cluster.address, RAY_gcs_rpc_server_reconnect_timeout_s="5")
+    process = rendering(ltx_ray, cluster.address)
     made = of(until(process, '"event": "done"', "generate"), "done")
-    cluster.head_node.kill_gcs_server()
-    process.communicate(timeout=90)
-    assert process.returncode != 0
+    workers = actors()
+    cluster.head_node.all_processes[victim][0].process.kill()
+    out, _ = process.communicate(timeout=40)
+    last = json.loads(out.splitlines()[-1])
+    assert process.returncode == 7 and last["error"] == "HeadLost" and last["exit_code"] == 7
+    assert psutil.wait_procs(workers, timeout=10)[1] == []
     cluster.shutdown()
     again = finish(rendering(ltx_ray, make_cluster().address))
     assert not {record["task"] for record in made} & {record["task"] for record in of(again, "dispatch")}
+    assert ltx_ray.digests() == whole
+
+
+@pytest.mark.slow
+def test_a_head_that_stalls_for_some_seconds_is_waited_for(ltx_ray, cluster, whole):
+    process = rendering(ltx_ray, cluster.address)
+    until(process, '"event": "done"', "generate")
+    head = psutil.Process(cluster.head_node.all_processes["gcs_server"][0].process.pid)
+    head.suspend()
+    time.sleep(8)
+    head.resume()
+    finish(process)
     assert ltx_ray.digests() == whole
 
 

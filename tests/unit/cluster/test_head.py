@@ -1,0 +1,124 @@
+"""What a head says, and what a silence means: a busy head stalls for seconds, one that is gone stays silent."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from ltx_ray.cluster.head import MIN_SILENT_ASKS, ClusterHead, LiveCluster, Silence, Versions, silence_limit
+from ltx_ray.errors import HeadLost
+from tests.fakes import FakeClock
+from tests.unit.cluster.heads import FakeHead, nobody, node_info
+
+A, B = b"\x0a" * 28, b"\x0b" * 28
+
+
+def silent_for(silence: Silence, clock: FakeClock, seconds: float) -> bool:
+    """Ask once a second for so long; whether the head was called lost."""
+    return any(silence.is_too_long(answered=False, now=clock.advance(1)) for _ in range(int(seconds)))
+
+
+def test_a_head_that_is_silent_for_its_limit_is_lost():
+    clock, silence = FakeClock(), Silence(15)
+    assert not silent_for(silence, clock, 15)
+    assert silent_for(silence, clock, 1)
+
+
+def test_an_answer_forgives_every_silence_before_it():
+    clock, silence = FakeClock(), Silence(15)
+    for _ in range(5):
+        assert not silent_for(silence, clock, 14)
+        assert not silence.is_too_long(answered=True, now=clock.advance(1))
+
+
+def test_a_driver_that_slept_itself_does_not_call_its_head_lost():
+    clock, silence = FakeClock(), Silence(15)
+    assert not silence.is_too_long(answered=True, now=clock())
+    clock.advance(3600)
+    assert not silent_for(silence, clock, 10)
+
+
+def test_few_silent_answers_are_not_enough_however_long_they_took():
+    clock, silence = FakeClock(), Silence(1)
+    lost = [silence.is_too_long(answered=False, now=clock.advance(60)) for _ in range(MIN_SILENT_ASKS)]
+    assert lost == [*[False] * (MIN_SILENT_ASKS - 1), True]
+
+
+@pytest.mark.parametrize(("told", "limit_s"), [(None, 15), ("60", 15), ("12", 4), ("3", 1), ("soon", 15)])
+def test_a_head_is_lost_before_ray_ends_the_process(monkeypatch, told, limit_s):
+    if told is None:
+        monkeypatch.delenv("RAY_gcs_rpc_server_reconnect_timeout_s", raising=False)
+    else:
+        monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", told)
+    assert silence_limit() == limit_s
+
+
+def test_a_head_says_its_versions_and_machines():
+    nodes = [
+        node_info(B, raylet_port=7, CPU=2, GPU=1),
+        node_info(A, CPU=4),
+        node_info(b"\x0c" * 28, state="DEAD", CPU=9),
+    ]
+    in_a_minute_ms = int((time.time() + 60) * 1000)
+    with FakeHead(
+        ray_version="1.2.3", python_version="3.9.1", nodes=nodes, leaving=[(B, in_a_minute_ms)]
+    ).serving() as at:
+        head = ClusterHead(at)
+        assert head.versions(5) == Versions("1.2.3", "3.9.1")
+        machines = head.machines(5)
+        head.close()
+    assert [(node.node, node.num_cpus, node.num_gpus) for node in machines.nodes] == [(A.hex(), 4, 0)]
+    assert set(machines.raylets) == {A.hex(), B.hex()} and machines.raylets[B.hex()] == ("127.0.0.1", 7)
+    assert 50 < machines.leaving[B.hex()] <= 60
+
+
+def test_a_machine_that_goes_when_it_is_idle_has_no_deadline():
+    with FakeHead(nodes=[node_info(A)], leaving=[(A, 0)]).serving() as at:
+        head = ClusterHead(at)
+        assert head.machines(5).leaving == {A.hex(): None}
+        head.close()
+
+
+def test_a_head_that_goes_is_lost_and_what_it_said_last_stands_until_then(monkeypatch):
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "0.3")
+    with FakeHead(nodes=[node_info(A, CPU=1)]).serving() as at:
+        head = ClusterHead(at)
+        cluster = LiveCluster(head, B.hex())
+        assert cluster.stays(A.hex()) and not cluster.stays(B.hex()) and not cluster.is_gone()
+    assert cluster.is_gone()
+    assert cluster.machines().nodes[0].node == A.hex()
+    with pytest.raises(HeadLost, match=r"Ray at 127.0.0.1:.*the cluster's head is gone; the same command resumes"):
+        while True:
+            cluster.machines()
+            time.sleep(0.01)
+    head.close()
+
+
+def test_a_head_that_comes_back_is_not_lost(monkeypatch):
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "20")
+    with nobody() as at:
+        port = int(at.rpartition(":")[2])
+    fake = FakeHead(nodes=[node_info(A, CPU=1)])
+    head = ClusterHead(at)
+    cluster = LiveCluster(head, B.hex())
+    assert cluster.is_gone()
+    with fake.serving(port):
+        assert cluster.machines().nodes[0].node == A.hex() and not cluster.is_gone()
+    head.close()
+
+
+def test_ray_of_this_machine_that_died_is_lost_at_once():
+    with socket.socket() as raylet:
+        raylet.bind(("127.0.0.1", 0))
+        raylet.listen()
+        with FakeHead(nodes=[node_info(A, raylet_port=raylet.getsockname()[1])]).serving() as at:
+            head = ClusterHead(at)
+            cluster = LiveCluster(head, A.hex())
+            cluster.machines()
+            assert not cluster.is_gone()
+            raylet.close()
+            with pytest.raises(HeadLost):
+                cluster.machines()
+            head.close()
