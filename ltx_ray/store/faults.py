@@ -130,7 +130,8 @@ def storage_error(error: OSError, where: str | Path) -> StoreError:
         what, remedy = _PERMANENT[code]
         return StoreUnusable(f"{where}: {what}; {remedy}")
     reason = os.strerror(code) if code else words_of(error)
-    return StoreError(f"{where}: {reason[:1].lower()}{reason[1:]}; {_LATER}")
+    is_word = reason[1:2].islower()  # not HTTPSConnection
+    return StoreError(f"{where}: {reason[:1].lower() if is_word else reason[:1]}{reason[1:]}; {_LATER}")
 
 
 def client_faults() -> tuple[type[Exception], ...]:
@@ -149,7 +150,12 @@ def service_error(error: Exception, where: str, secrets: Mapping[str, str]) -> S
     if isinstance(error, _classes(_PASSING_CLASSES)):
         return StoreError(f"{where}: {words}; try again, and look at the network if it stays")
     if isinstance(error, OSError):
-        return storage_error(error if error.errno in errno.errorcode else type(error)(words), where)
+        cls = type(error)
+        if cls.__module__ != "builtins":
+            cls = OSError  # with numbers of its own: a certificate that is refused has that of EPERM
+        elif error.errno in errno.errorcode:
+            return storage_error(error, where)
+        return storage_error(cls(words), where)
     return StoreUnusable(f"{where}: {words}; {_REFUSED}")
 
 
@@ -173,7 +179,8 @@ def _answered(answer: Answer, where: str, secrets: Mapping[str, str]) -> StoreEr
     what = f"{name}: {said}" if said else name
     if remedy := _remedy(answer):
         return StoreUnusable(f"{where}: {what}; {remedy}")
-    error = StoreError(f"{where}: {what}; {_LATER}")
+    wait = f" in {answer.retry_after_s:.0f} s" if answer.retry_after_s else ""
+    error = StoreError(f"{where}: {what}; try again{wait}, and look at the storage if it stays")
     error.retry_after_s = answer.retry_after_s
     return error
 

@@ -7,6 +7,7 @@ A request whose fault may pass is made again here, some times within half a minu
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import tempfile
@@ -75,12 +76,10 @@ class RemoteShelf:
         wanted = {self._path(name): name for name in names}
         found: list[tuple[str, bytes]] = []
 
-        def fetch() -> None:
+        def fetch(num_asked: int) -> None:
             """Move to ``found`` what answers; what fails stays in ``wanted`` for the next try."""
-            # One call for all: the clients of buckets fetch in parallel.
-            answers = self.file_system.cat(list(wanted), on_error="return")
             faults: list[tuple[str, Exception]] = []
-            for path, answer in answers.items():
+            for path, answer in self.file_system.cat(list(wanted)[:num_asked], on_error="return").items():
                 if isinstance(answer, Exception) and not self._is_absence(answer):
                     faults.append((wanted[path], answer))
                     continue
@@ -90,8 +89,11 @@ class RemoteShelf:
             if faults:
                 raise self._fault(*min(faults, key=lambda fault: service_error(fault[1], "", {}).retryable))
 
+        # Clients ask for many at once; one comes first, for a service that is gone would let each of them wait.
         if wanted:
-            self._ask("", fetch)
+            self._ask("", lambda: fetch(1))
+        if wanted:
+            self._ask("", lambda: fetch(len(wanted)))
         yield from found
 
     def sizes(self, names: Collection[str]) -> dict[str, int]:
@@ -134,9 +136,11 @@ class RemoteShelf:
         self._find(name, self.file_system.rm_file)
 
     def remove_if(self, name: str, judge: Callable[[bytes], bool]) -> None:
-        data = self.read(name)
-        if data is not None and judge(data):
-            self.remove(name)
+        def remove(path: str) -> None:
+            if judge(self.file_system.cat_file(path)):
+                self.file_system.rm_file(path)
+
+        self._find(name, remove)  # judged anew at each try: a removal may have been answered to nobody
 
     def age_s(self, name: str) -> float | None:
         modified: datetime | None = self._find(name, self.file_system.modified)
@@ -148,7 +152,12 @@ class RemoteShelf:
             target = folder / Path(name).name
 
             def download(path: str) -> Path:
-                self.file_system.get_file(path, str(target))
+                try:
+                    self.file_system.get_file(path, str(target))
+                except OSError as error:
+                    if error.errno == errno.ENOSPC:  # it is this disk that is full
+                        error.filename = str(folder)
+                    raise
                 return target
 
             yield self._find(name, download)

@@ -52,6 +52,13 @@ class Service:
     written: dict[str, datetime] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    #: What somebody writes under the name of the next object that is deleted.
+    replacing: bytes | None = None
+
+    def delete(self, name: str) -> None:
+        self.objects.pop(name, None)
+        if self.replacing is not None:
+            self.objects[name], self.replacing = self.replacing, None
 
     def fail(self, *args: object, **fields: object) -> None:
         self.faults.append(Fault(*args, **fields))
@@ -140,7 +147,7 @@ class S3(_Dialect):
             objects[key] = self.body
             return 200, b"", {"ETag": '"1"'}
         if self.command == "DELETE":
-            objects.pop(key, None)
+            self.service.delete(key)
             return 204, b"", {}
         if key not in objects:
             return 404, self.error(404, "NoSuchKey", "The specified key does not exist"), {}
@@ -174,7 +181,7 @@ class Gcs(_Dialect):
         if name not in objects:
             return 404, self.error(404, "notFound", f"No such object: {bucket}/{name}"), {}
         if self.command == "DELETE":
-            del objects[name]
+            self.service.delete(name)
             return 204, b"", {}
         is_media = self.query.get("alt") == "media"
         return 200, objects[name] if is_media else json.dumps(self.about(name)).encode(), {}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
@@ -123,6 +124,18 @@ def test_a_hostile_code_is_as_harmless_as_words():
     sentence = str(answered("Bad\x1b[2J\n" + "x" * 1000, 400))
     assert sentence.isprintable()
     assert len(sentence) < 200
+
+
+def test_a_wait_that_the_service_asks_for_is_told():
+    about = {"HTTPStatusCode": 503, "HTTPHeaders": {"retry-after": "3600"}}
+    error = service_error(ClientError({"Error": {"Code": "SlowDown"}, "ResponseMetadata": about}, "Put"), "s3://b", {})
+    assert str(error) == "s3://b: SlowDown; try again in 3600 s, and look at the storage if it stays"
+    assert error.retry_after_s == 3600
+
+
+def test_a_certificate_that_is_refused_is_no_lack_of_permission():
+    error = service_error(ssl.SSLCertVerificationError(1, "certificate verify failed"), "s3://b", {})
+    assert "certificate verify failed" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from ltx_ray.errors import StoreError, StoreUnusable
@@ -135,6 +137,30 @@ def test_of_many_names_only_those_that_failed_are_asked_for_again(store, service
     assert [service.num_asked(f"GET.*/objects/{name}") for name in "abc"] == [1, 2, 1]
 
 
+def test_of_many_names_one_is_asked_for_until_the_service_answers(store, service):
+    service.fail(503, "SlowDown", times=999)
+    with pytest.raises(StoreError, match=r"^s3://farm/st/objects/.: SlowDown; try again"):
+        list(store.shelf.read_many([f"objects/{name}" for name in "abcdefgh"]))
+    assert len({request.split()[1] for request in service.asked}) == 1
+
+
+def test_what_became_of_a_file_is_judged_anew_before_it_is_removed_again(store, service):
+    """The answer to a removal is lost, and somebody writes a good file under the name meanwhile."""
+    service.objects["st/keys/x"] = b"broken"
+    service.fail(503, where="DELETE", is_late=True)
+
+    def judge(data):
+        judged.append(data)
+        if data == b"broken":
+            service.replacing = b"good"
+        return data == b"broken"
+
+    judged = []
+    store.shelf.remove_if("keys/x", judge)
+    assert service.objects == {"st/keys/x": b"good"}
+    assert judged == [b"broken", b"good"]
+
+
 def test_a_service_that_stays_busy_is_asked_for_half_a_minute_at_most(store, service, clock):
     service.fail(503, "SlowDown", "Reduce your rate.", where="PUT", times=99)
     with pytest.raises(StoreError, match=r"^s3://farm/st/objects/x: SlowDown: Reduce your rate; try again, ") as caught:
@@ -253,6 +279,17 @@ def test_credentials_of_the_configuration_are_hidden_too(store, service, monkeyp
     service.fail(403, "InvalidAccessKeyId", "minio-farmer with minio-secret is nobody", where="PUT")
     with pytest.raises(StoreUnusable, match=r"InvalidAccessKeyId: \*\*\* with \*\*\* is nobody; renew"):
         shelf.put("objects/x", b"x")
+
+
+def test_a_full_disk_of_this_machine_is_not_taken_for_a_full_bucket(store, service, monkeypatch):
+    import tempfile
+
+    def refuse(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store.shelf.file_system, "get_file", refuse)
+    with pytest.raises(StoreUnusable, match=f"^{tempfile.gettempdir()}/ltx-ray-.*: no space left on the device; "):
+        local_bytes(store.shelf, "objects/a")
 
 
 def test_a_file_of_this_machine_that_is_gone_is_named(store, tmp_path):
