@@ -105,6 +105,36 @@ def test_no_task_of_a_run_fails_because_its_bucket_fails_now_and_then(
     assert len(made) == len(set(made)) > 25
 
 
+class Expiring(Service):
+    """Refuses everything from the 150th request on, until somebody renews the credentials."""
+
+    is_renewed = False
+
+    def take(self, request):
+        if len(self.asked) >= 150 and not self.is_renewed:
+            self.fail(400, "ExpiredToken", "The provided token has expired.")
+        return super().take(request)
+
+
+def test_a_run_whose_credentials_expire_says_so_and_the_same_command_resumes(
+    manifest, tmp_path, clock, monkeypatch, capsys
+):
+    monkeypatch.setattr(api, "Session", runs.ToySession)
+    (tmp_path / "made").write_text("")
+    command = ["render", str(manifest), "--run", str(tmp_path / "run"), "--store", "s3://farm/st", "--inline"]
+    with s3_by_script(Expiring()) as service:
+        assert main(command) in (3, 4)
+        said = capsys.readouterr()
+        sentence = "ExpiredToken: The provided token has expired; renew the credentials of this machine"
+        assert sentence in said.out + said.err + (tmp_path / "run/journal.jsonl").read_text()
+        num_before = len((tmp_path / "made").read_text().split())
+        assert clock.now_s == 0
+        service.is_renewed = True
+        assert main(command) == 0
+    made = (tmp_path / "made").read_text().split()
+    assert 0 < num_before < len(made) == len(set(made))
+
+
 REFUSALS = [
     ("ExpiredToken", 400),
     ("RequestTimeTooSkewed", 403),
