@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 
 import pytest
@@ -127,7 +128,8 @@ def test_whether_the_bucket_is_there_is_asked_once(shelf, service):
     assert service.num_asked(r"GET .*/b/farm/o\?") == 1
 
 
-def test_nothing_but_the_sentence_is_printed(shelf, service, capfd):
+def test_nothing_but_the_sentence_is_printed(shelf, service, capfd, monkeypatch):
+    monkeypatch.setattr(logging.root, "handlers", [])  # as in a command, where nobody listens
     service.fail(409, "conflict", "\x1b[2J", where="POST", times=99)
     with pytest.raises(StoreError) as caught:
         shelf.put("objects/x", b"x")
