@@ -104,6 +104,7 @@ class RunIncomplete(LtxRayError):
 class StoreError(_TextError):
     exit_code = 4
     retryable = True
+    retry_after_s: float | None = None  #: the wait that a service asked for
 
 
 class StoreUnusable(StoreError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ltx_ray.errors import StoreError, StoreUnusable
 from ltx_ray.store.artifacts import ArtifactStore
+from ltx_ray.store.faults import client_faults, service_error
 from ltx_ray.store.identity import check_is_store, write_identity
 from ltx_ray.store.local import LocalShelf
 from ltx_ray.store.place import check_links, check_store, is_uri, store_path
@@ -75,8 +77,11 @@ def _remote(uri: str) -> RemoteShelf:
         file_system, root = fsspec.core.url_to_fs(uri, use_listings_cache=False)
     except ImportError as error:
         raise StoreUnusable(f"--store {uri}: no client for {scheme}://; install one: {error}") from error
-    except ValueError as error:
-        raise StoreUnusable(f"--store {uri}: {scheme}:// is not a known kind of storage; name a directory") from error
+    except client_faults() as error:
+        if scheme not in fsspec.available_protocols():
+            known = f"--store {uri}: {scheme}:// is not a known kind of storage; name a directory"
+            raise StoreUnusable(known) from error
+        raise service_error(error, uri, os.environ) from error  # it looks for credentials at once
     return RemoteShelf(uri, root.rstrip("/"), file_system)
 
 

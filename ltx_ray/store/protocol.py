@@ -86,7 +86,7 @@ class Listed(NamedTuple):
 
 
 class Shelf(Protocol):
-    """Faults are StoreErrors; absence is ``None`` or ``False``."""
+    """Faults are StoreErrors; absence is ``None`` or ``False``. A bucket that is missing is a fault, not an absence."""
 
     @property
     def location(self) -> str: ...
@@ -109,7 +109,10 @@ class Shelf(Protocol):
         """Write or replace, whole and durable; a Path is moved or uploaded."""
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write if absent, whole and durable; ``False`` if it exists."""
+        """Write if absent, whole and durable; ``False`` if it exists.
+
+        In a bucket an object of the very same bytes counts as ours: the answer to an earlier try may have been lost.
+        """
 
     def remove(self, name: str) -> None:
         """Remove; nothing happens if it is absent."""

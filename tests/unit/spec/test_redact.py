@@ -29,3 +29,33 @@ def test_values_of_secret_variables_are_hidden_wherever_they_stand():
 
 def test_short_values_are_no_secrets():
     assert redact("a test of 1", {"MY_TOKEN": "test", "API_KEY": "1"}) == "a test of 1"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("the key AKIAIOSFODNN7EXAMPLE is unknown", "the key *** is unknown"),
+        ("Credential=ASIAIOSFODNN7EXAMPLE/2026/s3, Signature=0badc0de0badc0de", "Credential=***, Signature=***"),
+        ("x-amz-security-token:FwoGZXIvYXdz\nhost:h", "x-amz-security-token:***\nhost:h"),
+        ('{"x-amz-security-token": "FwoGZXIvYXdz"}', '{"x-amz-security-token": "***"}'),
+        ("GET /o?a=1&amp;X-Goog-Signature=0badc0de&amp;b=2", "GET /o?a=1&amp;X-Goog-Signature=***&amp;b=2"),
+        ("<AWSAccessKeyId>farmer</AWSAccessKeyId><Code>c</Code>", "<AWSAccessKeyId>***</AWSAccessKeyId><Code>c</Code>"),
+        ("<StringToSign>AWS4\n2026</StringToSign>", "<StringToSign>***</StringToSign>"),
+        ("authorization: Basic Zm9vOmJhcg==", "authorization: Basic ***"),
+        ("Bearer ya29.a0AfH6SMBx is not valid", "Bearer *** is not valid"),
+    ],
+)
+def test_what_a_service_repeats_of_a_signed_request_is_hidden(text, shown):
+    assert redact(text, {}) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The request signature we calculated does not match the signature you provided. Check your key.",
+        f"s3://farm/st/objects/ab/{'ab' * 32}: the credential is of AKIA",
+        "the bearer of bad news: signature: none",
+    ],
+)
+def test_words_about_secrets_are_no_secrets(text):
+    assert redact(text, {}) == text

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ltx_ray.errors import StoreUnusable
+from ltx_ray.errors import StoreError, StoreUnusable
 from ltx_ray.store.local import LocalShelf
 from ltx_ray.store.open import open_store
 
@@ -61,6 +61,14 @@ def test_an_unknown_kind_of_uri_is_refused():
         open_store("gopher://host/store")
 
 
+def test_a_client_that_finds_no_credentials_is_not_taken_for_an_unknown_one(monkeypatch, tmp_path):
+    import fsspec.config
+
+    monkeypatch.setitem(fsspec.config.conf, "gs", {"token": str(tmp_path)})
+    with pytest.raises(StoreError, match=r"^gs://farm/st: "):
+        open_store("gs://farm/st")
+
+
 @pytest.mark.parametrize(
     "uri",
     [
@@ -84,8 +92,6 @@ def test_a_name_in_an_address_is_not_taken_for_a_password(uri):
 
 def test_a_bucket_that_gives_back_something_else_is_refused(monkeypatch):
     from fsspec.implementations.memory import MemoryFileSystem
-
-    from ltx_ray.errors import StoreError
 
     monkeypatch.setattr(MemoryFileSystem, "cat_file", lambda self, path: b"stale")
     with pytest.raises(StoreError, match="reads back different"):

@@ -6,8 +6,10 @@ import pytest
 
 from ltx_ray.errors import StoreError, StoreUnusable
 from ltx_ray.store.open import open_store
+from tests.fakes import FakeClock
 
 from .conformance import META, A, StoreConformance
+from .service import hurried
 
 
 class TestRemoteStore(StoreConformance):
@@ -28,6 +30,7 @@ def test_a_fault_of_the_bucket_names_the_object(monkeypatch):
 
 
 def test_an_unreadable_key_file_is_not_taken_for_an_absent_one(monkeypatch):
+    hurried(FakeClock(), monkeypatch)
     store = open_store(f"memory://bucket-{secrets.token_hex(8)}")
     store.commit(A, b"a", META)
 
