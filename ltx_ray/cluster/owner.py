@@ -52,6 +52,10 @@ class OwnerThread(threading.Thread):
         """Whether ``begin`` has ended, well or not; waits at most so long for it."""
         return self._is_settled.wait(timeout_s)
 
+    @property
+    def is_closing(self) -> bool:
+        return self._is_closing.is_set()
+
     def dead_child(self) -> str | None:
         """A process that the session cannot do without, and that has ended."""
         return next((child.name for child in self._children() if child.is_dead and child.name in VITAL), None)
@@ -78,8 +82,9 @@ class OwnerThread(threading.Thread):
 
 
 def owner_left_behind() -> OwnerThread | None:
-    """A thread of an earlier session that still waits for Ray."""
-    return next((thread for thread in threading.enumerate() if isinstance(thread, OwnerThread)), None)
+    """A thread of an earlier session, closed, that still waits for Ray."""
+    owners = (thread for thread in threading.enumerate() if isinstance(thread, OwnerThread))
+    return next((owner for owner in owners if owner.is_closing), None)
 
 
 def _descendants(pid: int) -> list[int]:
