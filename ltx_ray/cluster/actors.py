@@ -1,6 +1,6 @@
 """The one actor class: a process on a device that holds a set of stages. It only forwards.
 
-``run`` has the one compute thread; ``progress``, ``cancel`` and ``leave`` answer beside it in the control concurrency group.
+``run`` has the one compute thread; the others answer beside it in the control concurrency group.
 """
 
 from __future__ import annotations

@@ -63,6 +63,8 @@ class OwnerThread(threading.Thread):
     def close(self, timeout_s: float) -> None:
         """End the session; one that takes longer loses its processes, and if that does not help its thread."""
         self._is_closing.set()
+        if self.ident is None:  # it never began
+            return
         self.join(timeout_s)
         if self.is_alive():
             self._kill_all()

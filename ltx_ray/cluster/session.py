@@ -157,7 +157,10 @@ def _start(init: Callable[[], object]) -> None:
 
 def _open(owner: OwnerThread, beginning: Beginning, check: Check) -> None:
     """Wait for the session. A start that is slow is left alone; one that has failed, or never ends, is a sentence."""
-    owner.start()
+    try:
+        owner.start()
+    except RuntimeError as error:  # the system gives no more threads
+        raise beginning.failed(f"did not start ({reason_of(error)})") from error
     give_up_at, dead_at = time.monotonic() + START_LIMIT_S, 0.0
     while not owner.is_settled(LOOK_S):
         check()
