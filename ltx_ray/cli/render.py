@@ -41,7 +41,7 @@ def render(
     overrides: OverridesArgument = None,
     run: RunOption = None,
     store: StoreOption = None,
-    address: Annotated[str | None, typer.Option(help="A Ray cluster, or `auto`.  [default: start Ray here]")] = None,
+    address: Annotated[str | None, typer.Option(help="HOST:PORT of Ray, or `auto`.  [default: start it here]")] = None,
     inline: Annotated[bool, typer.Option("--inline", help="Run every task in this process, without Ray.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="At most so many workers.  [default: one a core]")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what was given up.")] = False,

@@ -50,13 +50,13 @@ class OwnerThread(threading.Thread):
             self._is_closing.wait()
         self._end()
 
-    @property
-    def is_closing(self) -> bool:
-        return self._is_closing.is_set()
-
     def is_settled(self, timeout_s: float) -> bool:
         """Whether ``begin`` has ended, well or not; waits at most so long for it."""
         return self._is_settled.wait(timeout_s)
+
+    @property
+    def is_closing(self) -> bool:
+        return self._is_closing.is_set()
 
     def dead_child(self) -> str | None:
         """A process that the session cannot do without, and that has ended."""
@@ -65,6 +65,8 @@ class OwnerThread(threading.Thread):
     def close(self, timeout_s: float) -> None:
         """End the session; one that takes longer loses its processes, and if that does not help its thread."""
         self._is_closing.set()
+        if self.ident is None:  # it never began
+            return
         self.join(timeout_s)
         if self.is_alive():
             self._kill_all()

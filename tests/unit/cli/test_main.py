@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+from ltx_ray import errors
 from ltx_ray.cli import main as command
 from ltx_ray.cli.main import main
 from ltx_ray.cli.options import as_text
+from ltx_ray.cli.output import PIPE_CLOSED
+from tests.test_architecture import subclasses
 
 
 @pytest.mark.parametrize(
@@ -32,6 +37,15 @@ def test_bad_usage_is_a_json_record_too_when_asked_for(capsys, arguments, words)
     assert main(arguments) == 2
     said = capsys.readouterr()
     assert said.err.startswith("ltx-ray: ") and words in said.err and said.out == ""
+
+
+def test_help_and_readme_name_every_exit_code():
+    """Those of errors, of a closed output, and of a signal."""
+    codes = {cls.exit_code for cls in subclasses(errors.LtxRayError)} | {0, PIPE_CLOSED, 130, 143}
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    for text in (command.EPILOG, readme[readme.index("Exit codes:") :].split("\n\n")[0], command.__doc__):
+        named = text[text.index("Exit codes:") :]
+        assert {int(code) for code in re.findall(r"(?<!\d)\d{1,3}(?= [a-z])", named)} == codes, named
 
 
 def raising(error):

@@ -36,6 +36,7 @@ def test_a_session_is_closed_by_the_thread_that_opened_it(own):
     seen = []
     owner = own(lambda _: seen.append(threading.get_ident()), lambda: seen.append(threading.get_ident()))
     assert owner.is_settled(5) and owner.error is None and owner.is_alive()
+    assert owner_left_behind() is None, "it is in use"
     owner.close(5)
     assert seen == [owner.ident, owner.ident] and not owner.is_alive()
 
