@@ -37,5 +37,5 @@ def _own_folder(among: Path) -> Path:
     found = folder.lstat()
     is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
     if not is_ours:
-        raise ModelError(f"{folder}: belongs to another user; set XDG_CACHE_HOME to a directory of yours")
+        raise ModelError(f"{folder}: is not a folder of this user alone; set XDG_CACHE_HOME to one")
     return folder
