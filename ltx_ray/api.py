@@ -11,7 +11,7 @@ Everything heavy is imported where it is used: planning loads neither torch nor 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from hashlib import file_digest
@@ -33,7 +33,7 @@ from ltx_ray.plan.record import (
     standing_reasons,
     still_needed,
 )
-from ltx_ray.run.attempts import END, begin_record
+from ltx_ray.run.attempts import begin_record, end_record
 from ltx_ray.run.dry import DryRun, compare, forget_estranged, forget_spoilt
 from ltx_ray.run.render import (
     Observer,
@@ -54,7 +54,7 @@ from ltx_ray.store.layout import RunLayout
 from ltx_ray.store.lock import RunLock
 from ltx_ray.store.open import open_existing, open_store
 from ltx_ray.store.place import check_store, run_path
-from ltx_ray.store.runs import find_store, store_of, store_record
+from ltx_ray.store.runs import place_to_render, store_of, store_record
 from ltx_ray.store.users import register
 
 if TYPE_CHECKING:
@@ -149,7 +149,8 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
             # What was made in an earlier round is kept by now, but not from before.
             num_cached = max(0, more.num_cached - num_made)
             summary = replace(more, num_made=num_made + more.num_made, num_cached=num_cached)
-        journal.append(_end_record(summary))
+        counts = {name: len(getattr(summary, name)) for name in ("finished", "unfinished", "failed")}
+        journal.append(end_record(stopped=summary.stopped, gave_up=summary.gave_up, **counts))
         from ltx_ray.report.index import write_index
 
         write_index(list(index_rows(manifest, plan, summary, session.published)), layout.index)
@@ -191,8 +192,10 @@ def cancel(run_dir: str | Path, video: str | None = None, *, store: str | None =
     from ltx_ray.run.cancel import ask_to_stop
 
     layout, records, history = _read_run(run_dir)
-    # Whoever renders must hear of it, also when its store is gone.
-    opened = find_store(layout, history, _keys(records)) if store is None else open_store(store, create=False)
+    opened = None
+    if video is not None:
+        with suppress(StoreError):  # whoever renders must hear of it, also when its store is gone or does not answer
+            opened = _open_store_of(layout, records, history, store)
     return ask_to_stop(layout, records, opened, video)
 
 
@@ -288,21 +291,9 @@ def _run(session: Session, options: RenderOptions) -> Summary:
         return session.run(options)
     except (HeadLost, Interrupted) as cut:
         stopped = cut.exit_code if isinstance(cut, Interrupted) else None
-        session.journal.append({"event": END, "at": time.monotonic(), "stopped": stopped, "gave_up": str(cut)})
+        with suppress(StoreError):  # what cut it off is what a person must hear of
+            session.journal.append(end_record(stopped=stopped, gave_up=str(cut)))
         raise
-
-
-def _end_record(summary: Summary) -> dict[str, Any]:
-    """What the journal says when a render ends by itself; its absence says that it did not."""
-    return {
-        "event": END,
-        "at": time.monotonic(),
-        "finished": len(summary.finished),
-        "unfinished": len(summary.unfinished),
-        "failed": len(summary.failed),
-        "stopped": summary.stopped,
-        "gave_up": summary.gave_up,
-    }
 
 
 def _layout(run_dir: str | Path) -> RunLayout:
@@ -312,10 +303,6 @@ def _layout(run_dir: str | Path) -> RunLayout:
 def _read_run(run_dir: str | Path) -> tuple[RunLayout, list[dict[str, Any]], History]:
     layout = _layout(run_dir)
     return layout, run_files.read_plan(layout), read_journal(layout.journal)
-
-
-def _keys(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    return (record["key"] for record in records if "key" in record)
 
 
 def _open_store_of(
@@ -329,16 +316,15 @@ def _open_store_of(
     """The store that is ``named``, or else the run's own; it must be there."""
     if named is not None:
         return open_existing(named)
-    return store_of(layout, history, _keys(records), to_edit=to_edit)
+    return store_of(layout, history, run_files.planned_keys(records), to_edit=to_edit)
 
 
 def _store_place(layout: RunLayout, history: History, named: str | None) -> str:
-    """Where a render of this run keeps what it makes: as ``named``; else where it did before; else beside it."""
+    """Where a render of this run keeps what it computes: as ``named``, or as ``place_to_render`` says."""
     if named is not None:
         check_store(named)  # before a directory of the run is made
         return named
-    own = find_store(layout, history, _keys(run_files.read_lines(layout.plan)))
-    return str(layout.default_store) if own is None else own.location
+    return place_to_render(layout, history, run_files.planned_keys(run_files.read_lines(layout.plan)))
 
 
 def _digest(path: Path) -> str:

@@ -105,6 +105,7 @@ class StoreError(_TextError):
     exit_code = 4
     retryable = True
     retry_after_s: float | None = None  #: the wait that a service asked for
+    num_tries: int = 1  #: so often the store itself tried
 
 
 class StoreUnusable(StoreError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ltx_ray.cli.options import JsonOption, named_run
-from ltx_ray.errors import PlanError
+from ltx_ray.errors import PlanError, RunLocked
 
 if TYPE_CHECKING:
     from ltx_ray.store.artifacts import ArtifactStore
@@ -81,9 +82,7 @@ def gc(
     Writes nothing, so a full disk is fine. What a run needs that is kept is never touched.
     """
     from ltx_ray.store.gc import YOUNG_S, collect
-    from ltx_ray.store.lock import RunLock
     from ltx_ray.store.open import open_store
-    from ltx_ray.store.runs import finished_run, is_own_store
     from ltx_ray.store.users import keys_of
 
     named = keep_run or []
@@ -91,23 +90,13 @@ def gc(
         raise PlanError(f"--keep-none: --keep-run names {_listed(named)}; give one of the two")
     opened = open_store(_store_of(named) if store is None else store, create=False)
     users = _users(named, opened, keep_none=keep_none, is_limited=older_than is not None or max_size is not None)
-    expired = [
-        run
-        for layout in users.runs
-        if ttl is not None
-        and (run := finished_run(layout)) is not None
-        and run.at_rest_s >= ttl
-        and is_own_store(layout, opened)
-    ]
-    keep = users.keys(but=[run.layout.path for run in expired])
-    file_bytes = sum(run.num_bytes for run in expired)
     with ExitStack() as locks:
-        if delete:  # nobody may begin to render a run whose files are on their way out
-            for run in expired:
-                locks.enter_context(RunLock(run.layout.lock))
+        # Nobody may begin to render a run whose files are on their way out.
+        expired = [] if ttl is None else list(_expired(users, opened, ttl, locks if delete else None))
+        file_bytes = sum(run.num_bytes for run in expired)
         freed = collect(
             opened,
-            keep=keep,
+            keep=users.keys(but=[run.layout.path for run in expired]),
             expired={key for run in expired for key in keys_of(run.layout)},
             stale=users.stale,
             older_than_s=older_than,
@@ -124,6 +113,25 @@ def gc(
         typer.echo(f"{over} over --max-size remain: {num_kept} kept runs need them, or they are younger than an hour")
 
 
+def _expired(users: Users, store: ArtifactStore, ttl_s: float, locks: ExitStack | None) -> Iterator[FinishedRun]:
+    """Runs of this very store that have had their time; each is judged again under its lock, which ``locks`` takes."""
+    from ltx_ray.store.lock import RunLock
+    from ltx_ray.store.runs import finished_run, is_own_store
+
+    for layout in users.runs:
+        run = finished_run(layout)
+        if run is None or run.at_rest_s < ttl_s or not is_own_store(layout, store):
+            continue
+        if locks is not None:
+            try:
+                locks.enter_context(RunLock(layout.lock))
+            except RunLocked:
+                continue
+            run = finished_run(layout, is_held=True)
+        if run is not None and run.at_rest_s >= ttl_s:
+            yield run
+
+
 def _users(named: list[Path], store: ArtifactStore, *, keep_none: bool, is_limited: bool) -> Users:
     """The runs to keep: those named, or every one that is known to use the store."""
     from ltx_ray.store.identity import check_is_store
@@ -132,7 +140,7 @@ def _users(named: list[Path], store: ArtifactStore, *, keep_none: bool, is_limit
 
     check_is_store(store)
     if keep_none:
-        return Users((), (), users_of(store).stale)
+        return Users(stale=users_of(store).stale)
     if not named:
         found = users_of(store)
         if is_limited and not found.num_runs and store.keys():
@@ -141,7 +149,7 @@ def _users(named: list[Path], store: ArtifactStore, *, keep_none: bool, is_limit
                 "--keep-run, or say --keep-none"
             )
         return found
-    users = Users(tuple(map(RunLayout, named)), (), ())
+    users = Users(tuple(map(RunLayout, named)))
     keep = users.keys()
     if (bound := store.keys()) and keep.isdisjoint(bound):
         raise PlanError(

@@ -77,7 +77,8 @@ def render(
         if summary.stopped is not None:
             raise Interrupted(str(summary.run_dir), summary.stopped)
         if summary.store_fault is not None:
-            raise StoreUnusable(f"{summary.store_fault}; then the same command resumes")
+            has_remedy = "same command" in summary.store_fault
+            raise StoreUnusable(summary.store_fault + ("" if has_remedy else "; then the same command resumes"))
         if summary.unfinished or summary.failed:
             raise RunIncomplete(len(summary.failed), summary.num_blocked, len(summary.cancelled), str(summary.run_dir))
 

@@ -148,6 +148,7 @@ class _Desk:
     def __init__(self, state: RunState, record: Record) -> None:
         self._state, self._record = state, record
         self.fault: StoreError | None = None
+        self._is_told = False
 
     def asked(self, requests: Callable[[], Sequence[Event]]) -> Sequence[Event]:
         """What people ask."""
@@ -172,6 +173,9 @@ class _Desk:
         for lost in begun:
             cancelled = TaskCancelled(time.monotonic(), lost.task, lost.worker, lost.attempt)
             instructions += self._state.handle(cancelled)
+        if self._state.board.running and not self._is_told:  # that may take long, and nothing can be recorded of it
+            self._is_told = True
+            _log.warning("%s; what runs comes to its end first", self.fault)
         return [instruction for instruction in instructions if instruction not in begun]
 
     def show(self, on_turn: Callable[[RunState], None]) -> None:
@@ -184,8 +188,6 @@ class _Desk:
 
     def _failed(self, error: StoreError) -> StoreFailed:
         self.fault = error
-        if self._state.board.running:  # that may take long, and nothing can be recorded of it
-            _log.warning("%s; what runs comes to its end first", error)
         return StoreFailed(time.monotonic(), str(error))
 
 

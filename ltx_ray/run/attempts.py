@@ -6,12 +6,13 @@ clock and the wall clock side by side.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ltx_ray.engine.retry import LOSSES
+from ltx_ray.engine.retry import LOSSES, STORE_FAULTS
 
 #: Journal events of a render itself. ``END`` is missing when the process died.
 BEGIN, END = "render", "end"
@@ -149,8 +150,16 @@ def begin_record(*, num_to_make: int, at: float, **store: str | None) -> dict[st
     return {"event": BEGIN, **store, "to_make": num_to_make, "at": at, "time": now}
 
 
+def end_record(*, stopped: int | None, gave_up: str | None, **counts: int) -> dict[str, Any]:
+    """What a journal says when a render ends by itself; its absence says that it did not.
+
+    ``stopped``: exit code of the signal; ``gave_up``: why it ended early; ``counts``: of videos, where it counted them.
+    """
+    return {"event": END, "at": time.monotonic(), **counts, "stopped": stopped, "gave_up": gave_up}
+
+
 #: Failures that are nobody's but the storage's: mended there, so the next render tries again by itself.
-STORAGE_FAILURES = (*LOSSES, "StoreError", "StoreUnusable")
+STORAGE_FAILURES = (*LOSSES, *STORE_FAULTS)
 
 
 def given_up(records: Sequence[Record]) -> dict[str, str]:

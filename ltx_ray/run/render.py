@@ -141,7 +141,9 @@ class Session:
         gave_up = self.given_up | ({} if options.retry_failed else given_up(self.journal.history.records))
         tasks, failed, num_blocked = self._open_tasks(gave_up)
         num_copied = self._ingest(tasks)
-        limits = Limits(no_worker_timeout_s=NO_WORKER_TIMEOUT_S, hang_s=options.hang_limit_s)
+        # A task that waits for its store, which may answer later, makes no step meanwhile and does not hang.
+        hang_s = None if options.hang_limit_s is None else options.hang_limit_s + self.store.patience_s
+        limits = Limits(no_worker_timeout_s=NO_WORKER_TIMEOUT_S, hang_s=hang_s)
         state = RunState(tasks.values(), weights=STAGE_WEIGHTS, limits=limits)
         asked = Requests(self.layout, self.dry.plan, self.dry.kept, stop=signals.ask, record=self._record)
 

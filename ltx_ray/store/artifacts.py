@@ -37,6 +37,11 @@ class ArtifactStore:
     def location(self) -> str:
         return self.shelf.location
 
+    @property
+    def patience_s(self) -> float:
+        """A call may wait so long for a service that may answer later."""
+        return self.shelf.patience_s
+
     def commit(self, key: str, content: bytes | Path, meta: Meta) -> KeyFile:
         if winner := self.lookup(key):
             return winner

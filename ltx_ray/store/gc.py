@@ -7,7 +7,7 @@ Nothing is ever written here: this is what a person turns to when the disk is fu
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ltx_ray.errors import KeyFileBroken
@@ -39,7 +39,7 @@ def collect(
     *,
     keep: Iterable[str] = (),
     expired: Iterable[str] = (),
-    stale: Iterable[str] = (),
+    stale: Mapping[str, bytes] | None = None,
     older_than_s: float | None = None,
     max_bytes: int | None = None,
     young_s: float = YOUNG_S,
@@ -51,7 +51,7 @@ def collect(
     broken ones among them; and then the oldest while more than ``max_bytes`` stay. ``None`` is no limit. Nothing
     younger than ``young_s`` is touched.
 
-    ``stale``: names of what deleted runs wrote of themselves; they go as well.
+    ``stale``: what deleted runs wrote of themselves, by its name; it goes as well, unless it was written anew since.
 
     Raises:
         StoreUnusable: there is no store.
@@ -72,8 +72,10 @@ def collect(
     num_bytes = stock.num_bytes - stock.num_bytes_left + sum(listed.num_bytes for listed in tokens.values())
     if not dry_run:
         # Keys first: one whose object is gone counts as absent all the same, but nobody need find that out.
-        for name in (*stock.forgotten, *tokens, *stale):
+        for name in (*stock.forgotten, *tokens):
             shelf.remove(name)
+        for name, judged in (stale or {}).items():
+            shelf.remove_if(name, judged.__eq__)
         for digest in stock.garbage:
             # Since the listing somebody may have written it again, to bind it.
             if (age_s := shelf.age_s(object_name(digest))) is not None and age_s >= young_s:

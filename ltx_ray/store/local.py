@@ -36,6 +36,10 @@ class LocalShelf:
     def location(self) -> str:
         return str(self.root)
 
+    @property
+    def patience_s(self) -> float:
+        return 0.0
+
     def prepare(self) -> None:
         """Make every directory at once, so that no commit has to make (and sync) one, and prove it writable."""
         with storage_errors(self.root):

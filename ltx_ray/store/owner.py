@@ -70,6 +70,12 @@ def is_abandoned(temp_name: str) -> bool | None:
     return _start_of(int(rest[0])) != int(rest[1])
 
 
+def this_machine() -> str:
+    """The host's name, and what tells two machines of one name apart."""
+    host, machine, _ = _machine()
+    return f"{host}-{sha256(machine.encode()).hexdigest()[:8]}" if machine else host
+
+
 def _place() -> str:
     """Where a pid means the same as here: the host's name, and a hash of what else tells machines and containers."""
     host, machine, _ = _machine()

@@ -6,6 +6,7 @@ shell the default.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -27,6 +28,10 @@ def is_uri(text: str) -> bool:
 def check_store(text: str) -> None:
     """Raise PlanError unless ``text`` can be the place of a store."""
     _check_text("--store", text, "a directory or a URI such as s3://bucket/store")
+    try:
+        os.fsencode(text).decode("utf-8")
+    except UnicodeError as error:  # what reads tensors opens no other names
+        raise PlanError(f"--store {text!a}: is not UTF-8; name a directory that is") from error
     if found := _NO_BUCKET.match(text):
         raise PlanError(f"--store {text}: names no bucket; write {found[1]}://BUCKET/PATH")
 

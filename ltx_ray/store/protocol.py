@@ -91,6 +91,10 @@ class Shelf(Protocol):
     @property
     def location(self) -> str: ...
 
+    @property
+    def patience_s(self) -> float:
+        """A call may wait so long for a service that may answer later."""
+
     def read(self, name: str) -> bytes | None: ...
 
     def read_many(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:

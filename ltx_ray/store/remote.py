@@ -69,6 +69,10 @@ class RemoteShelf:
     def location(self) -> str:
         return self.uri
 
+    @property
+    def patience_s(self) -> float:
+        return 2 * self.patience.limit_s  # the last try begins within the limit, and takes its own time
+
     def read(self, name: str) -> bytes | None:
         return self._find(name, self.file_system.cat_file)
 

@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,11 @@ def read_plan(layout: RunLayout) -> list[dict[str, Any]]:
         if (why := why_unnameable(path)) is not None:  # its file would seem to be gone
             raise StoreUnusable(f"{layout.plan}: the file {path!r} {why}")
     return records
+
+
+def planned_keys(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The keys of the tasks among the records of a plan."""
+    return (record["key"] for record in records if "key" in record)
 
 
 def check_is_run(layout: RunLayout) -> None:

@@ -40,9 +40,9 @@ class FinishedRun:
         return sum(file.stat().st_size for file in self.files)
 
 
-def finished_run(layout: RunLayout) -> FinishedRun | None:
-    """The run if it is finished and at rest. Raises as ``run_dir.read_plan``."""
-    holder = read_lock(layout.lock)
+def finished_run(layout: RunLayout, *, is_held: bool = False) -> FinishedRun | None:
+    """The run if it is finished and at rest; ``is_held``: its lock is ours. Raises as ``run_dir.read_plan``."""
+    holder = None if is_held else read_lock(layout.lock)
     if holder is not None and holder.life != "dead":
         return None
     published = run_dir.published(read_journal(layout.journal))
@@ -84,8 +84,8 @@ def find_store(layout: RunLayout, history: History, keys: Iterable[str]) -> Arti
     """The store that a run was rendered with, wherever both lie now; None if it is not there.
 
     It is the first of these places with the recorded id: where it lay as seen from the run, beside the run, where it
-    was seen last. Where none has it, the one near the run that holds any of ``keys``, those of its plan; or else
-    whatever store lies where that of the run lay.
+    was seen last. Where none has it, whatever store lies where that of the run lay. Of a run that recorded no id, the
+    one near it that holds any of ``keys``, those of its plan, comes before that.
     """
     recorded = recorded_store(history)
     near = _near(layout, recorded)
@@ -94,10 +94,11 @@ def find_store(layout: RunLayout, history: History, keys: Iterable[str]) -> Arti
         for store in stores.values():
             if read_identity(store.shelf) == recorded.id:
                 return store
-    wanted = set(keys)
-    for place in near:
-        if place in stores and stores[place].known(wanted):
-            return stores[place]
+    else:
+        wanted = set(keys)
+        for place in near:
+            if place in stores and stores[place].known(wanted):
+                return stores[place]
     return stores.get(near[0] if recorded.way else recorded.location or near[0])
 
 
@@ -111,10 +112,7 @@ def store_of(layout: RunLayout, history: History, keys: Iterable[str], *, to_edi
     recorded = recorded_store(history)
     store = find_store(layout, history, keys)
     if store is None:
-        place = recorded.location or layout.default_store
-        raise StoreUnusable(
-            f"{place}: the store of {layout.path} is not there; was it moved or unmounted? name it with --store"
-        )
+        raise _not_there(layout, recorded)
     if to_edit and isinstance(store.shelf, LocalShelf) and not _is_any(store, _near(layout, recorded)):
         raise StoreUnusable(
             f"{layout.path}: was moved or copied away from its store, {store.location}; name the store that is meant "
@@ -123,11 +121,32 @@ def store_of(layout: RunLayout, history: History, keys: Iterable[str], *, to_edi
     return store
 
 
+def place_to_render(layout: RunLayout, history: History, keys: Iterable[str]) -> str:
+    """Where a render of this run keeps what it computes, if nobody names a place: where it did before, or beside it.
+
+    Raises:
+        StoreUnusable: the run has a store elsewhere, and that is not there.
+    """
+    recorded = recorded_store(history)
+    if (own := find_store(layout, history, keys)) is not None:
+        return own.location
+    place = _near(layout, recorded)[0] if recorded.way else recorded.location
+    if place not in (None, str(layout.default_store.absolute())):  # that one alone may be begun anew without a word
+        raise _not_there(layout, recorded)
+    return str(layout.default_store)
+
+
 def is_own_store(layout: RunLayout, store: ArtifactStore) -> bool:
     """Whether the run goes with this very store, not with another one or with a copy of it."""
-    keys = (record["key"] for record in run_dir.read_lines(layout.plan) if "key" in record)
-    own = find_store(layout, read_journal(layout.journal), keys)
+    own = find_store(layout, read_journal(layout.journal), run_dir.planned_keys(run_dir.read_lines(layout.plan)))
     return own is not None and _is_any(own, [store.location])
+
+
+def _not_there(layout: RunLayout, recorded: Recorded) -> StoreUnusable:
+    place = recorded.location or layout.default_store
+    return StoreUnusable(
+        f"{place}: the store of {layout.path} is not there; was it moved or unmounted? name it with --store"
+    )
 
 
 def _near(layout: RunLayout, recorded: Recorded) -> list[str]:

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from ltx_ray.errors import StoreError
+from ltx_ray.errors import StoreError, StoreUnusable
 from ltx_ray.store import run_dir
 from ltx_ray.store.artifacts import ArtifactStore
 from ltx_ray.store.faults import storage_errors
 from ltx_ray.store.layout import FOLDERS, USERS, RunLayout, is_hash
 from ltx_ray.store.local import LocalShelf
+from ltx_ray.store.owner import this_machine
 
 #: How far below the directory of a store runs are looked for, and in how many directories at most.
 _MAX_DEPTH, _MAX_FOLDERS = 3, 5000
@@ -31,15 +31,16 @@ _MAX_DEPTH, _MAX_FOLDERS = 3, 5000
 class Unseen(NamedTuple):
     """A run that registered and whose directory cannot be looked at from here."""
 
-    where: str  #: host and directory, as it registered
+    where: str  #: machine and directory, as it registered
     keys: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    runs: tuple[RunLayout, ...]  #: in order of their paths
-    unseen: tuple[Unseen, ...]
-    stale: tuple[str, ...]  #: names in the store of what runs wrote that were deleted since
+    runs: tuple[RunLayout, ...] = ()  #: in order of their paths
+    unseen: tuple[Unseen, ...] = ()
+    #: What runs that were deleted since wrote into the store, by its name there.
+    stale: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def num_runs(self) -> int:
@@ -63,11 +64,14 @@ def register(store: ArtifactStore, layout: RunLayout, keys: Iterable[str]) -> No
         StoreError: the store cannot be written.
     """
     entry = _entry_of(store, layout)
+    if isinstance(shelf := store.shelf, LocalShelf):
+        with storage_errors(shelf.root):
+            (shelf.root / USERS).mkdir(exist_ok=True)  # stores of before runs were known lack it
+    name = f"{USERS}/{sha256(os.fsencode(f'{entry.machine}:{entry.run}:{entry.beside}')).hexdigest()[:32]}"
     head = json.dumps({"schema": 1, **entry._asdict()}, ensure_ascii=True)
-    name = f"{USERS}/{sha256((entry.beside or f'{entry.host}:{entry.run}').encode()).hexdigest()[:32]}"
     content = "\n".join((head, *keys, "")).encode("ascii")
-    if store.shelf.read(name) != content:
-        store.shelf.put(name, content)
+    if shelf.read(name) != content:
+        shelf.put(name, content)
 
 
 def users_of(store: ArtifactStore) -> Users:
@@ -76,60 +80,77 @@ def users_of(store: ArtifactStore) -> Users:
     A run beside the store counts, whatever its journal says; one further off if the store holds a key of its plan.
 
     Raises:
-        StoreError: a directory or a plan that must be looked at cannot be read.
+        StoreError: a directory or a plan that must be looked at cannot be read, or there are too many to look at.
     """
     found: dict[Path, RunLayout] = {}
-    unseen, stale = [], []
-    for name, entry, keys in _registered(store):
-        places = list(_places(store, entry))
-        runs = [place for place in places if _is_run(place)]
+    unseen, stale = [], {}
+    for name, data in store.shelf.read_many(store.shelf.names(USERS)):
+        if (read := _read(data)) is None:
+            continue
+        entry, keys = read
+        runs = [place for place in _places(store, entry) if _is_run(place)]
         found.update((place.resolve(), RunLayout(place)) for place in runs)
-        if not runs and any(_is_deleted(store, entry, place) for place in places):
-            stale.append(name)
+        if not runs and _is_deleted(store, entry):
+            stale[name] = data
         elif not runs:
-            unseen.append(Unseen(f"{entry.host}:{entry.run}", keys))
+            unseen.append(Unseen(f"{entry.machine}:{entry.run}", keys))
     if isinstance(store.shelf, LocalShelf):
         found |= {place.resolve(): RunLayout(place) for place in _near(store, store.shelf.root, found)}
-    runs_found = sorted(found.values(), key=lambda layout: layout.path)
-    return Users(tuple(runs_found), tuple(unseen), tuple(stale))
+    return Users(tuple(sorted(found.values(), key=lambda layout: layout.path)), tuple(unseen), stale)
 
 
 def keys_of(layout: RunLayout) -> set[str]:
     """Every key of the run's plan. Raises as ``run_dir.read_plan``: of a run that cannot be read nothing is known."""
-    return {record["key"] for record in run_dir.read_plan(layout) if "key" in record}
+    return set(run_dir.planned_keys(run_dir.read_plan(layout)))
 
 
 class _Entry(NamedTuple):
-    """Where a run lies, as it registered."""
+    """Where a run lies, as it registered. A path means something on its machine, and in the tree of its store."""
 
     run: str  #: absolute path
-    host: str
+    machine: str
     beside: str | None  #: path from the store's directory; None for a bucket
+    store: str  #: where the store was
 
 
 def _entry_of(store: ArtifactStore, layout: RunLayout) -> _Entry:
     run = str(layout.path.absolute())
     shelf = store.shelf
     beside = os.path.relpath(run, shelf.root) if isinstance(shelf, LocalShelf) else None
-    return _Entry(run, socket.gethostname(), beside)
+    return _Entry(run, this_machine(), beside, store.location)
 
 
-def _registered(store: ArtifactStore) -> Iterator[tuple[str, _Entry, frozenset[str]]]:
-    """What runs wrote, by its name in the store; an entry that cannot be read says nothing."""
-    for name, data in store.shelf.read_many(store.shelf.names(USERS)):
-        with suppress(ValueError, KeyError, TypeError, RecursionError):
-            head, *keys = data.decode("ascii").splitlines()
-            said = json.loads(head)
-            beside = said["beside"]
-            entry = _Entry(str(said["run"]), str(said["host"]), None if beside is None else str(beside))
-            yield name, entry, frozenset(filter(is_hash, keys))
+def _read(data: bytes) -> tuple[_Entry, frozenset[str]] | None:
+    """What a run wrote; None if it says nothing usable."""
+    try:
+        head, *keys = data.decode("ascii").splitlines()
+        said = json.loads(head)
+        run, machine, beside, store = said["run"], said["machine"], said["beside"], said["store"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not (isinstance(run, str) and isinstance(machine, str) and isinstance(store, str)):
+        return None
+    beside = beside if isinstance(beside, str) else None
+    return _Entry(run, machine, beside, store), frozenset(filter(is_hash, keys))
 
 
 def _places(store: ArtifactStore, entry: _Entry) -> Iterator[Path]:
-    """Where the run may lie now: as seen from the store, and where it was."""
-    if entry.beside is not None and isinstance(store.shelf, LocalShelf):
-        yield Path(os.path.normpath(store.shelf.root / entry.beside))
-    yield Path(entry.run)
+    """Where this very run may be seen: in the tree of its store, which moves as a whole, and on its machine."""
+    if (place := _place_beside(store, entry)) is not None:
+        yield place
+    if entry.machine == this_machine():
+        yield Path(entry.run)
+
+
+def _place_beside(store: ArtifactStore, entry: _Entry) -> Path | None:
+    """Where the run is as seen from the store, if that is one file system; across two it proves nothing."""
+    if entry.beside is None or not isinstance(store.shelf, LocalShelf):
+        return None
+    place = Path(os.path.normpath(store.shelf.root / entry.beside))
+    with suppress(OSError):
+        if place.parent.stat().st_dev == store.shelf.root.stat().st_dev:
+            return place
+    return None
 
 
 def _is_run(place: Path) -> bool:
@@ -138,15 +159,18 @@ def _is_run(place: Path) -> bool:
     return False
 
 
-def _is_deleted(store: ArtifactStore, entry: _Entry, place: Path) -> bool:
+def _is_deleted(store: ArtifactStore, entry: _Entry) -> bool:
     """Whether the directory that held the run is here and holds it no more; elsewhere it may still be."""
+    near = _place_beside(store, entry)
+    if near is not None and Path(store.location).parent not in near.parents:
+        near = None
     with suppress(OSError):
-        if not place.parent.is_dir() or place.exists():
-            return False
-        if isinstance(store.shelf, LocalShelf) and store.shelf.root.parent in place.parents:
-            return True
-        # An empty directory may be where a disk was mounted.
-        return entry.host == socket.gethostname() and any(place.parent.iterdir())
+        if entry.machine == this_machine():
+            place = Path(entry.run)
+            # An empty directory may be where a disk was mounted.
+            is_mounted = near == place or (place.parent.is_dir() and any(place.parent.iterdir()))
+            return is_mounted and place.parent.is_dir() and not place.exists()
+        return near is not None and entry.store == store.location and near.parent.is_dir() and not near.exists()
     return False
 
 
@@ -183,8 +207,13 @@ def _below(top: Path, store: Path, seen: set[Path]) -> Iterator[Path]:
         for folder in level:
             for child in _folders(folder, must=depth == 0):
                 place = child.resolve()
-                if place in seen or (folder == store and child.name in FOLDERS) or len(seen) >= _MAX_FOLDERS:
+                if place in seen or (folder == store and child.name in FOLDERS):
                     continue
+                if depth > 0 and len(seen) >= _MAX_FOLDERS:
+                    raise StoreUnusable(
+                        f"{top}: has more than {_MAX_FOLDERS} directories, too many to look for the runs that use "
+                        f"{store}; name those that do with --keep-run"
+                    )
                 seen.add(place)
                 if _is_run(child):
                     yield child

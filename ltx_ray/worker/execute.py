@@ -88,15 +88,18 @@ def execute(task: Task, store: Store, control: Control) -> Done:
 
 
 def _commit(store: Store, key: str, content: bytes | Path, meta: Meta) -> KeyFile:
-    """Commit what was computed. The store has tried again what may pass, so computing it again would help no more.
+    """Commit what was computed. Where the store itself has tried again, computing it once more would help no more.
 
     Raises:
         StoreUnusable: it cannot be stored.
+        StoreError: another attempt may be able to, perhaps on another machine.
     """
     try:
         return store.commit(key, content, meta)
     except StoreError as error:
-        raise StoreUnusable(str(error)) from error
+        if error.num_tries > 1:
+            raise StoreUnusable(str(error)) from error
+        raise
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from ltx_ray import api
 from ltx_ray.plan.record import plan_lines
 from ltx_ray.store import run_dir
 from ltx_ray.store.layout import RunLayout
+from ltx_ray.store.open import open_store
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 HEAD = "model: testcard\ndefaults: {width: 128, height: 128, num_frames: 9, frame_rate: 24}\n"
@@ -49,6 +50,7 @@ def test_a_run_with_files_that_have_no_name_here_is_not_taken_for_one_that_lost_
     manifest = ltx_ray.write(f"{HEAD}videos: [{{id: 狐, prompt: A fox}}]\n", "one.yaml")
     layout = RunLayout(ltx_ray.cwd / "runs/one")
     run_dir.prepare(layout)
+    open_store(layout.default_store)
     dry = api.dry_run(api.load_manifest(ltx_ray.cwd / manifest), run_dir=layout.path)
     run_dir.write_lines(layout.plan, plan_lines(dry.plan))
     assert ltx_ray("explain", "runs/one", "狐 stitch", **no_ray).code == 0

@@ -165,6 +165,20 @@ def test_nobody_can_begin_to_render_a_run_whose_files_are_on_their_way_out(store
     assert refused and not layout.lock.exists()
 
 
+def test_a_run_that_was_rendered_while_gc_looked_keeps_its_files(store, monkeypatch, capsys):
+    fox, keys = rendered(store, "fox", "A fox")
+    file = published(store, layout := RunLayout(fox), 90)
+    acquire = RunLock.acquire
+
+    def rendered_meanwhile(lock):
+        os.utime(layout.journal)
+        acquire(lock)
+
+    monkeypatch.setattr(RunLock, "acquire", rendered_meanwhile)
+    assert main(["gc", "--store", store.location, "--ttl", "60d", "--delete", "--json"]) == 0
+    assert said(capsys)["files"] == [] and file.exists() and store.known(keys) == keys
+
+
 @pytest.mark.parametrize("state", ["locked", "unfinished"])
 def test_a_run_that_goes_on_has_no_end_of_its_time(store, state):
     fox, keys = rendered(store, "fox", "A fox")

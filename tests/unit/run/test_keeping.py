@@ -12,6 +12,7 @@ from ltx_ray.store import run_dir
 from ltx_ray.store.key_file import Meta
 from ltx_ray.store.layout import RunLayout
 from ltx_ray.store.open import open_store
+from ltx_ray.store.users import register
 from tests.fakes import FakeClock
 from tests.unit.plan.examples import MODELS, manifest, video
 
@@ -72,6 +73,20 @@ def test_what_a_plan_beside_it_may_name_stays(keeper, content):
         beside.plan.write_text(content)
     keeper.tidy(FOX)
     assert keeper.store.keys() == FOX and said == []
+
+
+@pytest.mark.parametrize("sight", ["elsewhere", "out of sight"])
+def test_what_a_run_far_from_the_store_needs_stays(keeper, tmp_path_factory, sight):
+    elsewhere = RunLayout(tmp_path_factory.mktemp("elsewhere") / "run")
+    if sight == "elsewhere":
+        run_dir.prepare(elsewhere)
+        run_dir.write_lines(elsewhere.plan, plan_lines(PLAN))
+    spared = sorted(FOX - {STITCH["fox"]})[0]
+    register(keeper.store, elsewhere, FOX if sight == "elsewhere" else [spared])
+    if sight == "out of sight":
+        elsewhere.path.parent.rmdir()
+    keeper.tidy(FOX)
+    assert keeper.store.keys() == (FOX if sight == "elsewhere" else {STITCH["fox"], spared})
 
 
 def test_inputs_of_an_unfinished_video_stay(keeper):

@@ -30,6 +30,7 @@ SLIPS = [
     ("\\\\server\\share", "is a path of Windows"),
     ("a\0b", "holds a zero byte"),
     ("~nobody-of-this-name/store", "home directory is not known"),
+    ("st\udcffore", "is not UTF-8"),
 ]
 
 

@@ -12,7 +12,7 @@ from ltx_ray.store.identity import read_identity
 from ltx_ray.store.journal import History, read_journal
 from ltx_ray.store.layout import IDENTITY, RunLayout
 from ltx_ray.store.open import open_existing, open_store
-from ltx_ray.store.runs import Recorded, find_store, is_own_store, recorded_store, store_of
+from ltx_ray.store.runs import Recorded, find_store, is_own_store, place_to_render, recorded_store, store_of
 
 from .moved import rendered
 
@@ -131,3 +131,34 @@ def test_a_store_that_must_be_there_is_not_created(tmp_path):
     with pytest.raises(StoreUnusable, match=f"{tmp_path}/none: no store is here; name one with --store"):
         open_existing(tmp_path / "none")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_store_of_another_run_with_equal_work_is_not_taken_for_it(tmp_path):
+    keys = rendered(tmp_path / "runs/b", tmp_path / "runs/.store")
+    assert rendered(tmp_path / "runs/a", tmp_path / "mount/store") == keys
+    shutil.rmtree(tmp_path / "mount")
+    layout = RunLayout(tmp_path / "runs/a")
+    for ask in (store_of, place_to_render):
+        with pytest.raises(StoreUnusable, match=f"{tmp_path}/mount/store: the store of .* is not there"):
+            ask(layout, read_journal(layout.journal), keys)
+
+
+def test_a_render_begins_anew_without_a_word_beside_the_run_alone(tmp_path):
+    keys = rendered(tmp_path / "runs/a", tmp_path / "runs/.store")
+    layout = RunLayout(tmp_path / "runs/a")
+    assert place_to_render(layout, read_journal(layout.journal), keys) == f"{tmp_path}/runs/.store"
+    shutil.rmtree(tmp_path / "runs/.store")
+    assert place_to_render(layout, read_journal(layout.journal), keys) == f"{tmp_path}/runs/.store"
+    assert place_to_render(RunLayout(tmp_path / "new/a"), History(), ()) == f"{tmp_path}/new/.store"
+
+
+def test_a_bucket_that_holds_no_store_any_more_is_not_replaced_by_a_directory(tmp_path):
+    store = open_store("memory://farm-that-goes/store")
+    keys = rendered(tmp_path / "a", store)
+    for folder in ("keys", "objects", "users", "tokens"):
+        for name in store.shelf.names(folder):
+            store.shelf.remove(name)
+    store.shelf.remove(IDENTITY)
+    layout = RunLayout(tmp_path / "a")
+    with pytest.raises(StoreUnusable, match=r"memory://farm-that-goes/store: the store of .* is not there"):
+        place_to_render(layout, read_journal(layout.journal), keys)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 from ltx_ray.errors import StoreError
 from ltx_ray.store import users
+from ltx_ray.store.gc import collect
 from ltx_ray.store.layout import RunLayout
 from ltx_ray.store.open import open_store
 from ltx_ray.store.users import register, users_of
@@ -93,7 +95,7 @@ def test_what_a_run_out_of_sight_needs_is_known(tmp_path, monkeypatch, sight):
         (tmp_path / "mount").mkdir()
     if sight == "another machine":
         (tmp_path / "mount/b").mkdir()
-        monkeypatch.setattr(users.socket, "gethostname", lambda: "another-machine")
+        monkeypatch.setattr(users, "this_machine", lambda: "another-machine")
     (user,) = users_of(open_store(tmp_path / "shared/store")).unseen
     assert user.where.endswith(f":{tmp_path}/mount/a") and user.keys == keys
 
@@ -134,3 +136,67 @@ def test_directories_that_may_not_be_looked_at_are_passed_over(tmp_path, monkeyp
 
     monkeypatch.setattr(os, "listdir", refused)
     assert paths(tmp_path / "runs/.store") == [tmp_path / "runs/a"]
+
+
+def test_runs_of_equal_paths_on_two_machines_are_two(tmp_path, monkeypatch):
+    store = open_store("memory://farm-of-machines/store")
+    monkeypatch.setattr(users, "this_machine", lambda: "a")
+    fox = rendered(tmp_path / "runs/demo", store)
+    monkeypatch.setattr(users, "this_machine", lambda: "b")
+    owl = rendered(tmp_path / "runs/demo", store, prompt="An owl")
+    assert fox != owl
+    found = users_of(store)
+    assert [layout.path for layout in found.runs] == [tmp_path / "runs/demo"]
+    assert [user.where for user in found.unseen] == [f"a:{tmp_path}/runs/demo"]
+    assert found.keys(but=[tmp_path / "runs/demo"]) == fox, "what the other machine's run needs is never left out"
+
+
+def test_a_run_of_another_machine_that_is_not_in_the_tree_of_the_store_is_not_taken_for_deleted(tmp_path, monkeypatch):
+    monkeypatch.setattr(users, "this_machine", lambda: "a")
+    keys = rendered(tmp_path / "runs/a", tmp_path / "store")
+    shutil.rmtree(tmp_path / "runs")
+    monkeypatch.setattr(users, "this_machine", lambda: "b")
+    (tmp_path / "runs").mkdir()
+    assert users_of(open_store(tmp_path / "store")).num_runs == 0, "one tree, seen by both: it was deleted"
+    (tmp_path / "store").rename(tmp_path / "moved")
+    (user,) = users_of(open_store(tmp_path / "moved")).unseen
+    assert user.keys == keys, "a store that was moved alone says nothing of where its runs are"
+
+
+def test_a_run_whose_path_is_no_text_is_known(tmp_path):
+    run = Path(os.fsdecode(os.fsencode(tmp_path) + b"/run\xff"))
+    rendered(run, tmp_path / ".store")
+    assert paths(tmp_path / ".store") == [run]
+
+
+def test_a_store_of_before_runs_were_known_learns_of_them(tmp_path):
+    store = open_store(tmp_path / "big/store")
+    (tmp_path / "big/store/users").rmdir()
+    register(store, RunLayout(tmp_path / "runs/a"), ["0" * 64])
+    assert users_of(store).keys() == {"0" * 64}
+
+
+def test_too_many_directories_to_look_at_are_said_and_those_beside_always_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setattr(users, "_MAX_FOLDERS", 10)
+    store = tmp_path / "runs/.store"
+    rendered(tmp_path / "runs/z", store)
+    for idx in range(20):
+        (tmp_path / f"runs/{idx}").mkdir()
+    forget_users(store)
+    assert paths(store) == [tmp_path / "runs/z"]
+    (tmp_path / "runs/0/below").mkdir()
+    with pytest.raises(StoreError, match=r"more than 10 directories, .* name those that do with --keep-run"):
+        users_of(open_store(store))
+
+
+def test_a_registration_that_is_written_anew_during_gc_stays(tmp_path):
+    store = open_store(tmp_path / "runs/.store")
+    (tmp_path / "runs/b").mkdir()
+    rendered(tmp_path / "runs/a", store)
+    shutil.rmtree(tmp_path / "runs/a")
+    stale = users_of(store).stale
+    register(store, RunLayout(tmp_path / "runs/a"), ["0" * 64])
+    collect(store, stale=stale)
+    assert len(store.shelf.names("users")) == 1
+    collect(store, stale=users_of(store).stale)
+    assert store.shelf.names("users") == set()

@@ -153,11 +153,24 @@ def test_other_errors_of_the_system_are_the_stages_own(store, monkeypatch, error
     assert (failure.kind, failure.retryable) == (type(error).__name__, True)
 
 
-@pytest.mark.parametrize("fault", [StoreError("bucket: slow down; try again"), StoreUnusable("bucket: access denied")])
+def tried(error, num_tries):
+    error.num_tries = num_tries
+    return error
+
+
+@pytest.mark.parametrize(
+    "fault", [tried(StoreError("bucket: slow down; try again"), 6), StoreUnusable("bucket: access denied")]
+)
 def test_what_was_computed_and_cannot_be_stored_is_not_computed_again(store, monkeypatch, fault):
     monkeypatch.setattr(type(store), "commit", raising(fault))
     failure = attempt(tasks_of()["fox text_encode"], store, Steps())
     assert (failure.kind, failure.message, failure.retryable) == ("StoreUnusable", str(fault), False)
+
+
+def test_a_mount_that_fails_once_is_worth_another_attempt(store, monkeypatch):
+    monkeypatch.setattr(type(store), "commit", raising(StoreError("mount: stale file handle; try again")))
+    failure = attempt(tasks_of()["fox text_encode"], store, Steps())
+    assert (failure.kind, failure.retryable) == ("StoreError", True)
 
 
 def test_an_input_that_cannot_be_read_for_a_moment_is_worth_another_attempt(store, monkeypatch):
