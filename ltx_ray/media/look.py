@@ -60,7 +60,7 @@ class Looker:
         """What ``read(path)`` returns; both it and its result must survive pickling.
 
         Raises:
-            MediaError: ``read`` raised it, or the file ended the child, stopped it, or needs too much memory.
+            MediaError: ``read`` raised it or an OSError, or the file ended or stopped the child or exceeds its memory.
         """
         child = self._running()
         try:
@@ -171,6 +171,10 @@ def _answer(read: Callable[[Path], object], path: Path) -> object:
         return read(path)
     except MediaError as error:
         return error
+    except OSError as error:
+        return MediaError(
+            f"{path}: cannot be read ({error.strerror or error}); check its path, its permissions and its disk"
+        )
     except (MemoryError, RecursionError) as error:
         what = "more memory than it may take" if isinstance(error, MemoryError) else "too deep a nesting"
         return MediaError(f"{path}: reading it needs {what}; {_remedy(path)}")

@@ -36,6 +36,10 @@ def stumble(path):
     raise KeyError("our bug")
 
 
+def read_all(path):
+    return path.read_bytes()
+
+
 def leave(path):
     os._exit(3)
 
@@ -108,6 +112,18 @@ def test_what_is_refused_there_is_refused_here(looker):
     with pytest.raises(MediaError, match=r"^my film\.mov: no$"):
         looker.look(refuse, FILM)
     assert looker.look(process, FILM)
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("gone.mov", "No such file or directory"), ("/proc/self/mem", "Input/output error"), ("/", "Is a directory")],
+)
+def test_a_file_that_the_system_cannot_read_is_one_sentence(looker, path, reason):
+    pid, _ = looker.look(process, FILM)
+    with pytest.raises(MediaError) as caught:
+        looker.look(read_all, Path(path))
+    assert str(caught.value) == f"{path}: cannot be read ({reason}); check its path, its permissions and its disk"
+    assert looker.look(process, FILM)[0] == pid
 
 
 @pytest.mark.parametrize(("read", "words"), [(stumble, "KeyError: 'our bug'"), (leave, "ended with 3")])
