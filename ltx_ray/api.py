@@ -101,7 +101,7 @@ def dry_run(manifest: Manifest, *, run_dir: str | Path | None = None, store: str
     layout = _layout(default_run_dir(manifest) if run_dir is None else run_dir)
     history = read_journal(layout.journal)
     place = _store_place(layout, history, store)
-    plan = build_plan(manifest, BUILT_IN, read_sources(manifest, layout.sources))
+    plan = build_plan(manifest, BUILT_IN, read_sources(manifest, layout.sources).facts)
     return _with_note(compare(plan, open_store(place, create=False), _last_plan(layout, history)), history)
 
 
@@ -118,7 +118,7 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
     layout = _layout(default_run_dir(manifest) if options.run_dir is None else options.run_dir)
     store_uri = _store_place(layout, read_journal(layout.journal), options.store)
     sources = read_sources(manifest, layout.sources)
-    plan = build_plan(manifest, BUILT_IN, sources)
+    plan = build_plan(manifest, BUILT_IN, sources.facts)
     run_files.prepare(layout)
     with RunLock(layout.lock) as lock, Journal.open(layout.journal, lock=lock) as journal:
         run_files.drop_temps(layout)
@@ -131,7 +131,7 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
             before = read_reasons(run_files.read_values(layout.reasons))
             run_files.write_lines(layout.reasons, reason_lines(standing_reasons(dry.reasons(), before)))
         run_files.write_lines(layout.manifest, [canonical(manifest)])
-        if sources:
+        if sources.read:
             run_files.write_lines(layout.sources, source_lines(sources))
         run_files.write_lines(layout.plan, plan_lines(plan))
         with nullcontext() if dry.needed else suppress(StoreError):  # a finished run needs no store that can be written

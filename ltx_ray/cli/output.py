@@ -19,7 +19,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TextIO
+from typing import TextIO, cast
 
 #: What a shell reports for a command that SIGPIPE ended.
 PIPE_CLOSED = 141
@@ -43,20 +43,29 @@ class OutputLost(Exception):
 
 
 class Output(io.TextIOWrapper):
-    """One of the two streams; its faults are OutputLost, and from the first on it goes nowhere."""
+    """One of the two streams, buffered as it was; its faults are OutputLost, and from the first on it goes nowhere."""
 
-    def __init__(self, stream: TextIO, label: str) -> None:
+    def __init__(self, stream: io.TextIOWrapper, label: str) -> None:
         file = os.fdopen(stream.fileno(), "wb", closefd=False)
         # An ASCII stream typer takes for a misconfigured one: it writes UTF-8 around it, and faults would not be seen.
         encoding = "utf-8" if codecs.lookup(stream.encoding).name == "ascii" else stream.encoding
-        super().__init__(file, encoding=encoding, errors="backslashreplace", line_buffering=stream.isatty())
+        super().__init__(
+            file,
+            encoding=encoding,
+            errors="backslashreplace",
+            line_buffering=stream.line_buffering,
+            write_through=stream.write_through,
+        )
         self.label = label
         self.is_patient = False  #: a fault is remembered, not raised
         self.lost: OutputLost | None = None
 
     def write(self, text: str, /) -> int:
         try:
-            return super().write(text)
+            count = super().write(text)
+            if self.write_through:
+                super().flush()  # of the file below, which has a buffer of its own
+            return count
         except OSError as error:
             self._lose(error)
             return len(text)
@@ -72,6 +81,7 @@ class Output(io.TextIOWrapper):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.fileno())
         os.close(nowhere)
+        super().flush()  # now: once the stream is collected, its number may be that of another file
         self.lost = OutputLost(self.label, error.errno or errno.EIO)
         if not self.is_patient:
             raise self.lost from error
@@ -103,8 +113,13 @@ def open_streams() -> None:
         if not _is_open(fd):
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
-    sys.stdout = Output(sys.stdout or os.fdopen(1, "w", closefd=False), "standard output")
-    sys.stderr = Output(sys.stderr or os.fdopen(2, "w", closefd=False), "standard error")
+    sys.stdout = Output(_of_python(sys.stdout, 1), "standard output")
+    sys.stderr = Output(_of_python(sys.stderr, 2), "standard error")
+
+
+def _of_python(stream: TextIO | None, fd: int) -> io.TextIOWrapper:
+    """The stream that the interpreter opened; it opens none where ``fd`` was closed."""
+    return cast(io.TextIOWrapper, stream or os.fdopen(fd, "w", closefd=False))
 
 
 def _is_open(fd: int) -> bool:

@@ -70,7 +70,7 @@ def _error(path: Path, sentence: str, *, as_json: bool) -> str:
 
 
 def _absent(path: Path) -> str | None:
-    """What is wrong with a path that is no file; None if it is one."""
+    """What is wrong with a path that is no file, or cannot be seen to be one; None if it is one."""
     from ltx_ray.media.regular import irregular
 
     try:
@@ -80,9 +80,9 @@ def _absent(path: Path) -> str | None:
             return f"{path}: {what}; name a media file"
         return None if path.exists() else f"{path}: no file is here; check the path"
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        return f"{path}: no file can be here, the name is too long; check the path"
+        if error.errno == errno.ENAMETOOLONG:
+            return f"{path}: no file can be here, the name is too long; check the path"
+        return f"{path}: cannot be looked at ({error.strerror}); check its path, its permissions and its disk"
 
 
 def _fields(found: Proof) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from ltx_ray.errors import DoesNotFit, PlanError
 AUTO, LOCAL = "auto", "local"
 #: Where `ray start --head` listens unless it is told otherwise.
 HEAD_PORT = 6379
-#: The ports Ray takes for a head.
-MIN_PORT, MAX_PORT = 1024, 65535
+#: Every port of TCP: Ray starts no head below 1024, but a port may be forwarded to one.
+MIN_PORT, MAX_PORT = 1, 65535
 
 
 def read_address(address: str | None, where: str | None = None) -> str | None:

@@ -165,6 +165,8 @@ def why_silent(code: str, details: str, timeout_s: float) -> str:
 class LiveCluster:
     """The cluster of an open session. Each question may find that its head, or Ray on this machine, is gone.
 
+    A head that was started anew at the same address is another one, and the session's is lost with it.
+
     Raises:
         HeadLost, from every method.
     """
@@ -197,7 +199,7 @@ class LiveCluster:
         """Whether the head or Ray on this machine is not there at this instant, be it for a moment."""
         try:
             self._check_raylet()
-            self._head.machines(ASK_TIMEOUT_S)
+            self._answer()
         except (HeadLost, HeadSilent):
             return True
         return False
@@ -207,12 +209,22 @@ class LiveCluster:
 
     def _asked(self) -> bool:
         try:
-            self._last = self._head.machines(ASK_TIMEOUT_S)
+            self._last = self._answer()
         except HeadSilent as silent:
             if self._silence.is_too_long(answered=False, now=time.monotonic()):
                 raise self.lost() from silent
             return False
         return not self._silence.is_too_long(answered=True, now=time.monotonic())
+
+    def _answer(self) -> Machines:
+        """Raises HeadSilent; HeadLost if the head wants another token or no longer knows this node."""
+        try:
+            machines = self._head.machines(ASK_TIMEOUT_S)
+        except TokenRefused as refused:
+            raise self.lost() from refused
+        if self._last is not None and self._node_id in self._last.raylets.keys() - machines.raylets.keys():
+            raise self.lost()
+        return machines
 
     def _check_raylet(self) -> None:
         """A raylet whose port is closed has died, and comes back as another node if at all."""

@@ -35,6 +35,9 @@ MEMORY_BYTES = 3 << 29
 #: A file that is read on shows it at every packet. Nothing takes this long for one, on a slow disk either.
 STALL_S = 60.0
 _BEAT_EVERY_S = 0.2
+#: A library of linear algebra takes 41 MB for every thread it may start, one per core, as it is loaded; reading needs
+#: none of them, and on a machine of many cores they alone would be more than MEMORY_BYTES.
+_ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 Found = TypeVar("Found")
 
@@ -57,7 +60,7 @@ class Looker:
         """What ``read(path)`` returns; both it and its result must survive pickling.
 
         Raises:
-            MediaError: ``read`` raised it, or the file ended the child, stopped it, or needs too much memory.
+            MediaError: ``read`` raised it or an OSError, or the file ended or stopped the child or exceeds its memory.
         """
         child = self._running()
         try:
@@ -107,7 +110,7 @@ class _Child:
             self._process = subprocess.Popen(
                 # -P: a module in the folder where the user stands is none of ours.
                 [sys.executable, "-P", "-c", start],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -168,13 +171,17 @@ def _answer(read: Callable[[Path], object], path: Path) -> object:
         return read(path)
     except MediaError as error:
         return error
+    except OSError as error:
+        return MediaError(
+            f"{path}: cannot be read ({error.strerror or error}); check its path, its permissions and its disk"
+        )
     except (MemoryError, RecursionError) as error:
         what = "more memory than it may take" if isinstance(error, MemoryError) else "too deep a nesting"
         return MediaError(f"{path}: reading it needs {what}; {_remedy(path)}")
 
 
 def _limit_memory(memory_bytes: int) -> None:
-    """What is written to counts, not what is only reserved, as threads do."""
+    """All memory that may be written to counts, used or not: also the stack of every thread."""
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     if most == resource.RLIM_INFINITY or most > memory_bytes:
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))

@@ -102,20 +102,22 @@ def make_preview(
     with ExitStack() as stack:
         kept = _Kept(store, tasks, store.known(tasks), stack)
         whole = _recipe(stitch["recipe"])
-        if stitch["key"] in kept.known and not silent:
-            scratch = stack.enter_context(_folder_beside(target))
-            shutil.copyfile(kept.file(stitch["key"]), scratch / "video")
-            num_shown, sound_s = whole.num_frames, float(whole.num_frames / whole.frame_rate)
-        else:
-            chunks = kept.leading(stitch["parents"], "chunk")
-            if not chunks:
-                raise PlanError(f"{layout.path}: nothing of '{video_id}' can be shown yet; try again a little later")
-            scratch = stack.enter_context(_folder_beside(target))
-            num_shown = sum(chunk["recipe"]["stop"] - chunk["recipe"]["start"] for chunk in chunks)
-            recipe = replace(whole, num_frames=num_shown)
-            sounds = [] if silent else [tasks[key] for role, key in stitch["parents"] if role == "sound"]
-            sound_s = _join(kept, chunks, sounds, recipe, scratch)
         with storage_errors(target):
+            if stitch["key"] in kept.known and not silent:
+                scratch = stack.enter_context(_folder_beside(target))
+                shutil.copyfile(kept.file(stitch["key"]), scratch / "video")
+                num_shown, sound_s = whole.num_frames, float(whole.num_frames / whole.frame_rate)
+            else:
+                chunks = kept.leading(stitch["parents"], "chunk")
+                if not chunks:
+                    raise PlanError(
+                        f"{layout.path}: nothing of '{video_id}' can be shown yet; try again a little later"
+                    )
+                scratch = stack.enter_context(_folder_beside(target))
+                num_shown = sum(chunk["recipe"]["stop"] - chunk["recipe"]["start"] for chunk in chunks)
+                recipe = replace(whole, num_frames=num_shown)
+                sounds = [] if silent else [tasks[key] for role, key in stitch["parents"] if role == "sound"]
+                sound_s = _join(kept, chunks, sounds, recipe, scratch)
             (scratch / "video").replace(target)
     return Preview(video_id, target, num_shown, whole.num_frames, whole.frame_rate, sound_s)
 
@@ -252,8 +254,7 @@ def _target(layout: RunLayout, path: str, out: Path | None) -> Path:
 def _folder_beside(target: Path) -> Iterator[Path]:
     """A private directory on the target's file system, removed at the end of the block."""
     folder = target.parent / f".preview-{secrets.token_hex(8)}"
-    with storage_errors(target):
-        folder.mkdir(parents=True)
+    folder.mkdir(parents=True)
     try:
         yield folder
     finally:

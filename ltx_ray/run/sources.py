@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ltx_ray.errors import ManifestError, MediaError, Problem
 from ltx_ray.spec.canonical import canonical
@@ -36,7 +38,25 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 1 << 20
 
 
-def read_sources(manifest: Manifest, record: Path | None = None) -> Mapping[str, SourceFacts]:
+class Source(NamedTuple):
+    """A file as it was read: ``changed_ns`` is from before, so that a change meanwhile shows; None = not known."""
+
+    facts: SourceFacts
+    changed_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The files of a manifest, by path."""
+
+    read: Mapping[str, Source]
+
+    @property
+    def facts(self) -> Mapping[str, SourceFacts]:
+        return {path: source.facts for path, source in self.read.items()}
+
+
+def read_sources(manifest: Manifest, record: Path | None = None) -> Sources:
     """Facts of every file that a video goes on from, by path; each is read once, or not at all.
 
     Args:
@@ -46,24 +66,24 @@ def read_sources(manifest: Manifest, record: Path | None = None) -> Mapping[str,
         ManifestError: all videos whose file cannot be gone on from, each with its reason.
     """
     if all(video.extend is None for video in manifest.videos):
-        return {}
+        return Sources({})
     from ltx_ray.media.look import Looker
 
     known = _known(record)
-    facts: dict[str, SourceFacts | MediaError] = {}
+    found: dict[str, Source | MediaError] = {}
     problems = []
     with Looker() as looker:
         for video in manifest.videos:
             if video.extend is None:
                 continue
             path = video.extend.path
-            if path not in facts:
-                facts[path] = _facts_or_error(Path(path), known, looker)
-            if isinstance(error := facts[path], MediaError):
+            if path not in found:
+                found[path] = _source_or_error(Path(path), known, looker)
+            if isinstance(error := found[path], MediaError):
                 problems.append(Problem(f"{manifest.source}: video '{video.id}'", f"extend.path: {error}"))
     if problems:
         raise ManifestError(tuple(problems))
-    return {path: found for path, found in facts.items() if isinstance(found, SourceFacts)}
+    return Sources({path: source for path, source in found.items() if isinstance(source, Source)})
 
 
 def ingest(task: Task, path: Path, store: Store) -> dict[str, Any]:
@@ -92,22 +112,25 @@ def ingest(task: Task, path: Path, store: Store) -> dict[str, Any]:
     return {"event": "done", "at": time.monotonic(), "task": task.key, **made}
 
 
-def source_lines(sources: Mapping[str, SourceFacts]) -> Iterator[str]:
+def source_lines(sources: Sources) -> Iterator[str]:
     """What to write down of files that were read, for ``read_sources`` of a later render."""
-    for path, facts in sources.items():
-        place = Path(path).resolve()
-        changed_ns = place.stat().st_mtime_ns if place.exists() else None
-        yield canonical({"schema": 1, "path": str(place), "changed_ns": changed_ns, "facts": facts})
+    for path, (facts, changed_ns) in sources.read.items():
+        yield canonical({"schema": 1, "path": _place(Path(path)), "changed_ns": changed_ns, "facts": facts})
 
 
-def _known(record: Path | None) -> dict[str, tuple[int | None, SourceFacts]]:
-    """When each file was changed last and what it was then, by absolute path; a record of no sense is none."""
+def _place(path: Path) -> str:
+    """The absolute path without links, as far as they can be followed."""
+    return os.path.realpath(path)
+
+
+def _known(record: Path | None) -> dict[str, Source]:
+    """Files as an earlier render read them, by absolute path; a record of no sense is none."""
     known = {}
     for line in read_values(record) if record is not None else ():
         match line:
             case {"schema": 1, "path": str(path), "changed_ns": int() | None as changed_ns, "facts": dict(read)}:
                 if (facts := _facts(read)) is not None:
-                    known[path] = changed_ns, facts
+                    known[path] = Source(facts, changed_ns)
     return known
 
 
@@ -135,20 +158,29 @@ def _facts(read: Mapping[str, Any]) -> SourceFacts | None:
     return None
 
 
-def _facts_or_error(
-    path: Path, known: Mapping[str, tuple[int | None, SourceFacts]], looker: Looker
-) -> SourceFacts | MediaError:
-    if (found := known.get(str(path.resolve()))) is not None:
-        changed_ns, facts = found
-        if not path.exists():
-            return facts
-        stat = path.stat()
-        if (stat.st_mtime_ns, stat.st_size) == (changed_ns, facts.num_bytes):
-            return facts
+def _source_or_error(path: Path, known: Mapping[str, Source], looker: Looker) -> Source | MediaError:
     try:
-        return looker.look(_read, path)
+        now = _stat(path)
+        source = known.get(_place(path))
+        if source is not None and (
+            now is None or (now.st_mtime_ns, now.st_size) == (source.changed_ns, source.facts.num_bytes)
+        ):
+            return source
+        return Source(looker.look(_read, path), None if now is None else now.st_mtime_ns)
     except MediaError as error:
         return error
+    except OSError as error:
+        return MediaError(
+            f"{path}: cannot be looked at ({error.strerror}); check its path, its permissions and its disk"
+        )
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """None = there is no such file."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _read(path: Path) -> SourceFacts:

@@ -1,8 +1,8 @@
 """Taking secrets out of text that is kept or shown: messages, tracebacks and log lines.
 
 What counts as one: what stands before the @ in a URI, signatures and keys in its query, the values of environment
-variables whose names say that they are secret, and what services of storage repeat of a request: key ids, tokens,
-signatures and the text that was signed. Text around them stays as it is.
+variables whose names say that they are secret and not the place of one, and what services of storage repeat of a
+request: key ids, tokens, signatures and the text that was signed. Text around them stays as it is.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _ELEMENT = re.compile(
     r"<(\w*(?:AccessKeyId|Signature\w*|StringToSign\w*|CanonicalRequest\w*|Token))>[^<]+", re.IGNORECASE
 )
 _VARIABLE = re.compile(_NAMES, re.IGNORECASE)
+#: Variables that say where a secret lies. The place is needed to mend what is wrong there, and tells nobody the secret.
+_PLACE = re.compile(r".*_(?:path|file|dir)|google_application_credentials", re.IGNORECASE)
 #: Shorter values would hide ordinary words.
 _MIN_CHARS = 8
 
@@ -35,7 +37,14 @@ def redact(text: str, environ: Mapping[str, str]) -> str:
     """``text`` with every secret replaced by ``***``."""
     text = _QUERY.sub(rf"\1={HIDDEN}", _USER_INFO.sub(HIDDEN, text))
     text = _ELEMENT.sub(rf"<\1>{HIDDEN}", _HEADER.sub(rf"\1{HIDDEN}", _KEY_ID.sub(HIDDEN, text)))
-    values = {value for name, value in environ.items() if len(value) >= _MIN_CHARS and _VARIABLE.fullmatch(name)}
+    values = {value for name, value in environ.items() if _is_secret(name, value)}
     for value in sorted(values, key=len, reverse=True):
         text = text.replace(value, HIDDEN)
     return text
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """Whether a variable holds a secret; one for a place may hold the JSON of a key instead by mistake."""
+    if len(value) < _MIN_CHARS or not _VARIABLE.fullmatch(name):
+        return False
+    return "{" in value or not _PLACE.fullmatch(name)

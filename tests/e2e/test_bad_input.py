@@ -171,10 +171,11 @@ def test_a_run_directory_that_cannot_be_made_ends_with_4(ltx_ray, no_ray):
     assert "a part of this path is a file" in ran.err
 
 
-def test_a_cluster_that_does_not_answer_ends_with_5(ltx_ray):
-    ran = ltx_ray("render", ltx_ray.write(listed(VIDEO)), "--address", "127.0.0.1:1")
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "localhost:1023"])
+def test_a_cluster_that_does_not_answer_ends_with_5(ltx_ray, address):
+    ran = ltx_ray("render", ltx_ray.write(listed(VIDEO)), "--address", address)
     assert ran.code == 5, ran.err
-    assert "127.0.0.1:1" in ran.err
+    assert f"--address {address}: no Ray cluster answers there" in ran.err
 
 
 @pytest.mark.parametrize("odd", ["5\n", '{"schema":1,"key":"x"}\n', '{"schema":1,"vid'])

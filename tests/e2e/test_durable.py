@@ -27,6 +27,9 @@ videos:
   - {id: elk, prompt: An elk in the fog}
 """
 
+#: The command as a terminal starts it: tests that run under nohup would hand on that a SIGHUP is ignored.
+IN_TERMINAL = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); {CODE}"
+
 
 @pytest.fixture
 def poisoned(tmp_path):
@@ -141,7 +144,7 @@ def test_a_terminal_that_closes_stops_a_render_at_its_next_step(ltx_ray, how):
     manifest = ltx_ray.write(THREE, "three.yaml")
     terminal, theirs = os.openpty()
     render = subprocess.Popen(
-        [sys.executable, "-c", CODE, "render", manifest, how, "--json"],
+        [sys.executable, "-c", IN_TERMINAL, "render", manifest, how, "--json"],
         cwd=ltx_ray.cwd,
         stdin=theirs,
         stdout=theirs,

@@ -83,7 +83,7 @@ def plan_film(model: Ltx2Model, *, num_frames: int, segment: Segment, **changes:
         **changes,
     }
     fox = video(model=model.facts.name, width=128, height=128, num_frames=num_frames, segment=segment, **fields)
-    return build_plan(manifest(fox), {model.facts.name: model.facts}, read_sources(manifest(fox)))
+    return build_plan(manifest(fox), {model.facts.name: model.facts}, read_sources(manifest(fox)).facts)
 
 
 def make_film(model: Ltx2Model, folder: Path, **shape: Any) -> Film:

@@ -152,6 +152,51 @@ def test_what_the_encoding_has_no_sign_for_is_escaped(tmp_path, encoding, writte
     assert (tmp_path / "out").read_bytes() == written
 
 
+@pytest.mark.parametrize(
+    ("how", "written"),
+    [({}, ""), ({"line_buffering": True}, "one\n"), ({"write_through": True}, "one\ntwo")],
+    ids=["whole blocks", "lines", "nothing"],
+)
+def test_a_stream_is_buffered_as_it_was(file, how, written):
+    file.reconfigure(**how)
+    output = Output(file, "standard error")
+    output.write("one\n")
+    output.write("two")
+    assert read_back(file) == written
+
+
+@pytest.mark.parametrize(("options", "out"), [((), b""), (("-u",), b"made")])
+def test_what_was_said_before_a_sudden_end_is_in_the_file_as_python_has_it(tmp_path, options, out):
+    code = (
+        "import os, sys; from ltx_ray.cli.output import open_streams; open_streams()\n"
+        "sys.stdout.write('made'); sys.stderr.write('warning\\n'); os._exit(0)"
+    )
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with (tmp_path / "out").open("wb") as said, (tmp_path / "err").open("wb") as warned:
+        subprocess.run([sys.executable, *options, "-c", code], stdout=said, stderr=warned, env=env, check=True)
+    assert (tmp_path / "out").read_bytes() == out
+    assert (tmp_path / "err").read_bytes() == b"warning\n"
+
+
+@pytest.mark.parametrize("buffering", ["line_buffering", "write_through"])
+def test_a_fault_is_seen_however_the_stream_is_buffered(full, buffering):
+    full.reconfigure(**{buffering: True})
+    with pytest.raises(OutputLost, match="no space left"):
+        Output(full, "standard error").write("x\n")
+
+
+def test_a_lost_stream_writes_nothing_where_its_number_is_used_again(tmp_path):
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123 - a device
+        output, number = Output(full, "standard error"), full.fileno()
+        output.write("x")
+        with pytest.raises(OutputLost):
+            output.flush()
+    with (tmp_path / "out").open("wb") as other:
+        assert other.fileno() == number
+        output.close()
+    assert (tmp_path / "out").read_bytes() == b""
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
 def test_the_encoding_does_not_hide_a_fault(streams, file, encoding):
     with open("/dev/full", "w", encoding=encoding) as full:  # noqa: PTH123 - a device

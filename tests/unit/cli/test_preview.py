@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from dataclasses import replace
 from fractions import Fraction
 
@@ -104,7 +105,14 @@ class Run:
             write_wav([TUNE[:, idx * SECOND : (idx + 1) * SECOND]], folder / f"sound {idx}", sample_rate_hz=SECOND)
         recipe = replace(STITCH, num_frames=24)
         join_chunks([folder / "chunk 0"], folder / "film", recipe=recipe, sound=folder / "sound 0")
-        names = {"chunk 0": "chunk 0", "chunk 1": "chunk 1", "clip": "sound 0", "take": "sound 1", "file": "film"}
+        names = {
+            "chunk 0": "chunk 0",
+            "chunk 1": "chunk 1",
+            "clip": "sound 0",
+            "take": "sound 1",
+            "file": "film",
+            "stitch": "film",
+        }
         made = {task: (folder / file).read_bytes() for task, file in names.items()}
         for idx, numbers in enumerate((np.arange(13), np.arange(11, 30))):
             tokens = tune.cell_tokens(numbers, 3)
@@ -191,3 +199,28 @@ def test_a_second_preview_replaces_the_first_and_leaves_nothing_else(run, capsys
     run.keep("chunk 1", "take")
     assert len(preview(run, capsys)[1]) == 48
     assert [path.name for path in (run.path / "preview").iterdir()] == ["fox.mkv"]
+
+
+@pytest.fixture
+def small_files():
+    """No file of this process may become larger than 4 kB, which a disk says as one that is full does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+
+    yield limit
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    "there",
+    [("stitch",), ("chunk 0", "chunk 1", "clip", "take"), ("chunk 0", "chunk 1", "file", "segment 0")],
+    ids=["the whole film", "chunks and sounds", "sound that is decoded here"],
+)
+def test_a_disk_that_takes_no_more_is_the_storages_fault_and_leaves_nothing(run, capsys, small_files, there):
+    run.keep(*there)
+    small_files()
+    code, _, _, said = preview(run, capsys)
+    assert code == 4 and f" {run.path}/preview/fox.mkv: the file would exceed the size limit; " in said.err
+    assert list((run.path / "preview").iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -117,6 +118,33 @@ def test_a_file_that_ends_the_process_that_reads_it_is_told_and_the_next_one_is_
 
 def die(path):
     os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def vanished(path):
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+
+
+def test_a_file_that_vanishes_while_it_is_read_is_told_and_the_next_one_is_looked_at(files, capsys, monkeypatch):
+    real, gone = Looker.look, files / "cut.mp4"
+    monkeypatch.setattr(Looker, "look", lambda self, read, path: real(self, vanished if path == gone else read, path))
+    code, out, err = ran(capsys, gone, files / "good.mp4")
+    assert code == 6 and f"{gone}: cannot be read (No such file or directory); check its path" in err
+    assert f"{files / 'good.mp4'}: h264" in out
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES])
+def test_a_file_that_cannot_be_seen_is_told_and_the_next_one_is_looked_at(files, capsys, monkeypatch, code):
+    real, hidden = Path.is_dir, files / "cut.mp4"
+
+    def is_dir(path):
+        if path == hidden:
+            raise OSError(code, os.strerror(code))
+        return real(path)
+
+    monkeypatch.setattr(Path, "is_dir", is_dir)
+    ended, out, err = ran(capsys, hidden, files / "good.mp4")
+    assert ended == 2 and f"{hidden}: cannot be looked at ({os.strerror(code)}); check its path" in err
+    assert f"{files / 'good.mp4'}: h264" in out
 
 
 def test_sound_without_a_decoder_is_wrong_and_the_picture_is_described(foreign, capsys):

@@ -13,7 +13,9 @@ def test_no_address_and_local_start_ray_here(address):
     assert read_address(address) is None
 
 
-@pytest.mark.parametrize("address", ["auto", "10.0.0.1:6379", "head.example:65535", "[::1]:6379", "localhost:1024"])
+@pytest.mark.parametrize(
+    "address", ["auto", "10.0.0.1:6379", "head.example:65535", "[::1]:6379", "localhost:1", "head:1023"]
+)
 def test_auto_and_the_place_of_a_head_stay_as_they_are(address):
     assert read_address(address) == address
 
@@ -25,12 +27,13 @@ def test_auto_and_the_place_of_a_head_stay_as_they_are(address):
         ("head", "give head:6379"),
         (":6379", "is not HOST:PORT"),
         ("[]:6379", "is not HOST:PORT"),
-        ("head:", "port '' is not one of 1024 to 65535"),
-        ("head:99999", "port '99999' is not one of 1024 to 65535"),
-        ("head:1023", "port '1023' is not one of 1024 to 65535"),
+        ("head:", "port '' is not one of 1 to 65535"),
+        ("head:99999", "port '99999' is not one of 1 to 65535"),
+        ("head:65536", "port '65536' is not one of 1 to 65535"),
+        ("head:0", "port '0' is not one of 1 to 65535"),
         ("head:-1", "port '-1'"),
         ("head:6379 ", "port '6379 '"),
-        ("head:\u0661\u0662\u0663\u0664", "is not one of 1024 to 65535"),
+        ("head:\u0661\u0662\u0663\u0664", "is not one of 1 to 65535"),
     ],
 )
 def test_text_that_is_no_address_is_bad_input(address, rule):

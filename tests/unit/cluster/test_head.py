@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import socket
 import time
+from contextlib import contextmanager
 
 import pytest
 
-from ltx_ray.cluster.head import MIN_SILENT_ASKS, ClusterHead, LiveCluster, Silence, Versions, silence_limit
+from ltx_ray.cluster.head import (
+    MIN_SILENT_ASKS,
+    ClusterHead,
+    HeadSilent,
+    LiveCluster,
+    Silence,
+    TokenRefused,
+    Versions,
+    silence_limit,
+)
 from ltx_ray.errors import HeadLost
 from tests.fakes import FakeClock
-from tests.unit.cluster.heads import FakeHead, nobody, node_info
+from tests.unit.cluster.heads import FakeHead, mute, nobody, node_info
 
 A, B = b"\x0a" * 28, b"\x0b" * 28
 
@@ -107,6 +117,51 @@ def test_a_head_that_comes_back_is_not_lost(monkeypatch):
     with fake.serving(port):
         assert cluster.machines().nodes[0].node == A.hex() and not cluster.is_gone()
     head.close()
+
+
+@contextmanager
+def restarted(*node_ids, state="ALIVE", token=None):
+    """A session at A that was answered, and whose head another one then replaced; Ray on this machine still listens."""
+    with mute() as raylet:
+        port = int(raylet.rpartition(":")[2])
+        with FakeHead(nodes=[node_info(id_, raylet_port=port, CPU=1) for id_ in (A, B)]).serving() as at:
+            head = ClusterHead(at)
+            cluster = LiveCluster(head, A.hex())
+            assert cluster.stays(A.hex()) and not cluster.is_gone()
+        nodes = [node_info(id_, raylet_port=port, state=state, CPU=3) for id_ in node_ids]
+        with FakeHead(nodes=nodes, token=token).serving(int(at.rpartition(":")[2])):
+            while not answers(head):
+                pass
+            yield cluster
+        head.close()
+
+
+def answers(head):
+    try:
+        head.node_infos(5)
+    except TokenRefused:
+        return True
+    except HeadSilent:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("node_ids", "how"),
+    [((A, B), {"token": "another"}), ((), {}), ((B,), {}), ((A, B), {"state": "DEAD"})],
+    ids=["another token", "no node", "other nodes", "dead nodes"],
+)
+def test_a_head_that_was_started_anew_is_not_the_one_of_the_session(node_ids, how):
+    with restarted(*node_ids, **how) as cluster:
+        assert cluster.is_gone()
+        for _ in range(2):
+            with pytest.raises(HeadLost, match="the cluster's head is gone; the same command resumes"):
+                cluster.machines()
+
+
+def test_a_head_that_was_started_anew_and_knows_this_machine_is_not_lost():
+    with restarted(A) as cluster:
+        assert not cluster.is_gone() and cluster.machines().nodes[0].num_cpus == 3
 
 
 def test_ray_of_this_machine_that_died_is_lost_at_once():

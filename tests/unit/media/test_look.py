@@ -36,6 +36,10 @@ def stumble(path):
     raise KeyError("our bug")
 
 
+def read_all(path):
+    return path.read_bytes()
+
+
 def leave(path):
     os._exit(3)
 
@@ -58,6 +62,15 @@ def read_on(path, seconds):
     while time.monotonic() - begun < seconds:
         beat()
     return "read"
+
+
+def variable(path, name):
+    return os.environ.get(name)
+
+
+def num_threads(path):
+    np.ones((512, 512)) @ np.ones((512, 512))
+    return len([*Path("/proc/self/task").iterdir()])
 
 
 def loaded(path):
@@ -101,6 +114,18 @@ def test_what_is_refused_there_is_refused_here(looker):
     assert looker.look(process, FILM)
 
 
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("gone.mov", "No such file or directory"), ("/proc/self/mem", "Input/output error"), ("/", "Is a directory")],
+)
+def test_a_file_that_the_system_cannot_read_is_one_sentence(looker, path, reason):
+    pid, _ = looker.look(process, FILM)
+    with pytest.raises(MediaError) as caught:
+        looker.look(read_all, Path(path))
+    assert str(caught.value) == f"{path}: cannot be read ({reason}); check its path, its permissions and its disk"
+    assert looker.look(process, FILM)[0] == pid
+
+
 @pytest.mark.parametrize(("read", "words"), [(stumble, "KeyError: 'our bug'"), (leave, "ended with 3")])
 def test_a_bug_of_ours_stays_one_and_says_where(looker, read, words):
     with pytest.raises(RuntimeError, match=words):
@@ -113,6 +138,20 @@ def test_a_file_that_needs_too_much_memory_does_not_get_it():
         with pytest.raises(MediaError, match="reading it needs more memory than it may take; convert it first"):
             looker.look(partial(take, num_bytes=600 << 20), FILM)
         assert looker.look(process, FILM)
+
+
+@pytest.mark.parametrize("name", ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"])
+@pytest.mark.parametrize("given", [None, "64"])
+def test_a_machine_of_many_cores_takes_no_memory_from_the_child(looker, monkeypatch, name, given):
+    monkeypatch.delenv(name, raising=False)
+    if given is not None:
+        monkeypatch.setenv(name, given)
+    assert looker.look(partial(variable, name=name), FILM) == "1"
+    assert os.environ.get(name) == given, "what the user set for this process stays"
+
+
+def test_linear_algebra_in_the_child_starts_no_thread_per_core(looker):
+    assert looker.look(num_threads, FILM) == 2, "the reader and the listener"
 
 
 def test_a_file_that_is_nested_too_deep_is_one_sentence(looker):

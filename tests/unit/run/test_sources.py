@@ -19,7 +19,7 @@ from ltx_ray.manifest.schema import Extend
 from ltx_ray.media import look
 from ltx_ray.media.look import Looker
 from ltx_ray.run import sources
-from ltx_ray.run.sources import ingest, read_sources, source_lines
+from ltx_ray.run.sources import Source, Sources, ingest, read_sources, source_lines
 from ltx_ray.spec.recipe import IngestRecipe
 from ltx_ray.spec.source import SourceFacts
 from ltx_ray.spec.task import Task
@@ -88,7 +88,7 @@ def test_a_full_store_is_the_storages_fault_not_the_files(store, film, monkeypat
 
 
 def test_nothing_is_read_where_no_video_goes_on_from_a_file():
-    assert read_sources(manifest(video("fox"))) == {}
+    assert read_sources(manifest(video("fox"))).read == {}
 
 
 def test_every_file_that_cannot_be_gone_on_from_is_named_with_its_video(tmp_path, film):
@@ -107,7 +107,7 @@ def test_a_file_of_many_videos_is_read_once(monkeypatch):
         read.append(path)
         return MediaError(f"{path}: no")
 
-    monkeypatch.setattr(sources, "_facts_or_error", count)
+    monkeypatch.setattr(sources, "_source_or_error", count)
     with pytest.raises(ManifestError):
         read_sources(going_on_from("a.mp4", "b.mp4", "a.mp4"))
     assert read == [Path("a.mp4"), Path("b.mp4")]
@@ -136,21 +136,24 @@ def remembered(tmp_path, monkeypatch):
         return replace(facts, sha256="cd" * 32)
 
     monkeypatch.setattr(Looker, "look", look)
-    record.write_text("".join(f"{line}\n" for line in source_lines({str(film): facts})))
+    record.write_text(
+        "".join(f"{line}\n" for line in source_lines(Sources({str(film): Source(facts, film.stat().st_mtime_ns)})))
+    )
     return film, facts, record, read
 
 
 def test_a_file_that_a_run_knows_is_not_read_again(remembered):
     film, facts, record, read = remembered
-    assert read_sources(going_on_from(film), record) == {str(film): facts}
+    assert read_sources(going_on_from(film), record).facts == {str(film): facts}
     assert read == []
 
 
 def test_a_file_that_is_gone_is_planned_with_as_it_was(remembered):
     film, facts, record, _ = remembered
     film.unlink()
-    assert read_sources(going_on_from(film), record) == {str(film): facts}
-    assert list(source_lines({str(film): facts})), "and is remembered further on"
+    assert read_sources(going_on_from(film), record).facts == {str(film): facts}
+    again = read_sources(going_on_from(film), record)
+    assert "".join(f"{line}\n" for line in source_lines(again)) == record.read_text(), "remembered further on"
     with pytest.raises(ManifestError, match="there is no such file"):
         read_sources(going_on_from(film), None)
 
@@ -158,8 +161,47 @@ def test_a_file_that_is_gone_is_planned_with_as_it_was(remembered):
 def test_a_file_that_changed_is_read_again(remembered):
     film, _, record, read = remembered
     film.write_bytes(b"others!!")
-    assert read_sources(going_on_from(film), record)[str(film)].sha256 == "cd" * 32
+    assert read_sources(going_on_from(film), record).facts[str(film)].sha256 == "cd" * 32
     assert read == [film]
+
+
+def remember(record, found):
+    record.write_text("".join(f"{line}\n" for line in source_lines(found)))
+
+
+@pytest.mark.parametrize("when", ["while it is read", "before the record is written"])
+def test_a_file_that_changed_since_it_was_read_is_read_again_by_the_next_render(remembered, monkeypatch, when):
+    film, facts, record, read = remembered
+    record.unlink()
+
+    def change(*_):
+        film.write_bytes(b"others!!")
+        os.utime(film, ns=(0, film.stat().st_mtime_ns + 1_000_000))
+        return facts
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(Looker, "look", change if when == "while it is read" else lambda *_: facts)
+        found = read_sources(going_on_from(film), record)
+    if when == "before the record is written":
+        change()
+    remember(record, found)
+    assert read_sources(going_on_from(film), record).facts[str(film)].sha256 == "cd" * 32
+    assert read == [film]
+
+
+def test_a_file_that_was_read_is_not_read_again_by_the_next_render(remembered):
+    film, _, record, read = remembered
+    record.unlink()
+    for _ in range(3):
+        remember(record, read_sources(going_on_from(film), record))
+    assert read == [film]
+
+
+def test_a_link_that_leads_to_itself_is_named_with_its_video(tmp_path):
+    path = tmp_path / "film.mp4"
+    path.symlink_to(path)
+    with pytest.raises(ManifestError, match=r"video 'v0': extend\.path: .*film\.mp4: .*; "):
+        read_sources(going_on_from(path))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +221,7 @@ def test_a_fact_that_cannot_be_is_not_relied_upon(remembered, name, value):
     fields["facts"][name] = value
     for odd in (fields, {**fields, "facts": {}}, {**fields, "changed_ns": "now"}):
         record.write_text(json.dumps(odd) + "\n")
-        assert read_sources(going_on_from(film), record)[str(film)].sha256 == "cd" * 32
+        assert read_sources(going_on_from(film), record).facts[str(film)].sha256 == "cd" * 32
     assert read == [film] * 3
 
 
@@ -213,7 +255,7 @@ def films(tmp_path, *names, num_channels=2):
 
 def test_one_child_reads_all_files_and_none_is_left(tmp_path, children):
     paths = films(tmp_path, *(f"{idx}.mkv" for idx in range(6)), num_channels=8)
-    assert [facts.has_sound for facts in read_sources(going_on_from(*paths)).values()] == [True] * 6
+    assert [facts.has_sound for facts in read_sources(going_on_from(*paths)).facts.values()] == [True] * 6
     assert len(children) == 1 and not children[0].is_alive
 
 

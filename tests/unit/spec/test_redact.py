@@ -27,6 +27,32 @@ def test_values_of_secret_variables_are_hidden_wherever_they_stand():
     assert redact("wJalrXUtnFEMI in /home/fox, hf_longer_token!", environ) == "*** in /home/fox, ***!"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "RAY_AUTH_TOKEN_PATH",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "secret_dir",
+    ],
+)
+def test_the_place_of_a_secret_is_shown_and_the_secret_is_not(name):
+    environ = {name: "/etc/farm/token.json", "RAY_AUTH_TOKEN": "0badc0de0badc0de"}
+    told = "/etc/farm/token.json: cannot be read; 0badc0de0badc0de"
+    assert redact(told, environ) == "/etc/farm/token.json: cannot be read; ***"
+
+
+def test_a_key_where_its_place_belongs_is_hidden():
+    key = '{"private_key": "MIIEvQIBADANBg"}'
+    assert redact(f"File {key} was not found", {"GOOGLE_APPLICATION_CREDENTIALS": key}) == "File *** was not found"
+
+
+@pytest.mark.parametrize("name", ["GOOGLE_CREDENTIALS", "TOKEN_FILE_KEY", "PATH_TOKEN", "FILE_PASSWORD"])
+def test_a_secret_of_a_place_is_still_a_secret(name):
+    assert redact("it is 0badc0de0badc0de", {name: "0badc0de0badc0de"}) == "it is ***"
+
+
 def test_short_values_are_no_secrets():
     assert redact("a test of 1", {"MY_TOKEN": "test", "API_KEY": "1"}) == "a test of 1"
 
