@@ -38,8 +38,8 @@ def read_address(address: str | None, where: str | None = None) -> str | None:
     if not host.strip("[]"):
         near = f"{address}:{HEAD_PORT}" if address and not colon else "HOST:PORT of a cluster's head"
         raise PlanError(f"{where}: is not HOST:PORT; give {near}, or auto, or leave it out to start Ray here")
-    if not (port.isascii() and port.isdecimal() and MIN_PORT <= int(port) <= MAX_PORT):
-        rule = f"port {port!r} is not one of {MIN_PORT} to {MAX_PORT}"
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and MIN_PORT <= int(port) <= MAX_PORT):
+        rule = f"port {port[:20]!r} is not one of {MIN_PORT} to {MAX_PORT}"
         raise PlanError(f"{where}: {rule}; give the port that `ray start --head` printed, by default {HEAD_PORT}")
     return address
 

@@ -4,25 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ltx_ray.spec.stages import SPECS
 from ltx_ray.spec.task import Stage, Task
 
-#: Seconds one task of a stage is taken to last, for 121 frames at 1080p on an H100: round figures, not measured here.
-#: Only their proportions matter to the order of tasks, and it hardly changes with them: in a chain of segments refine
-#: decides, wherever it runs.
-STAGE_WEIGHTS: Mapping[Stage, float] = {
-    "ingest": 1.0,
-    "text_encode": 1.0,
-    "condition": 2.0,
-    "generate": 10.0,
-    "upscale": 1.0,
-    "connect": 2.0,
-    "refine": 25.0,
-    "decode": 6.0,
-    "audio_decode": 1.0,
-    "stitch": 1.0,
-    "inspect": 1.0,
-}
-
+#: Seconds of one task of a stage, in proportion.
+STAGE_WEIGHTS: Mapping[Stage, float] = {stage: spec.seconds for stage, spec in SPECS.items()}
 
 #: A window is due when stage 2 has gone on by so many seconds of its chain: late enough that no free worker is missing
 #: where the chain wants one, early enough that the beginning of a video can be seen long before its end is made.

@@ -9,14 +9,15 @@ import hashlib
 
 from ltx_ray.spec.canonical import canonical
 from ltx_ray.spec.recipe import Recipe
-from ltx_ray.spec.task import STAGE_VERSIONS, Parent, Stage
+from ltx_ray.spec.stages import SPECS
+from ltx_ray.spec.task import Parent, Stage
 
 KEY_SCHEMA = 1  # raised when the meaning of a recipe field changes; every key changes with it
 
 
 def artifact_key(stage: Stage, recipe: Recipe, parents: tuple[Parent, ...]) -> str:
     """Hex sha256 of (schema, stage, stage version, recipe, parents)."""
-    return digest_of(["ltx-ray", KEY_SCHEMA, stage, STAGE_VERSIONS[stage], recipe, parents])
+    return digest_of(["ltx-ray", KEY_SCHEMA, stage, SPECS[stage].version, recipe, parents])
 
 
 def digest_of(value: object) -> str:

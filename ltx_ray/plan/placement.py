@@ -12,11 +12,11 @@ from collections.abc import Mapping
 
 from ltx_ray.errors import DoesNotFit
 from ltx_ray.spec.machine import Node, WorkerSpec
-from ltx_ray.spec.task import STAGES, Stage
+from ltx_ray.spec.stages import SPECS, STAGES, Stage
 
 ALL_STAGES: frozenset[Stage] = frozenset(STAGES)
 #: Stages that never touch a GPU; a GPU node gets one worker for them beside its GPU workers.
-FILE_STAGES: frozenset[Stage] = frozenset(("ingest", "stitch", "inspect"))
+FILE_STAGES: frozenset[Stage] = frozenset(stage for stage, spec in SPECS.items() if spec.device != "gpu")
 
 #: A stage is bound to so many times the workers that its work would fill: they are then seldom all busy with others.
 #: By simulation of chained segments, 4 lets decoding pile up behind refining, and above 8 little changes.

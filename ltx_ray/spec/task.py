@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from ltx_ray.spec.recipe import Recipe
+from ltx_ray.spec.stages import STAGES, Stage
 
-Stage = Literal[
-    "ingest", "text_encode", "condition", "generate", "upscale", "connect", "refine", "decode", "audio_decode",
-    "stitch", "inspect",
-]  # fmt: skip
-
-#: In the order a video passes through them. The number is raised by hand when a stage's arithmetic changes,
-#: which changes the key of everything the stage makes.
-STAGE_VERSIONS: dict[Stage, int] = {
-    "ingest": 1,
-    "text_encode": 1,
-    "condition": 2,
-    "generate": 1,
-    "upscale": 1,
-    "connect": 1,
-    "refine": 1,
-    "decode": 1,
-    "audio_decode": 1,
-    "stitch": 1,
-    "inspect": 1,
-}
-STAGES: tuple[Stage, ...] = tuple(STAGE_VERSIONS)
+__all__ = ["STAGES", "Parent", "Stage", "Task"]
 
 
 class Parent(NamedTuple):

@@ -12,14 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from ltx_ray.spec.keep import Keep
-from ltx_ray.spec.task import STAGES, Stage, Task
+from ltx_ray.spec.keep import KEEPS, Keep
+from ltx_ray.spec.stages import SPECS, Stage
+from ltx_ray.spec.task import Task
 
-_OUTPUTS: frozenset[Stage] = frozenset({"stitch", "inspect"})
 SURVIVORS: Mapping[Keep, frozenset[Stage]] = {
-    "all": frozenset(STAGES),
-    "latents": _OUTPUTS | {"condition", "generate", "refine"},
-    "outputs": _OUTPUTS,
+    keep: frozenset(stage for stage, spec in SPECS.items() if keep in spec.kept_by) for keep in KEEPS
 }
 
 
