@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ltx_ray.cluster.address import read_address
-from ltx_ray.errors import HeadLost, Interrupted, StoreError
+from ltx_ray.errors import HeadLost, Interrupted, StoreAbsent, StoreError
 from ltx_ray.manifest.load import load_manifest as _load_manifest
 from ltx_ray.models.catalog import BUILT_IN
 from ltx_ray.plan.graph import build_plan
@@ -232,7 +232,7 @@ def verify(
         or removed, so that the next render makes it again.
     Raises:
         PlanError: there is no run at ``run_dir``.
-        StoreUnusable: its store is not there, or, with ``repair``, may be another run's.
+        StoreUnusable: with ``repair``, its store is not there, or may be another run's.
         RunLocked: it is rendered now, and ``repair`` would take away what that makes.
     """
     layout, *_ = _read_run(run_dir)
@@ -243,14 +243,21 @@ def verify(
 def _verify(layout: RunLayout, store: str | None, *, repair: bool) -> tuple[int, list[tuple[str, str, str]]]:
     layout, records, history = _read_run(layout.path)
     names = {record["key"]: name_of(record) for record in records if "key" in record}
-    opened = _open_store_of(layout, records, history, store, to_edit=repair)
-    bound = opened.keys() & names.keys()
-    findings: list[tuple[str, str, str]] = [
-        ("missing", names[key], "was made, and is not in the store; `ltx-ray render` makes it again")
-        for key in _lost(records, bound, history)
-    ]
-    num_lost = len(findings)
-    for finding in opened.verify(bound):
+    findings: list[tuple[str, str, str]] = []
+    bound: set[str] = set()
+    try:
+        opened = _open_store_of(layout, records, history, store, to_edit=repair)
+        bound = opened.keys() & names.keys()
+        spoilt = opened.verify(bound)
+    except StoreAbsent as error:
+        if repair:
+            raise
+        findings.append(("missing", "store", str(error)))
+        spoilt = []
+    lost = _lost(records, bound, history)
+    for key in lost:
+        findings.append(("missing", names[key], "was made, and is not in the store; `ltx-ray render` makes it again"))
+    for finding in spoilt:
         findings.append((finding.kind, names[finding.key], finding.detail))
         if repair and finding.kind != "estranged":  # the next render sees to these, with all that was made of them
             opened.condemn(finding.key)
@@ -264,7 +271,7 @@ def _verify(layout: RunLayout, store: str | None, *, repair: bool) -> tuple[int,
             findings.append(("corrupt", str(file), f"digest {actual[:12]}, published as {digest[:12]}"))
             if repair:
                 file.unlink()
-    return len(bound) + num_lost + len(files), findings
+    return len(bound) + len(lost) + len(files), findings
 
 
 def _last_plan(layout: RunLayout, history: History) -> LastPlan | None:

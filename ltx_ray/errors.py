@@ -8,6 +8,7 @@
       RunIncomplete            3   finished with failed or blocked tasks
       StoreError               4   storage: disk full, unreadable, unwritable
         StoreUnusable          4   a person must act first: full, read-only, no permission, newer format
+          StoreAbsent          4   no store is where one must be
         KeyFileBroken          4   a key file that says nothing usable; it counts as absent
         ArtifactMissing        4   a key or object that should be there is not
         ArtifactCorrupt        4   bytes do not match the digest in their key file
@@ -105,13 +106,17 @@ class StoreError(_TextError):
     exit_code = 4
     retryable = True
     retry_after_s: float | None = None  #: the wait that a service asked for
-    num_tries: int = 1  #: so often the store itself tried
+    is_after_patience: bool = False  #: the store itself has tried again until it gave up
 
 
 class StoreUnusable(StoreError):
     """Storage that stays unusable until a person acts: trying again is pointless."""
 
     retryable = False
+
+
+class StoreAbsent(StoreUnusable):
+    """No store is where one must be."""
 
 
 class KeyFileBroken(StoreError):

@@ -166,7 +166,7 @@ def _store_of(runs: list[Path]) -> str:
     from ltx_ray.store.users import keys_of
 
     layouts = list(map(RunLayout, runs))
-    stores = sorted({store_of(one, read_journal(one.journal), keys_of(one)).location for one in layouts})
+    stores = sorted({store_of(one, read_journal(one.journal), keys_of(one), to_edit=True).location for one in layouts})
     if len(stores) > 1:
         raise PlanError(
             f"--keep-run: {_listed(runs)} have several stores; name one of them with --store: {_listed(stores)}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ltx_ray.engine.retry import LOSSES
-from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, Interrupted, StoreError
+from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, Interrupted, StoreError, StoreUnusable
 from ltx_ray.plan.dag import Plan, PlannedVideo
 from ltx_ray.plan.placement import place
 from ltx_ray.report.seams import SeamReport, read_seams
@@ -25,6 +25,7 @@ from ltx_ray.spec.keep import Keep
 from ltx_ray.spec.redact import redact
 from ltx_ray.spec.task import Task
 from ltx_ray.store import run_dir as run_files
+from ltx_ray.store.faults import DISK_FAULTS
 from ltx_ray.store.journal import Journal
 from ltx_ray.store.layout import RunLayout
 
@@ -282,7 +283,10 @@ class Session:
                         raise ArtifactMissing(key, self.store.location)
                     with self.store.local_path(key) as artifact:
                         run_files.publish(self.layout, video.path, artifact)
-                except (StoreError, ArtifactMissing, ArtifactCorrupt) as error:  # its file alone is held up
+                except (StoreError, ArtifactMissing, ArtifactCorrupt) as error:
+                    if self._is_of_the_run(error):
+                        raise
+                    # Its file alone is held up.
                     self.unpublished[f"{video.id} file"] = str(error)
                     self._held_up.add(key)
                     if not isinstance(error, StoreError):
@@ -299,6 +303,12 @@ class Session:
                 self.journal.append(fields)
                 self.published[video.path] = (bound.digest, bound.num_bytes)
                 self.observer.record(fields)
+
+    def _is_of_the_run(self, error: Exception) -> bool:
+        """Whether no file at all can be put into the run's directory, not only one of a name that is refused."""
+        said = error.__cause__ if isinstance(error, StoreUnusable) else None
+        is_of_disk = isinstance(said, OSError) and said.errno in DISK_FAULTS
+        return is_of_disk or not self.layout.videos.is_dir()
 
     def _publish_held_up(self) -> None:
         """Try again, once, to put files into place whose artifacts are sound."""

@@ -14,7 +14,7 @@ from ltx_ray.errors import KeyFileBroken
 from ltx_ray.store.artifacts import ArtifactStore
 from ltx_ray.store.identity import check_is_store
 from ltx_ray.store.key_file import read_head
-from ltx_ray.store.layout import KEYS, OBJECTS, TOKENS, digest_of, key_name, object_name
+from ltx_ray.store.layout import KEYS, OBJECTS, TOKENS, digest_of, key_name, key_of, object_name
 from ltx_ray.store.protocol import Listed
 
 #: Longer than any commit takes.
@@ -100,7 +100,8 @@ class _Stock:
         # Objects are listed before the key files: what is bound in between is here and found bound there.
         listed = store.shelf.listing(OBJECTS).items()
         self.objects: dict[str, Listed] = {digest: entry for name, entry in listed if (digest := digest_of(name))}
-        self.keys = store.shelf.listing(KEYS)
+        # What else lies there is not ours to judge.
+        self.keys = {name: entry for name, entry in store.shelf.listing(KEYS).items() if key_of(name)}
         self._digests = _digests(store, self.keys)
         self._num_bound = Counter(digest for digest in self._digests.values() if digest)
         self._unkept = [name for name, digest in self._digests.items() if digest is None or name not in keep]

@@ -10,7 +10,7 @@ import json
 import secrets
 from typing import TYPE_CHECKING
 
-from ltx_ray.errors import StoreUnusable
+from ltx_ray.errors import StoreAbsent
 from ltx_ray.store.faults import storage_errors
 from ltx_ray.store.layout import IDENTITY, KEYS, OBJECTS, TOKENS
 from ltx_ray.store.local import LocalShelf
@@ -46,9 +46,9 @@ def is_store(store: ArtifactStore) -> bool:
 
 
 def check_is_store(store: ArtifactStore) -> None:
-    """Raise StoreUnusable unless a store was created here."""
+    """Raise StoreAbsent unless a store was created here."""
     if not is_store(store):
-        raise StoreUnusable(f"{store.location}: no store is here; name one with --store")
+        raise StoreAbsent(f"{store.location}: no store is here; name one with --store")
 
 
 def _parse(data: bytes) -> str | None:

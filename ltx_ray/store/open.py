@@ -77,6 +77,8 @@ def _remote(uri: str) -> RemoteShelf:
         file_system, root = fsspec.core.url_to_fs(uri, use_listings_cache=False)
     except ImportError as error:
         raise StoreUnusable(f"--store {uri}: no client for {scheme}://; install one: {error}") from error
+    except TypeError as error:  # a kind that needs more than an address
+        raise StoreUnusable(f"--store {uri}: {scheme}:// is no kind of storage for a store; name a bucket") from error
     except client_faults() as error:
         if scheme not in fsspec.available_protocols():
             known = f"--store {uri}: {scheme}:// is not a known kind of storage; name a directory"

@@ -38,8 +38,8 @@ class Patience:
                 return ask()
             except StoreError as error:
                 wait_s = self._wait_s(turn, error)
-                error.num_tries = turn
                 if not error.retryable or turn == self.num_tries or self.clock() + wait_s > last_s:
+                    error.is_after_patience = error.retryable
                     raise
             self.sleep(wait_s)
 

@@ -32,6 +32,8 @@ def check_store(text: str) -> None:
         os.fsencode(text).decode("utf-8")
     except UnicodeError as error:  # what reads tensors opens no other names
         raise PlanError(f"--store {text!a}: is not UTF-8; name a directory that is") from error
+    if text.startswith("file://") and not text.startswith("file:///"):
+        raise PlanError(f"--store {text}: names another machine; write file:///PATH, or the path alone")
     if found := _NO_BUCKET.match(text):
         raise PlanError(f"--store {text}: names no bucket; write {found[1]}://BUCKET/PATH")
 
@@ -66,7 +68,8 @@ def check_links(path: Path) -> None:
 
 def _check_text(option: str, text: str, wanted: str) -> None:
     if not text.strip():
-        raise PlanError(f"{option}: is empty, perhaps by a variable that is not set; name {wanted}, or leave it out")
+        rest = ", or leave it out" if option.startswith("--") else ""
+        raise PlanError(f"{option}: is empty, perhaps by a variable that is not set; name {wanted}{rest}")
     if "\0" in text:
         raise PlanError(f"{option} {text!r}: holds a zero byte; name {wanted}")
     if "\\" in text or _DRIVE.match(text):

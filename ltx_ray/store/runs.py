@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ltx_ray.errors import StoreUnusable
+from ltx_ray.errors import PlanError, StoreAbsent, StoreError, StoreUnusable
 from ltx_ray.spec.redact import redact
 from ltx_ray.store import run_dir
 from ltx_ray.store.artifacts import ArtifactStore
@@ -89,24 +89,50 @@ def find_store(layout: RunLayout, history: History, keys: Iterable[str]) -> Arti
     """
     recorded = recorded_store(history)
     near = _near(layout, recorded)
-    stores = {place: store for place in (*near, recorded.location) if place and (store := _store_at(place))}
+    looked = _Looked()
     if recorded.id is not None:
-        for store in stores.values():
-            if read_identity(store.shelf) == recorded.id:
+        for place in (*near, recorded.location):
+            if (store := looked.at(place)) is not None and read_identity(store.shelf) == recorded.id:
                 return store
     else:
         wanted = set(keys)
         for place in near:
-            if place in stores and stores[place].known(wanted):
-                return stores[place]
-    return stores.get(near[0] if recorded.way else recorded.location or near[0])
+            if (store := looked.at(place)) is not None and store.known(wanted):
+                return store
+    store = looked.at(near[0] if recorded.way else recorded.location or near[0])
+    if store is None and looked.fault is not None:
+        raise looked.fault
+    return store
+
+
+class _Looked:
+    """Stores by their places, each looked for once. A place that cannot be read holds none, unless it is the last."""
+
+    def __init__(self) -> None:
+        self._stores: dict[str, ArtifactStore | None] = {}
+        self.fault: StoreError | None = None
+
+    def at(self, place: str | None) -> ArtifactStore | None:
+        if place is None:
+            return None
+        if place not in self._stores:
+            self._stores[place] = None
+            try:
+                store = open_store(place, create=False)
+                self._stores[place] = store if is_store(store) else None
+            except StoreError as error:
+                self.fault = error
+            except PlanError:
+                pass  # a journal is history: what it says may be no place at all
+        return self._stores[place]
 
 
 def store_of(layout: RunLayout, history: History, keys: Iterable[str], *, to_edit: bool = False) -> ArtifactStore:
     """``find_store``, for who needs it.
 
     Raises:
-        StoreUnusable: it is not there; or what is there is ``to_edit`` and was left behind by a run that was moved or
+        StoreAbsent: it is not there.
+        StoreUnusable: what is there is ``to_edit`` and was left behind by a run that was moved or
             copied: it may be the original's.
     """
     recorded = recorded_store(history)
@@ -125,7 +151,7 @@ def place_to_render(layout: RunLayout, history: History, keys: Iterable[str]) ->
     """Where a render of this run keeps what it computes, if nobody names a place: where it did before, or beside it.
 
     Raises:
-        StoreUnusable: the run has a store elsewhere, and that is not there.
+        StoreAbsent: the run has a store elsewhere, and that is not there.
     """
     recorded = recorded_store(history)
     if (own := find_store(layout, history, keys)) is not None:
@@ -142,23 +168,22 @@ def is_own_store(layout: RunLayout, store: ArtifactStore) -> bool:
     return own is not None and _is_any(own, [store.location])
 
 
-def _not_there(layout: RunLayout, recorded: Recorded) -> StoreUnusable:
+def _not_there(layout: RunLayout, recorded: Recorded) -> StoreAbsent:
     place = recorded.location or layout.default_store
-    return StoreUnusable(
+    return StoreAbsent(
         f"{place}: the store of {layout.path} is not there; was it moved or unmounted? name it with --store"
     )
 
 
 def _near(layout: RunLayout, recorded: Recorded) -> list[str]:
-    """Where the store may be as seen from the run: where it was when it was recorded, and beside it."""
+    """Where the store may be as seen from the run: where it was when it was recorded, and beside it.
+
+    A run that is reached over a link has both at either end.
+    """
     ways = [recorded.way] if recorded.way else []
-    places = [os.path.normpath(layout.path.absolute() / way) for way in ways]
-    return list(dict.fromkeys([*places, str(layout.default_store.absolute())]))
-
-
-def _store_at(place: str) -> ArtifactStore | None:
-    store = open_store(place, create=False)
-    return store if is_store(store) else None
+    runs = dict.fromkeys((layout.path.absolute(), layout.path.resolve()))
+    places = [os.path.normpath(run / way) for way in ways for run in runs]
+    return list(dict.fromkeys([*places, *(str(RunLayout(run).default_store) for run in runs)]))
 
 
 def _is_any(store: ArtifactStore, places: Iterable[str]) -> bool:

@@ -68,8 +68,9 @@ def register(store: ArtifactStore, layout: RunLayout, keys: Iterable[str]) -> No
         with storage_errors(shelf.root):
             (shelf.root / USERS).mkdir(exist_ok=True)  # stores of before runs were known lack it
     name = f"{USERS}/{sha256(os.fsencode(f'{entry.machine}:{entry.run}:{entry.beside}')).hexdigest()[:32]}"
-    head = json.dumps({"schema": 1, **entry._asdict()}, ensure_ascii=True)
-    content = "\n".join((head, *keys, "")).encode("ascii")
+    body = "".join(f"{key}\n" for key in keys)
+    head = {"schema": 1, **entry._asdict(), "sha256": sha256(body.encode("ascii")).hexdigest()}
+    content = f"{json.dumps(head, ensure_ascii=True)}\n{body}".encode("ascii")
     if shelf.read(name) != content:
         shelf.put(name, content)
 
@@ -85,14 +86,14 @@ def users_of(store: ArtifactStore) -> Users:
     found: dict[Path, RunLayout] = {}
     unseen, stale = [], {}
     for name, data in store.shelf.read_many(store.shelf.names(USERS)):
-        if (read := _read(data)) is None:
+        entry, keys = _read(data, where=f"{store.location}/{name}")
+        runs = [RunLayout(place) for place in _places(store, entry) if _is_run(place)]
+        found.update((layout.path.resolve(), layout) for layout in runs)
+        if runs and (entry.machine == this_machine() or any(keys <= keys_of(layout) for layout in runs)):
             continue
-        entry, keys = read
-        runs = [place for place in _places(store, entry) if _is_run(place)]
-        found.update((place.resolve(), RunLayout(place)) for place in runs)
-        if not runs and _is_deleted(store, entry):
+        if entry.machine == this_machine() and _is_deleted(store, entry):
             stale[name] = data
-        elif not runs:
+        else:
             unseen.append(Unseen(f"{entry.machine}:{entry.run}", keys))
     if isinstance(store.shelf, LocalShelf):
         found |= {place.resolve(): RunLayout(place) for place in _near(store, store.shelf.root, found)}
@@ -120,18 +121,25 @@ def _entry_of(store: ArtifactStore, layout: RunLayout) -> _Entry:
     return _Entry(run, this_machine(), beside, store.location)
 
 
-def _read(data: bytes) -> tuple[_Entry, frozenset[str]] | None:
-    """What a run wrote; None if it says nothing usable."""
+def _read(data: bytes, *, where: str) -> tuple[_Entry, frozenset[str]]:
+    """What a run wrote.
+
+    Raises:
+        StoreUnusable: it is damaged, so that nothing is known of what the run needs.
+    """
+    head, _, body = data.partition(b"\n")
     try:
-        head, *keys = data.decode("ascii").splitlines()
-        said = json.loads(head)
+        said = json.loads(head.decode("ascii"))
         run, machine, beside, store = said["run"], said["machine"], said["beside"], said["store"]
+        is_whole = said["sha256"] == sha256(body).hexdigest()
     except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    if not (isinstance(run, str) and isinstance(machine, str) and isinstance(store, str)):
-        return None
-    beside = beside if isinstance(beside, str) else None
-    return _Entry(run, machine, beside, store), frozenset(filter(is_hash, keys))
+        is_whole = False
+    if not is_whole:
+        raise StoreUnusable(
+            f"{where}: what a run wrote of its needs is damaged; name the runs that count with --keep-run, or remove "
+            "it if none does: the next render of the run writes it again"
+        )
+    return _Entry(run, machine, beside, store), frozenset(filter(is_hash, body.decode("ascii").splitlines()))
 
 
 def _places(store: ArtifactStore, entry: _Entry) -> Iterator[Path]:
@@ -160,17 +168,12 @@ def _is_run(place: Path) -> bool:
 
 
 def _is_deleted(store: ArtifactStore, entry: _Entry) -> bool:
-    """Whether the directory that held the run is here and holds it no more; elsewhere it may still be."""
-    near = _place_beside(store, entry)
-    if near is not None and Path(store.location).parent not in near.parents:
-        near = None
+    """Whether the directory that held a run of this machine is here and holds it no more; elsewhere it may still be."""
+    place = Path(entry.run)
+    is_near = _place_beside(store, entry) == place and Path(store.location).parent in place.parents
     with suppress(OSError):
-        if entry.machine == this_machine():
-            place = Path(entry.run)
-            # An empty directory may be where a disk was mounted.
-            is_mounted = near == place or (place.parent.is_dir() and any(place.parent.iterdir()))
-            return is_mounted and place.parent.is_dir() and not place.exists()
-        return near is not None and entry.store == store.location and near.parent.is_dir() and not near.exists()
+        # An empty directory may be where a disk was mounted.
+        return place.parent.is_dir() and not place.exists() and (is_near or any(place.parent.iterdir()))
     return False
 
 

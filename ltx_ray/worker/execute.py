@@ -16,7 +16,6 @@ import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 
@@ -26,7 +25,7 @@ from ltx_ray.spec.events import Done, Failure
 from ltx_ray.spec.protocols import Control
 from ltx_ray.spec.task import Task
 from ltx_ray.store.faults import DISK_FAULTS, storage_error
-from ltx_ray.store.key_file import KeyFile, Meta
+from ltx_ray.store.key_file import Meta
 from ltx_ray.store.protocol import Store
 from ltx_ray.worker.make import make
 from ltx_ray.worker.parents import Parents
@@ -52,6 +51,10 @@ def attempt(task: Task, store: Store, control: Control) -> Done | Failure | None
         with suppress(StoreError):
             store.condemn(error.key)
         return _failure(error, retryable=False)
+    except StoreError as error:
+        if error.is_after_patience:  # another attempt would wait as long, and compute what it cannot store
+            error = StoreUnusable(str(error))
+        return _failure(error, retryable=error.retryable)
     except LtxRayError as error:
         return _failure(error, retryable=error.retryable)
     except Exception as error:  # the border where whatever a stage raises becomes a fact about its task
@@ -82,24 +85,9 @@ def execute(task: Task, store: Store, control: Control) -> Done:
             software=_software(),
             suffix=suffix,
         )
-        bound = _commit(store, task.key, content, meta)
+        bound = store.commit(task.key, content, meta)
     total_s = time.monotonic() - begun
     return Done(task.key, bound.digest, bound.num_bytes, meta.run_s, total_s, meta.peak_bytes)
-
-
-def _commit(store: Store, key: str, content: bytes | Path, meta: Meta) -> KeyFile:
-    """Commit what was computed. Where the store itself has tried again, computing it once more would help no more.
-
-    Raises:
-        StoreUnusable: it cannot be stored.
-        StoreError: another attempt may be able to, perhaps on another machine.
-    """
-    try:
-        return store.commit(key, content, meta)
-    except StoreError as error:
-        if error.num_tries > 1:
-            raise StoreUnusable(str(error)) from error
-        raise
 
 
 @contextmanager

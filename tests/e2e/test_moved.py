@@ -64,7 +64,9 @@ def test_a_run_that_left_its_store_behind_repairs_nothing_there(ltx_ray, farm):
 
 def test_a_store_that_is_not_there_is_said_to_be_not_there_and_not_created(ltx_ray, farm):
     (farm / "runs/.store").rename(farm / "away")
-    for verb in (["status"], ["verify"], ["verify", "--repair"], ["explain", "fox stitch"], ["preview", "fox"]):
+    verified = ltx_ray("verify", "farm/runs/a")
+    assert verified.code == 6 and "the store of farm/runs/a is not there; was it moved or unmounted?" in verified.out
+    for verb in (["status"], ["verify", "--repair"], ["explain", "fox stitch"], ["preview", "fox"]):
         run = ltx_ray(verb[0], "farm/runs/a", *verb[1:])
         assert run.code == 4 and "the store of farm/runs/a is not there; was it moved or unmounted?" in run.err
     assert not (farm / "runs/.store").exists()

@@ -125,3 +125,22 @@ def test_a_disk_that_fills_up_ends_the_run_before_it_burns_work_and_the_same_com
     assert "run: not running: objects/" in capsys.readouterr().out
     assert main(ask) == 0
     assert "8 of 8 videos finished; 45 tasks made, 11 kept" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS])
+def test_a_run_directory_that_takes_no_file_is_a_fault_of_the_run(tmp_path, monkeypatch, capsys, error):
+    rows = [f'{{"id":"v{idx}","prompt":"{idx}","width":128,"height":128,"num_frames":9}}' for idx in range(3)]
+    (tmp_path / "m.jsonl").write_text("\n".join(rows))
+    ask = ["render", str(tmp_path / "m.jsonl"), "model=testcard", "--inline", "--run", str(tmp_path / "run")]
+
+    def refused(layout, path, artifact):
+        raise storage_error(cause := OSError(error, ""), layout.videos / path) from cause
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ltx_ray.store.run_dir.publish", refused)
+        assert main(ask) == 4
+    assert "tasks failed" not in capsys.readouterr().err
+    records = [json.loads(line) for line in (tmp_path / "run/journal.jsonl").read_text().splitlines()]
+    assert sum(record["event"] == "dispatch" for record in records) < 21
+    assert main(ask) == 0
+    assert "3 of 3 videos finished" in capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 
@@ -201,16 +202,18 @@ def test_a_second_preview_replaces_the_first_and_leaves_nothing_else(run, capsys
     assert [path.name for path in (run.path / "preview").iterdir()] == ["fox.mkv"]
 
 
-@pytest.fixture
+@contextmanager
 def small_files():
-    """No file of this process may become larger than 4 kB, which a disk says as one that is full does."""
+    """In the block no file may become larger than 4 kB, which a disk says as one that is full does.
+
+    No longer than that: the log of these tests may be a file too.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize(
@@ -218,9 +221,9 @@ def small_files():
     [("stitch",), ("chunk 0", "chunk 1", "clip", "take"), ("chunk 0", "chunk 1", "file", "segment 0")],
     ids=["the whole film", "chunks and sounds", "sound that is decoded here"],
 )
-def test_a_disk_that_takes_no_more_is_the_storages_fault_and_leaves_nothing(run, capsys, small_files, there):
+def test_a_disk_that_takes_no_more_is_the_storages_fault_and_leaves_nothing(run, capsys, there):
     run.keep(*there)
-    small_files()
-    code, _, _, said = preview(run, capsys)
+    with small_files():
+        code, _, _, said = preview(run, capsys)
     assert code == 4 and f" {run.path}/preview/fox.mkv: the file would exceed the size limit; " in said.err
     assert list((run.path / "preview").iterdir()) == []

@@ -177,3 +177,13 @@ def test_a_full_disk_is_what_gc_is_for(store, monkeypatch):
 
     monkeypatch.setattr(os, "open", full)
     assert collect(open_store(store.location, create=False)).num_objects == 1
+
+
+def test_files_below_keys_that_are_no_key_files_are_let_be(store):
+    commit(store, A, b"a", key_age_s=7200.0, object_age_s=7200.0)
+    for name in ("keys/films/plan.jsonl", "keys/films/videos/fox.mp4"):
+        store.shelf.root.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
+        store.shelf.root.joinpath(name).write_bytes(b"{}")
+        age(store, name)
+    assert collect(store, older_than_s=0.0, young_s=0.0).num_keys == 1
+    assert store.shelf.read("keys/films/videos/fox.mp4") == b"{}"

@@ -31,6 +31,7 @@ SLIPS = [
     ("a\0b", "holds a zero byte"),
     ("~nobody-of-this-name/store", "home directory is not known"),
     ("st\udcffore", "is not UTF-8"),
+    ("file://localhost/srv/store", "names another machine; write file:///PATH"),
 ]
 
 

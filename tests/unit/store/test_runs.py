@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from ltx_ray.errors import StoreUnusable
+from ltx_ray.store import runs
 from ltx_ray.store.identity import read_identity
 from ltx_ray.store.journal import History, read_journal
 from ltx_ray.store.layout import IDENTITY, RunLayout
@@ -162,3 +163,40 @@ def test_a_bucket_that_holds_no_store_any_more_is_not_replaced_by_a_directory(tm
     layout = RunLayout(tmp_path / "a")
     with pytest.raises(StoreUnusable, match=r"memory://farm-that-goes/store: the store of .* is not there"):
         place_to_render(layout, read_journal(layout.journal), keys)
+
+
+def test_a_run_that_is_reached_over_a_link_goes_with_the_store_beside_it(tmp_path):
+    rendered(tmp_path / "farm/runs/a", tmp_path / "farm/runs/.store")
+    (tmp_path / "farm/latest").symlink_to("runs/a")
+    shutil.copytree(tmp_path / "farm", tmp_path / "copy", symlinks=True)
+    assert found(tmp_path / "copy/latest", to_edit=True) == f"{tmp_path}/copy/runs/.store"
+    shutil.rmtree(tmp_path / "farm")
+    assert found(tmp_path / "copy/latest") == f"{tmp_path}/copy/runs/.store"
+
+
+def test_a_place_that_cannot_be_looked_at_hides_no_other(tmp_path, monkeypatch):
+    keys = rendered(tmp_path / "farm/a", tmp_path / "farm/.store")
+    shutil.copytree(tmp_path / "farm", tmp_path / "copy")
+    looked = runs.is_store
+
+    def refused(store):
+        if str(store.location).startswith(f"{tmp_path}/farm"):
+            raise StoreUnusable(f"{store.location}: permission denied; make it writable")
+        return looked(store)
+
+    monkeypatch.setattr(runs, "is_store", refused)
+    assert found(tmp_path / "copy/a", keys) == f"{tmp_path}/copy/.store"
+    shutil.rmtree(tmp_path / "copy/.store")
+    with pytest.raises(StoreUnusable, match=r"farm/.store: permission denied"):
+        found(tmp_path / "copy/a", keys)
+
+
+@pytest.mark.parametrize("odd", ["s3:/x", "C:\\x", "a\0b"])
+def test_a_journal_that_names_an_odd_store_stops_nothing(tmp_path, odd):
+    rendered(tmp_path / "runs/a", tmp_path / "runs/.store")
+    layout = RunLayout(tmp_path / "runs/a")
+    history = History(({"event": "render", "store": odd, "store_id": "x" * 32, "store_way": None},))
+    with pytest.raises(StoreUnusable, match="is not there"):
+        store_of(layout, history, ())
+    history = History(({"event": "render", "store": odd, "store_way": "../.store"},))
+    assert store_of(layout, history, ()).location == f"{tmp_path}/runs/.store"

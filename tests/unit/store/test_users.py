@@ -117,11 +117,26 @@ def test_a_run_that_registers_again_replaces_what_it_wrote(tmp_path):
     assert user.keys == {"2" * 64}
 
 
-@pytest.mark.parametrize("broken", [b"", b"{}\n", b"[]\n", b'{"run":1}\n', b"\xff", b'{"run":"/a","host":"b"}\n'])
-def test_an_entry_that_cannot_be_read_says_nothing(tmp_path, broken):
-    store = open_store(tmp_path / ".store")
-    store.shelf.put("users/x", broken)
-    assert users_of(store).num_runs == 0
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: b"",
+        lambda data: b"{}\n",
+        lambda data: b"\xff",
+        lambda data: data[:-200],
+        lambda data: b"x" + data[1:],
+        lambda data: data[:-70] + b"0" * 69 + b"\n",
+    ],
+)
+def test_a_damaged_entry_is_no_reason_to_let_anything_go(tmp_path, spoil):
+    rendered(tmp_path / "runs/a", tmp_path / "big/store")
+    store = open_store(tmp_path / "big/store")
+    (name,) = store.shelf.names("users")
+    store.shelf.put(name, spoil(store.shelf.read(name)))
+    with pytest.raises(StoreError, match=r"users/\w+: what a run wrote of its needs is damaged; name the runs"):
+        users_of(store)
+    register(store, RunLayout(tmp_path / "runs/a"), ["0" * 64])
+    assert users_of(store).num_runs == 1
 
 
 def test_directories_that_may_not_be_looked_at_are_passed_over(tmp_path, monkeypatch):
@@ -151,16 +166,25 @@ def test_runs_of_equal_paths_on_two_machines_are_two(tmp_path, monkeypatch):
     assert found.keys(but=[tmp_path / "runs/demo"]) == fox, "what the other machine's run needs is never left out"
 
 
-def test_a_run_of_another_machine_that_is_not_in_the_tree_of_the_store_is_not_taken_for_deleted(tmp_path, monkeypatch):
+def test_a_run_of_another_machine_is_never_taken_for_deleted(tmp_path, monkeypatch):
     monkeypatch.setattr(users, "this_machine", lambda: "a")
     keys = rendered(tmp_path / "runs/a", tmp_path / "store")
     shutil.rmtree(tmp_path / "runs")
     monkeypatch.setattr(users, "this_machine", lambda: "b")
     (tmp_path / "runs").mkdir()
-    assert users_of(open_store(tmp_path / "store")).num_runs == 0, "one tree, seen by both: it was deleted"
-    (tmp_path / "store").rename(tmp_path / "moved")
-    (user,) = users_of(open_store(tmp_path / "moved")).unseen
-    assert user.keys == keys, "a store that was moved alone says nothing of where its runs are"
+    (user,) = users_of(open_store(tmp_path / "store")).unseen
+    assert user.keys == keys, "only its own machine knows that a run was deleted"
+
+
+def test_another_run_where_that_of_another_machine_was_does_not_stand_for_it(tmp_path, monkeypatch):
+    """Containers of one disk may have a directory each at one path, beside a store that they share."""
+    monkeypatch.setattr(users, "this_machine", lambda: "a")
+    fox = rendered(tmp_path / "runs/demo", tmp_path / "store")
+    shutil.rmtree(tmp_path / "runs")
+    monkeypatch.setattr(users, "this_machine", lambda: "b")
+    owl = rendered(tmp_path / "runs/demo", tmp_path / "store", prompt="An owl")
+    found = users_of(open_store(tmp_path / "store"))
+    assert found.num_runs == 2 and found.keys() == fox | owl
 
 
 def test_a_run_whose_path_is_no_text_is_known(tmp_path):

@@ -153,18 +153,26 @@ def test_other_errors_of_the_system_are_the_stages_own(store, monkeypatch, error
     assert (failure.kind, failure.retryable) == (type(error).__name__, True)
 
 
-def tried(error, num_tries):
-    error.num_tries = num_tries
+def after_patience(error):
+    error.is_after_patience = True
     return error
 
 
 @pytest.mark.parametrize(
-    "fault", [tried(StoreError("bucket: slow down; try again"), 6), StoreUnusable("bucket: access denied")]
+    "fault", [after_patience(StoreError("bucket: slow down; try again")), StoreUnusable("bucket: access denied")]
 )
 def test_what_was_computed_and_cannot_be_stored_is_not_computed_again(store, monkeypatch, fault):
     monkeypatch.setattr(type(store), "commit", raising(fault))
     failure = attempt(tasks_of()["fox text_encode"], store, Steps())
     assert (failure.kind, failure.message, failure.retryable) == ("StoreUnusable", str(fault), False)
+
+
+def test_an_input_that_a_bucket_does_not_give_for_long_is_the_storages_failure(store, monkeypatch):
+    tasks = tasks_of()
+    execute(tasks["fox text_encode"], store, Steps())
+    monkeypatch.setattr(type(store.shelf), "local", raising(after_patience(StoreError("bucket: HTTP 503; try again"))))
+    failure = attempt(tasks["fox/segment 0 generate"], store, Steps())
+    assert (failure.kind, failure.retryable) == ("StoreUnusable", False)
 
 
 def test_a_mount_that_fails_once_is_worth_another_attempt(store, monkeypatch):
