@@ -2,7 +2,7 @@
 
 Every render registers its run in the store with the keys of its plan, so that a run is known wherever it lies: beside
 the store or not, on another machine, under another mount point. Runs that never registered are looked for near the
-store. A run whose directory was deleted uses it no more.
+store. A run counts no more when its own machine sees that its directory was deleted.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ def register(store: ArtifactStore, layout: RunLayout, keys: Iterable[str]) -> No
         with storage_errors(shelf.root):
             (shelf.root / USERS).mkdir(exist_ok=True)  # stores of before runs were known lack it
     name = f"{USERS}/{sha256(os.fsencode(f'{entry.machine}:{entry.run}:{entry.beside}')).hexdigest()[:32]}"
-    body = "".join(f"{key}\n" for key in keys)
-    head = {"schema": 1, **entry._asdict(), "sha256": sha256(body.encode("ascii")).hexdigest()}
-    content = f"{json.dumps(head, ensure_ascii=True)}\n{body}".encode("ascii")
+    head = json.dumps({"schema": 1, **entry._asdict()}, ensure_ascii=True)
+    said = "".join(f"{line}\n" for line in (head, *keys)).encode("ascii")
+    content = sha256(said).hexdigest().encode("ascii") + b"\n" + said
     if shelf.read(name) != content:
         shelf.put(name, content)
 
@@ -111,14 +111,13 @@ class _Entry(NamedTuple):
     run: str  #: absolute path
     machine: str
     beside: str | None  #: path from the store's directory; None for a bucket
-    store: str  #: where the store was
 
 
 def _entry_of(store: ArtifactStore, layout: RunLayout) -> _Entry:
     run = str(layout.path.absolute())
     shelf = store.shelf
     beside = os.path.relpath(run, shelf.root) if isinstance(shelf, LocalShelf) else None
-    return _Entry(run, this_machine(), beside, store.location)
+    return _Entry(run, this_machine(), beside)
 
 
 def _read(data: bytes, *, where: str) -> tuple[_Entry, frozenset[str]]:
@@ -127,19 +126,15 @@ def _read(data: bytes, *, where: str) -> tuple[_Entry, frozenset[str]]:
     Raises:
         StoreUnusable: it is damaged, so that nothing is known of what the run needs.
     """
-    head, _, body = data.partition(b"\n")
-    try:
-        said = json.loads(head.decode("ascii"))
-        run, machine, beside, store = said["run"], said["machine"], said["beside"], said["store"]
-        is_whole = said["sha256"] == sha256(body).hexdigest()
-    except (ValueError, KeyError, TypeError, RecursionError):
-        is_whole = False
-    if not is_whole:
+    digest, _, said = data.partition(b"\n")
+    if sha256(said).hexdigest().encode("ascii") != digest:
         raise StoreUnusable(
             f"{where}: what a run wrote of its needs is damaged; name the runs that count with --keep-run, or remove "
             "it if none does: the next render of the run writes it again"
         )
-    return _Entry(run, machine, beside, store), frozenset(filter(is_hash, body.decode("ascii").splitlines()))
+    head, *keys = said.decode("ascii").splitlines()
+    fields = json.loads(head)
+    return _Entry(fields["run"], fields["machine"], fields["beside"]), frozenset(filter(is_hash, keys))
 
 
 def _places(store: ArtifactStore, entry: _Entry) -> Iterator[Path]:

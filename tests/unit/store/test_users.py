@@ -126,6 +126,7 @@ def test_a_run_that_registers_again_replaces_what_it_wrote(tmp_path):
         lambda data: data[:-200],
         lambda data: b"x" + data[1:],
         lambda data: data[:-70] + b"0" * 69 + b"\n",
+        lambda data: data.replace(b"/runs/a", b"/runs/b"),
     ],
 )
 def test_a_damaged_entry_is_no_reason_to_let_anything_go(tmp_path, spoil):
