@@ -65,10 +65,12 @@ def ours(model: Any) -> float:
         frame_rate=RATE,
         width_px=SIZE_PX,
         height_px=SIZE_PX,
+        origin_s=Fraction(0),
         audio_start=0,
         num_audio_cells=126,
+        conditions=(),
         dtype="fp32",
-        label=None,
+        call=None,
     )
     text = model.text_encoder().encode(PROMPT)
     mark = Mark(model.parts.transformer)

@@ -71,9 +71,16 @@ def _plan_video(plan: Plan, video: Video, facts: ModelFacts, sources: Mapping[st
     made: list[TakeTasks] = []
     for take_idx, take in enumerate(takes):
         unit = video.id if len(takes) == 1 else f"{video.id}/take {take_idx}"
-        head = opening.connector if opening and take_idx == 0 else None
-        file_start = shown_before + take.start
-        tasks = plan_take(plan, video, take, facts=facts, unit=unit, encode=encode, head=head, file_start=file_start)
+        tasks = plan_take(
+            plan,
+            video,
+            take,
+            facts=facts,
+            unit=unit,
+            encode=encode,
+            providers=(opening.connector,) if opening and take_idx == 0 else (),
+            file_start=shown_before + take.start,
+        )
         made.append(tasks)
         chunks += [Parent("chunk", key) for key in tasks.chunks]
         sounds.append(Parent("sound", tasks.sound))

@@ -6,12 +6,14 @@ import math
 from dataclasses import dataclass, field
 
 from ltx_ray.manifest.schema import Video
-from ltx_ray.plan.chain import DTYPE, Chain, Head
+from ltx_ray.plan.chain import PROVIDERS, Chain
+from ltx_ray.plan.conditions import DTYPE, Provider
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.segments import Take
 from ltx_ray.plan.windows import Window, windows
 from ltx_ray.spec.model import ModelFacts
-from ltx_ray.spec.recipe import AudioDecodeRecipe, DecodeRecipe, EncodeSettings, Piece
+from ltx_ray.spec.piece import Piece
+from ltx_ray.spec.recipe import AudioDecodeRecipe, DecodeRecipe, EncodeSettings
 from ltx_ray.spec.task import Parent
 
 
@@ -34,11 +36,16 @@ def plan_take(
     facts: ModelFacts,
     unit: str,
     encode: EncodeSettings,
-    head: Head | None,
+    providers: tuple[Provider, ...],
     file_start: int,
 ) -> TakeTasks:
-    """Enter a take's tasks; ``file_start`` is the frame of the file at which it begins."""
-    chain = Chain(plan, video, take, facts, unit, head)
+    """Enter a take's tasks.
+
+    Args:
+        providers: of what its segments are given beside what they are given in every take.
+        file_start: the frame of the file at which it begins.
+    """
+    chain = Chain(plan, video, take, facts, unit, providers=(*providers, *PROVIDERS))
     chain.plan()
     made = TakeTasks()
     for window_idx, window in enumerate(windows(video, take, facts)):

@@ -23,7 +23,8 @@ import numpy as np
 from ltx_ray.errors import ModelError, PlanError, StoreUnusable
 from ltx_ray.models.catalog import BUILT_IN
 from ltx_ray.plan.record import is_true_to_key
-from ltx_ray.spec.recipe import AudioDecodeRecipe, ClipSoundRecipe, Piece, StitchRecipe
+from ltx_ray.spec.piece import Piece
+from ltx_ray.spec.recipe import AudioDecodeRecipe, ClipSoundRecipe, StitchRecipe
 from ltx_ray.spec.task import Parent, Task
 from ltx_ray.store.faults import storage_errors
 

@@ -23,5 +23,5 @@ class ModelFacts:
     max_seconds: int  #: more in one call is refused
     window_latents: int  #: default decode window
     decoder_reach: tuple[int, int]  #: latents before and after its own that a latent's frames depend on
-    paints_label: bool  #: the picture shows the video id, so the id decides its bytes
+    wants_call: bool  #: it is told what it is called for, the video id included, so that decides its bytes
     num_blocks: int | None = None  #: of the transformer; None = not known, 0 = there is nothing for guidance to act on

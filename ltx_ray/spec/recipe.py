@@ -7,32 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Literal
+
+from ltx_ray.spec.conditions import Condition
+from ltx_ray.spec.piece import Piece
 
 #: The reference's grid of overlapping pieces in time, in frames; see ``models.ltx2.video_tiles``.
 TILE_FRAMES = 80
 TILE_OVERLAP_FRAMES = 24
-
-
-class Piece(NamedTuple):
-    """Latents, or audio cells, [start, stop) of an artifact. Pieces of several parents lie end to end."""
-
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pins:
-    """What is known of a segment beforehand: latents and cells of another artifact, and where they go in the segment.
-
-    The connector stands at the head, with its own first latent of one frame.
-    """
-
-    latents: Piece  #: of the artifact
-    latent_start: int  #: in the segment
-    cells: Piece  #: of the artifact; may be empty
-    cell_start: int  #: in the segment
-    strength: float = 1.0  #: of the latents; 1 = pinned bit for bit; cells are always pinned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +65,15 @@ class SamplingRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What a model that asks for it is told of a descent, beside its text and its states."""
+
+    stage: Literal[1, 2]  #: 1 starts from nothing, 2 from what stage 1 made
+    label: str  #: the video id
+    is_free: bool  #: nothing stands before the segment on purpose, though it does not begin its take
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentRecipe:
     """One descent over one segment of video and audio latents."""
 
@@ -97,10 +88,9 @@ class SegmentRecipe:
     origin_s: Fraction  #: when the segment's frame 0 is shown, in seconds of its take
     audio_start: int  #: first audio cell, counted from the take's start
     num_audio_cells: int
-    head: Pins | None  #: the connector, of the parent "connector"; None = nothing stands before
-    tail: Pins | None  #: what a later segment has settled already, of the parent "tail"
+    conditions: tuple[Condition, ...]  #: what is given; for each a parent "condition", in this order
     dtype: str
-    label: str | None  #: the video id, for models that paint it; otherwise None
+    call: Call | None  #: for models that ask (``ModelFacts.wants_call``); otherwise None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +108,6 @@ class UpscaleRecipe:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefineRecipe(SegmentRecipe):
     """Stage 2: from the upscaled latent noised to ``sampling.sigmas[0]``, at final size."""
-
-    is_free: bool = False  #: it has no head on purpose, though it does not begin its take: its neighbours go by it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
 from ltx_ray.sampling.state import Tokens, pack_video
 from ltx_ray.spec.protocols import Control, Model
 from ltx_ray.spec.recipe import RefineRecipe
-from ltx_ray.stages.segment import Known, sample_segment
+from ltx_ray.stages.segment import Given, sample_segment
 
 
 def refine(
@@ -21,8 +21,7 @@ def refine(
     negative: Mapping[str, Tensor] | None = None,
     video_BCFHW: Tensor,
     audio_BLC: Tensor,
-    connector: Known | None = None,
-    tail: Known | None = None,
+    given: Sequence[Given] = (),
 ) -> dict[str, Tensor]:
     """``video`` [1, C, F, H, W] at final size and ``audio`` [1, L, C], normalised, float32.
 
@@ -30,10 +29,7 @@ def refine(
         negative: the encoded negative prompt, when the recipe's guidance is away from it.
         video_BCFHW: the upscaled stage-1 latent.
         audio_BLC: stage 1's audio latent.
-        connector: what the recipe's head names of the segment before, when it has one.
-        tail: what the recipe's tail names of the segment after, when it has one.
+        given: what the recipe's conditions name, in their order.
     """
     start = Tokens(pack_video(video_BCFHW), audio_BLC)
-    return sample_segment(
-        recipe, text, model, control, stage="refine", negative=negative, connector=connector, tail=tail, start=start
-    )
+    return sample_segment(recipe, text, model, control, negative=negative, given=given, start=start)

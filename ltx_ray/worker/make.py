@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from ltx_ray.media.seams import inspect_seams
 from ltx_ray.media.write import encode_chunk
 from ltx_ray.models.load import open_model
 from ltx_ray.spec.canonical import canonical
+from ltx_ray.spec.conditions import Condition
 from ltx_ray.spec.protocols import Control, Model
 from ltx_ray.spec.recipe import (
     AudioDecodeRecipe,
@@ -28,7 +29,6 @@ from ltx_ray.spec.recipe import (
     GenerateRecipe,
     IngestRecipe,
     InspectRecipe,
-    Pins,
     Recipe,
     RefineRecipe,
     StitchRecipe,
@@ -41,14 +41,14 @@ from ltx_ray.stages.connect import connect
 from ltx_ray.stages.decode import decode
 from ltx_ray.stages.generate import generate
 from ltx_ray.stages.refine import refine
-from ltx_ray.stages.segment import Known
+from ltx_ray.stages.segment import Given
 from ltx_ray.stages.text_encode import text_encode
 from ltx_ray.stages.upscale import upscale
 from ltx_ray.worker.parents import Parents
 from ltx_ray.worker.stitch import stitch
 
-#: Axes of latents [1, C, F, H, W] and cells [1, L, C] along which segments are joined.
-FRAMES_AXIS, CELLS_AXIS = 2, 1
+#: Axes of latents [1, C, F, H, W] and cells [1, L, C] along which segments are joined, and of their masks.
+FRAMES_AXIS, CELLS_AXIS, MASK_AXIS = 2, 1, 1
 
 Content = tuple[bytes | Path, str]  #: what is committed, and the suffix of a media file
 
@@ -77,8 +77,8 @@ def _tensors(recipe: TensorRecipe, parents: Parents, control: Control) -> dict[s
         case ConditionRecipe():
             return _condition(recipe, parents, model)
         case GenerateRecipe():
-            text, negative, connector = parents.tensors("text"), _negative(parents), _known(parents, recipe.head)
-            return generate(recipe, text, model, control, negative=negative, connector=connector)
+            text, negative, given = parents.tensors("text"), _negative(parents), _given(parents, recipe.conditions)
+            return generate(recipe, text, model, control, negative=negative, given=given)
         case UpscaleRecipe():
             return upscale(recipe, parents.tensor("latent", "video"), model)
         case RefineRecipe():
@@ -90,8 +90,7 @@ def _tensors(recipe: TensorRecipe, parents: Parents, control: Control) -> dict[s
                 negative=_negative(parents),
                 video_BCFHW=parents.tensor("video", "video"),
                 audio_BLC=parents.tensor("audio", "audio"),
-                connector=_known(parents, recipe.head),
-                tail=_known(parents, recipe.tail, "tail"),
+                given=_given(parents, recipe.conditions),
             )
         case ConnectRecipe():
             video = parents.joined("latent", "video", recipe.pieces, dim=FRAMES_AXIS)
@@ -125,13 +124,13 @@ def _media(recipe: MediaRecipe, parents: Parents, control: Control, scratch: Pat
             return scratch / "video", f".{recipe.container}"
 
 
-def _known(parents: Parents, pins: Pins | None, role: str = "connector") -> Known | None:
-    """What the recipe pins of the parent with this role."""
-    if pins is None:
-        assert not parents.has(role), f"a parent {role} and nothing in the recipe that says where it goes"
-        return None
-    video = parents.joined(role, "video", [pins.latents], dim=FRAMES_AXIS)
-    return Known(video, parents.joined(role, "audio", [pins.cells], dim=CELLS_AXIS))
+def _given(parents: Parents, conditions: Sequence[Condition]) -> list[Given]:
+    """What the conditions name: of a parent "condition" for each, and of a parent "mask" for each that has one."""
+    axes = {"video": FRAMES_AXIS, "audio": CELLS_AXIS}
+    latents = parents.each("condition", [(each.modality, each.piece, axes[each.modality]) for each in conditions])
+    masks = iter(parents.each("mask", [("mask", each.piece, MASK_AXIS) for each in conditions if each.has_mask]))
+    pairs = zip(conditions, latents, strict=True)
+    return [Given(latent, next(masks) if condition.has_mask else None) for condition, latent in pairs]
 
 
 def _negative(parents: Parents) -> dict[str, Tensor] | None:

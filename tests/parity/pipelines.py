@@ -21,13 +21,13 @@ from ltx_ray.models.ltx2.tiny_facts import TINY
 from ltx_ray.sampling.denoise import denoise
 from ltx_ray.sampling.noise import draw, noised
 from ltx_ray.sampling.state import AudioLayout, LatentState, VideoLayout, empty_state, unpack_video
+from ltx_ray.spec.piece import Piece
 from ltx_ray.spec.recipe import (
     AudioDecodeRecipe,
     DecodeRecipe,
     EncodeSettings,
     GenerateRecipe,
     Guidance,
-    Piece,
     RefineRecipe,
     SamplingRecipe,
 )
@@ -98,10 +98,9 @@ def _fields(sigmas: tuple[float, ...], size_px: tuple[int, int], guidance: Guida
         "origin_s": Fraction(0),
         "audio_start": 0,
         "num_audio_cells": NUM_CELLS,
-        "head": None,
-        "tail": None,
+        "conditions": (),
         "dtype": "fp32",
-        "label": None,
+        "call": None,
     }
 
 

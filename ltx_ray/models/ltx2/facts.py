@@ -70,7 +70,7 @@ def read_facts(folder: Path, *, name: str, digest: str | None = None) -> ModelFa
         max_seconds=int(transformer.get("pos_embed_max_pos", 20)),
         window_latents=WINDOW_LATENTS,
         decoder_reach=decoder_reach(vae),
-        paints_label=False,
+        wants_call=False,
         num_blocks=int(transformer["num_layers"]),
     )
 

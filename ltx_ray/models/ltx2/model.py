@@ -33,6 +33,7 @@ from ltx_ray.spec.protocols import (
     VideoDecoder,
     VideoEncoder,
 )
+from ltx_ray.spec.recipe import Call
 
 #: Classes a checkpoint may name in ``model_index.json``; no other is ever looked up.
 TEXT_ENCODERS = ("Gemma3ForConditionalGeneration", "Gemma4UnifiedForConditionalGeneration")
@@ -112,7 +113,7 @@ class Ltx2Model:
     def text_encoder(self) -> TextEncoder:
         return Ltx2TextEncoder(self.parts.text_encoder, self.parts.tokenizer, self.parts.connectors)
 
-    def denoiser(self) -> Denoiser:
+    def denoiser(self, call: Call | None = None) -> Denoiser:
         return Ltx2Denoiser(self.parts.transformer, self.facts.video, self.facts.audio)
 
     def upscaler(self) -> Upscaler:

@@ -29,7 +29,7 @@ def _facts(flavour: Flavour) -> ModelFacts:
         max_seconds=20,
         window_latents=64,
         decoder_reach=decoder_reach(video_vae(flavour)),
-        paints_label=False,
+        wants_call=False,
         num_blocks=transformer(flavour)["num_layers"],
     )
 

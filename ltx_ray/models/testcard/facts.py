@@ -29,6 +29,6 @@ TESTCARD = ModelFacts(
     max_seconds=20,
     window_latents=8,
     decoder_reach=(0, 0),
-    paints_label=True,
+    wants_call=True,
     num_blocks=0,
 )

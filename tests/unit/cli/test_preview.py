@@ -22,6 +22,7 @@ from ltx_ray.models.testcard import tune
 from ltx_ray.models.testcard.facts import TESTCARD
 from ltx_ray.plan.dag import Plan, PlannedVideo
 from ltx_ray.plan.record import plan_lines
+from ltx_ray.spec.piece import Piece
 from ltx_ray.spec.recipe import (
     AudioDecodeRecipe,
     ClipDecodeRecipe,
@@ -29,7 +30,6 @@ from ltx_ray.spec.recipe import (
     EncodeSettings,
     Footage,
     IngestRecipe,
-    Piece,
     StitchRecipe,
     TextEncodeRecipe,
 )

@@ -23,7 +23,7 @@ FACTS = ModelFacts(
     max_seconds=20,
     window_latents=8,
     decoder_reach=(2, 2),
-    paints_label=False,
+    wants_call=False,
 )
 MODELS = {"toy": FACTS}
 

@@ -11,7 +11,8 @@ import torch
 
 from ltx_ray.errors import Cancelled, PlanError
 from ltx_ray.models.testcard import tune
-from ltx_ray.spec.recipe import ConditionRecipe, ConnectRecipe, Footage, Piece
+from ltx_ray.spec.piece import Piece
+from ltx_ray.spec.recipe import ConditionRecipe, ConnectRecipe, Footage
 from ltx_ray.stages.condition import condition
 from ltx_ray.stages.connect import connect
 from tests.unit.models.testcard.chain import Silent

@@ -11,7 +11,8 @@ import torch
 from ltx_ray.errors import Cancelled
 from ltx_ray.models.ltx2.audio_vae import CELLS_PER_CALL
 from ltx_ray.models.testcard import tune
-from ltx_ray.spec.recipe import AudioDecodeRecipe, Fade, Piece
+from ltx_ray.spec.piece import Piece
+from ltx_ray.spec.recipe import AudioDecodeRecipe, Fade
 from ltx_ray.stages.audio_decode import BLOCK_CELLS, audio_decode
 from ltx_ray.stages.decode import decode
 from tests.unit.models.testcard.chain import Silent, decode_recipe

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save
 
 from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing
-from ltx_ray.spec.recipe import Piece, UpscaleRecipe
+from ltx_ray.spec.piece import Piece
+from ltx_ray.spec.recipe import UpscaleRecipe
 from ltx_ray.spec.task import Parent, Task
 from ltx_ray.store.key_file import Meta
 from ltx_ray.store.layout import object_name

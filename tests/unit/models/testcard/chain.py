@@ -16,15 +16,16 @@ import torch
 from ltx_ray.models.testcard.facts import TESTCARD
 from ltx_ray.models.testcard.model import TestCard
 from ltx_ray.models.testcard.proof import prove
+from ltx_ray.spec.conditions import Hold
+from ltx_ray.spec.piece import Piece
 from ltx_ray.spec.recipe import (
     AudioDecodeRecipe,
+    Call,
     ConnectRecipe,
     DecodeRecipe,
     EncodeSettings,
     Fade,
     GenerateRecipe,
-    Piece,
-    Pins,
     RefineRecipe,
     SamplingRecipe,
     UpscaleRecipe,
@@ -34,7 +35,7 @@ from ltx_ray.stages.connect import connect
 from ltx_ray.stages.decode import decode
 from ltx_ray.stages.generate import generate
 from ltx_ray.stages.refine import refine
-from ltx_ray.stages.segment import Known
+from ltx_ray.stages.segment import Given
 from ltx_ray.stages.upscale import upscale
 
 MODEL = TestCard()
@@ -115,22 +116,17 @@ class Chain:
     def is_free(self, idx: int) -> bool:
         return idx == 0 or (self.alternate and idx % 2 == 0)
 
-    def head(self, idx: int) -> Pins:
-        cells = self.shared_cells(idx)
-        latents = Piece(0, GRID.num_latents(self.connector))
-        cells = Piece(0, cells.stop - cells.start)
-        return Pins(latents=latents, latent_start=0, cells=cells, cell_start=0, strength=self.strength)
+    def head(self, idx: int) -> tuple[Hold, Hold]:
+        latents, cells = Piece(0, GRID.num_latents(self.connector)), Piece(0, self.shared_cells(idx).length)
+        video = Hold(modality="video", piece=latents, start=0, strength=self.strength)
+        return video, Hold(modality="audio", piece=cells, start=0)
 
-    def tail(self, idx: int) -> Pins:
+    def tail(self, idx: int) -> tuple[Hold, Hold]:
         """What segment ``idx`` + 1 has settled of segment ``idx``."""
         shift = (self.start(idx + 1) - self.start(idx)) // 8
         cells = self.shared_cells(idx + 1)
-        return Pins(
-            latents=Piece(2, GRID.num_latents(self.connector)),
-            latent_start=shift + 2,
-            cells=Piece(0, cells.stop - cells.start),
-            cell_start=cells.start,
-        )
+        video = Hold(modality="video", piece=Piece(2, GRID.num_latents(self.connector)), start=shift + 2)
+        return video, Hold(modality="audio", piece=Piece(0, cells.length), start=cells.start)
 
     def fields(self, stage: str, idx: int) -> dict:
         last = max(self.handed_over(idx), math.floor(25 * (self.start(idx) + self.frames[idx]) / self.rate))
@@ -147,9 +143,12 @@ class Chain:
             "origin_s": self.start(idx) / self.rate,
             "audio_start": self.first_cell(idx),
             "num_audio_cells": last - self.first_cell(idx),
-            "tail": None,
             "dtype": "fp32",
-            "label": self.label,
+            "call": Call(
+                stage=1 if stage == "generate" else 2,
+                label=self.label,
+                is_free=stage == "refine" and idx > 0 and self.is_free(idx),
+            ),
         }
 
     def text(self):
@@ -157,10 +156,9 @@ class Chain:
 
     def generate(self, idx: int):
         def make():
-            head = self.head(idx) if idx else None
-            connector = known(self.half(idx)) if idx else None
-            recipe = GenerateRecipe(head=head, **self.fields("generate", idx))
-            return generate(recipe, self.text(), MODEL, Silent(), connector=connector)
+            head, given = (self.head(idx), known(self.half(idx))) if idx else ((), [])
+            recipe = GenerateRecipe(conditions=head, **self.fields("generate", idx))
+            return generate(recipe, self.text(), MODEL, Silent(), given=given)
 
         return self._once("generate", idx, make)
 
@@ -170,17 +168,14 @@ class Chain:
 
     def refine(self, idx: int):
         def make():
-            fields = self.fields("refine", idx)
-            head, connector, tail = None, None, None
-            if not self.is_free(idx):
-                head, connector = self.head(idx), known(self.full(idx))
+            head, given = ((), []) if self.is_free(idx) else (self.head(idx), known(self.full(idx)))
+            tail = ()
             if self.alternate and idx % 2 and idx + 1 < self.num_segments:
-                fields["tail"] = self.tail(idx)
-                tail = cut(self.refine(idx + 1), fields["tail"])
-            recipe = RefineRecipe(head=head, is_free=idx > 0 and self.is_free(idx), **fields)
-            audio = self.generate(idx)["audio"]
-            given = {"connector": connector, "tail": tail, "video_BCFHW": self.upscale(idx), "audio_BLC": audio}
-            return refine(recipe, self.text(), MODEL, Silent(), **given)
+                tail = self.tail(idx)
+                given += cut(self.refine(idx + 1), tail)
+            recipe = RefineRecipe(conditions=(*head, *tail), **self.fields("refine", idx))
+            start = {"video_BCFHW": self.upscale(idx), "audio_BLC": self.generate(idx)["audio"]}
+            return refine(recipe, self.text(), MODEL, Silent(), given=given, **start)
 
         return self._once("refine", idx, make)
 
@@ -286,14 +281,15 @@ class Chain:
         return self.made[name, idx]
 
 
-def known(tensors) -> Known:
-    return Known(tensors["video"], tensors["audio"])
+def known(tensors) -> list[Given]:
+    return [Given(tensors["video"]), Given(tensors["audio"])]
 
 
-def cut(tensors, pins: Pins) -> Known:
-    """The pieces of an artifact that pins name."""
-    video = tensors["video"][:, :, pins.latents.start : pins.latents.stop]
-    return Known(video, tensors["audio"][:, pins.cells.start : pins.cells.stop])
+def cut(tensors, holds: tuple[Hold, Hold]) -> list[Given]:
+    """The pieces of an artifact that two conditions name."""
+    video, audio = holds
+    latents = tensors["video"][:, :, video.piece.start : video.piece.stop]
+    return [Given(latents), Given(tensors["audio"][:, audio.piece.start : audio.piece.stop])]
 
 
 def decode_recipe(pieces, start: int, stop: int, rate: Fraction, *, fade: Fade | None = None) -> DecodeRecipe:
