@@ -54,7 +54,7 @@ class _Common(TypedDict):
 class Chain(Planned):
     """Enters the segments of a take stage by stage."""
 
-    providers: tuple[Provider, ...] = PROVIDERS
+    providers: tuple[Provider, ...] = ()  #: of what this take's segments are given before that
     upscaled: dict[int, str] = field(default_factory=dict)
 
     def plan(self) -> None:
@@ -72,8 +72,7 @@ class Chain(Planned):
         else:
             for segment_idx in order:
                 self._generate(segment_idx)
-            alternates = self.video.refine_order == "alternate"
-            for segment_idx in (*order[::2], *order[1::2]) if alternates else order:
+            for segment_idx in (*order[::2], *order[1::2]) if self.alternates("refine") else order:
                 self._refine(segment_idx)
 
     @property
@@ -103,7 +102,8 @@ class Chain(Planned):
         self.refined[segment_idx] = self.plan_.add("refine", self.name(segment_idx), recipe, parents)
 
     def _provided(self, segment_idx: int, stage: SegmentStage) -> list[Provided]:
-        return [each for provider in self.providers for each in provider(self, segment_idx, stage)]
+        providers = (*self.providers, *PROVIDERS)
+        return [each for provider in providers for each in provider(self, segment_idx, stage)]
 
     def _common(self, segment_idx: int, stage: SegmentStage, provided: list[Provided]) -> _Common:
         segment = self.take.segments[segment_idx]

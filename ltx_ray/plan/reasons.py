@@ -80,13 +80,14 @@ def explain(plan: Plan, kept: Collection[str], last: LastPlan | None) -> Iterato
 
 
 def changed_fields(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """Each field that differs, as ``name old -> new``; nested fields get dotted names."""
+    """Each field that differs, as ``name old -> new``; nested fields and conditions get dotted names."""
     for name in sorted(old.keys() | new.keys()):
         before, after = old.get(name), new.get(name)
         if before == after:
             continue
-        if isinstance(before, dict) and isinstance(after, dict) and "fraction" not in after:
-            yield from changed_fields(before, after, f"{prefix}{name}.")
+        old_fields, new_fields = _fields(before), _fields(after)
+        if old_fields and new_fields:
+            yield from changed_fields(old_fields, new_fields, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name} {_show(before)} -> {_show(after)}"
 
@@ -94,8 +95,8 @@ def changed_fields(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -
 def in_words(recipe: dict[str, Any], prefix: str = "") -> Iterator[str]:
     """Each field of a recipe as ``name value``, short; nested fields get dotted names, empty ones are left out."""
     for name, value in sorted(_readable(recipe).items()):
-        if isinstance(value, dict) and "fraction" not in value:
-            yield from in_words(value, f"{prefix}{name}.")
+        if fields := _fields(value):
+            yield from in_words(fields, f"{prefix}{name}.")
         elif value not in (None, "", []):
             yield f"{prefix}{name} {_show(value)}"
 
@@ -143,6 +144,15 @@ def _readable(recipe: dict[str, Any]) -> dict[str, Any]:
         return recipe
     provenance.pop("entry_sha256", None)
     return recipe | {"provenance": provenance}
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """What a value is made of by name, or by number for a list of such values; empty = it is shown as it is."""
+    if isinstance(value, dict):
+        return {} if "fraction" in value else value
+    if isinstance(value, list) and all(isinstance(each, dict) for each in value):
+        return {str(idx): each for idx, each in enumerate(value)}
+    return {}
 
 
 def _show(value: Any) -> str:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from ltx_ray.manifest.schema import Video
-from ltx_ray.plan.chain import PROVIDERS, Chain
+from ltx_ray.plan.chain import Chain
 from ltx_ray.plan.conditions import DTYPE, Provider
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.segments import Take
@@ -45,7 +45,7 @@ def plan_take(
         providers: of what its segments are given beside what they are given in every take.
         file_start: the frame of the file at which it begins.
     """
-    chain = Chain(plan, video, take, facts, unit, providers=(*providers, *PROVIDERS))
+    chain = Chain(plan, video, take, facts, unit, providers=providers)
     chain.plan()
     made = TakeTasks()
     for window_idx, window in enumerate(windows(video, take, facts)):

@@ -46,6 +46,19 @@ def test_pieces_lie_end_to_end_in_the_order_of_the_parents(parents):
     assert joined.is_contiguous()
 
 
+def test_each_parent_of_a_role_gives_its_own_tensor_and_piece(parents):
+    video, audio, other = parents.each(
+        "latent", [("video", Piece(1, 3), 2), ("audio", Piece(0, 2), 1), ("video", Piece(0, 0), 2)]
+    )
+    assert torch.equal(video, VIDEOS[0][:, :, 1:3])
+    assert torch.equal(audio, torch.full((1, 2, 3), 1.0))
+    assert other.shape == (1, 2, 0, 2, 2)
+    with pytest.raises(ValueError, match=r"sound 222222222222 audio: \[0, 5\) is not inside its 4"):
+        parents.each("sound", [("audio", Piece(0, 5), 1)])
+    with pytest.raises(AssertionError, match="0 pieces of 1 parents sound"):
+        parents.each("sound", [])
+
+
 def test_a_piece_may_be_empty_and_keeps_its_other_axes(parents):
     assert parents.joined("sound", "audio", [Piece(2, 2)], dim=1).shape == (1, 0, 3)
 
