@@ -29,7 +29,6 @@ from ltx_ray.spec.seeds import noise_seed
 from ltx_ray.spec.sigmas import ShiftedByTokens, shifted
 from ltx_ray.spec.task import Parent
 
-DTYPE = "fp32"
 #: Latents before a connector that are decoded with it, where the decoder looks that far: with 10 a tail comes out as in
 #: the final picture to a thousandth of its spread.
 CONNECTOR_CONTEXT = 10
@@ -38,7 +37,6 @@ CONNECTOR_CONTEXT = 10
 class _Common(TypedDict):
     """Fields of a SegmentRecipe that are the same in both stages, or nearly."""
 
-    model: str
     video_seed: int
     audio_seed: int
     num_frames: int
@@ -47,7 +45,6 @@ class _Common(TypedDict):
     audio_start: int
     num_audio_cells: int
     head: Pins | None
-    dtype: str
     label: str | None
 
 
@@ -113,6 +110,7 @@ class Chain:
         width, height = facts.video.stage1_px(video.width), facts.video.stage1_px(video.height)
         sampling = _sampling(segment.scene.stage1, facts.video.num_tokens(segment.num_frames, width, height))
         recipe = GenerateRecipe(
+            weights=facts.weights_for("generate"),
             sampling=sampling,
             width_px=width,
             height_px=height,
@@ -127,13 +125,14 @@ class Chain:
     def _refine(self, segment_idx: int, *, has_head: bool, has_tail: bool = False) -> None:
         segment, facts, video = self.take.segments[segment_idx], self.facts, self.video
         assert segment.scene.refine is not None
-        upscale = UpscaleRecipe(model=facts.digest, ratio=facts.video.upscale, dtype=DTYPE)
+        upscale = UpscaleRecipe(weights=facts.weights_for("upscale"), ratio=facts.video.upscale)
         generated = self.generated[segment_idx]
         upscaled = self.plan_.add("upscale", self.name(segment_idx), upscale, (Parent("latent", generated),))
         sampling = _sampling(
             segment.scene.refine, facts.video.num_tokens(segment.num_frames, video.width, video.height)
         )
         recipe = RefineRecipe(
+            weights=facts.weights_for("refine"),
             sampling=sampling,
             width_px=video.width,
             height_px=video.height,
@@ -152,7 +151,6 @@ class Chain:
         """Fields that both stages of a segment share."""
         segment = self.take.segments[segment_idx]
         return _Common(
-            model=self.facts.digest,
             video_seed=noise_seed(segment.scene.seed, segment_idx, "video"),
             audio_seed=noise_seed(segment.scene.seed, segment_idx, "audio"),
             num_frames=segment.num_frames,
@@ -161,7 +159,6 @@ class Chain:
             audio_start=segment.cells.start,
             num_audio_cells=segment.cells.stop - segment.cells.start,
             head=self._head(segment) if has_head and segment.connector else None,
-            dtype=DTYPE,
             label=self.video.id if self.facts.paints_label else None,
         )
 
@@ -242,7 +239,7 @@ class Chain:
         parts[-1] = last_idx, Piece(last.start, last.stop + overshoot)
         start = segment.start - first * grid.frames_per_latent
         recipe = ConnectRecipe(
-            model=self.facts.digest,
+            weights=self.facts.weights_for("connect"),
             pieces=tuple(piece for _, piece in parts),
             start=start,
             stop=start + segment.connector,
@@ -250,7 +247,6 @@ class Chain:
             width_px=width,
             height_px=height,
             tiling=self.video.decode_tiling,
-            dtype=DTYPE,
         )
         return recipe, [sources[part_idx] for part_idx, _ in parts]
 
@@ -262,13 +258,9 @@ class Chain:
         texts = [("text", unit, scene.prompt)]
         if sampling.guidance is not None and sampling.guidance.uses_negative:
             texts.append(("negative", f"{unit}/negative", scene.negative_prompt))
+        weights = self.facts.weights_for("text_encode")
         return [
-            Parent(
-                role,
-                self.plan_.add(
-                    "text_encode", name, TextEncodeRecipe(model=self.facts.digest, prompt=text, dtype=DTYPE)
-                ),
-            )
+            Parent(role, self.plan_.add("text_encode", name, TextEncodeRecipe(weights=weights, prompt=text)))
             for role, name, text in texts
         ]
 

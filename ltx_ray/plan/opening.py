@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ltx_ray.errors import PlanError
 from ltx_ray.manifest.schema import Video
-from ltx_ray.plan.chain import DTYPE, Head
+from ltx_ray.plan.chain import Head
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.segments import Take, decode_windows
 from ltx_ray.plan.takes import decoded_size
@@ -96,12 +96,12 @@ def _condition(
     if not is_stage2:
         width, height = facts.video.stage1_px(width), facts.video.stage1_px(height)
     recipe = ConditionRecipe(
-        model=facts.digest,
+        weights=facts.weights_for("condition"),
         footage=Footage(frame_rate=video.frame_rate, width_px=width, height_px=height),
         start=num_frames - take.lead,
         stop=num_frames,
         num_cells=take.segments[0].own_cells.start,
-        dtype=DTYPE,
+        sample_rate_hz=facts.audio.sample_rate_hz,
     )
     return plan.add("condition", f"{video.id}/source/{'full' if is_stage2 else 'half'}", recipe, parents)
 

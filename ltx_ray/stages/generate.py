@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ltx_ray.spec.protocols import Control, Model
 from ltx_ray.spec.recipe import GenerateRecipe
-from ltx_ray.stages.segment import Known, sample_segment
+from ltx_ray.stages.segment import Known, known, negative_text, sample_segment
+from ltx_ray.stages.work import Work, makes
 
 
 def generate(
@@ -27,3 +28,15 @@ def generate(
         connector: what the recipe's head names of the segment before, when it has one.
     """
     return sample_segment(recipe, text, model, control, stage="generate", negative=negative, connector=connector)
+
+
+@makes(GenerateRecipe)
+def _make(recipe: GenerateRecipe, work: Work) -> dict[str, Tensor]:
+    return generate(
+        recipe,
+        work.inputs.tensors("text"),
+        work.models.open(recipe.weights),
+        work.control,
+        negative=negative_text(work.inputs),
+        connector=known(work.inputs, recipe.head, "connector"),
+    )

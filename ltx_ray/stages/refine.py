@@ -9,7 +9,8 @@ from torch import Tensor
 from ltx_ray.sampling.state import Tokens, pack_video
 from ltx_ray.spec.protocols import Control, Model
 from ltx_ray.spec.recipe import RefineRecipe
-from ltx_ray.stages.segment import Known, sample_segment
+from ltx_ray.stages.segment import Known, known, negative_text, sample_segment
+from ltx_ray.stages.work import Work, makes
 
 
 def refine(
@@ -36,4 +37,19 @@ def refine(
     start = Tokens(pack_video(video_BCFHW), audio_BLC)
     return sample_segment(
         recipe, text, model, control, stage="refine", negative=negative, connector=connector, tail=tail, start=start
+    )
+
+
+@makes(RefineRecipe)
+def _make(recipe: RefineRecipe, work: Work) -> dict[str, Tensor]:
+    return refine(
+        recipe,
+        work.inputs.tensors("text"),
+        work.models.open(recipe.weights),
+        work.control,
+        negative=negative_text(work.inputs),
+        video_BCFHW=work.inputs.tensor("video", "video"),
+        audio_BLC=work.inputs.tensor("audio", "audio"),
+        connector=known(work.inputs, recipe.head, "connector"),
+        tail=known(work.inputs, recipe.tail, "tail"),
     )

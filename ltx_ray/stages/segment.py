@@ -28,6 +28,7 @@ from ltx_ray.sampling.state import (
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.protocols import Control, Model
 from ltx_ray.spec.recipe import Pins, RefineRecipe, SegmentRecipe
+from ltx_ray.stages.work import CELLS_AXIS, FRAMES_AXIS, Inputs
 
 #: Which stage asks, for models that must know: 1 starts from nothing, 2 from what stage 1 made.
 STAGE_NUMBERS = {"generate": 1, "refine": 2}
@@ -135,3 +136,17 @@ def _starting_from(state: LatentState, tokens_BTC: Tensor) -> LatentState:
 def _check_shape(what: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
     if tuple(tensor.shape) != shape:
         raise ValueError(f"{what}: latent of shape {tuple(tensor.shape)} where {shape} is needed")
+
+
+def known(inputs: Inputs, pins: Pins | None, role: str) -> Known | None:
+    """What a recipe pins of the parent with this role."""
+    if pins is None:
+        assert not inputs.has(role), f"a parent {role} and nothing in the recipe that says where it goes"
+        return None
+    video = inputs.joined(role, "video", [pins.latents], dim=FRAMES_AXIS)
+    return Known(video, inputs.joined(role, "audio", [pins.cells], dim=CELLS_AXIS))
+
+
+def negative_text(inputs: Inputs) -> dict[str, Tensor] | None:
+    """What the negative prompt was encoded to, if there is one."""
+    return inputs.tensors("negative") if inputs.has("negative") else None

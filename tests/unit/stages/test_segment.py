@@ -15,7 +15,7 @@ from ltx_ray.stages.segment import Known, sample_segment
 from tests.unit.models.testcard.chain import Silent
 
 FIELDS = {
-    "model": "testcard-1",
+    "weights": (),
     "sampling": SamplingRecipe(sampler="euler", sigmas=(1.0, 0.5, 0.0)),
     "video_seed": 1,
     "audio_seed": 2,
@@ -28,7 +28,6 @@ FIELDS = {
     "num_audio_cells": 20,
     "head": None,
     "tail": None,
-    "dtype": "fp32",
     "label": None,
 }
 LATER = {"origin_s": Fraction(2), "audio_start": 51}

@@ -12,6 +12,7 @@ from ltx_ray.manifest.schema import Extend, Segment
 from ltx_ray.media.read import read_frames, read_samples
 from ltx_ray.media.source import read_source
 from ltx_ray.models.catalog import BUILT_IN
+from ltx_ray.models.load import Loaded
 from ltx_ray.models.testcard.proof import prove
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.store.key_file import Meta
@@ -43,7 +44,7 @@ def made(plan, store, path):
                 copy = shutil.copy(plan.files[task.key], scratch / "file")
                 store.commit(task.key, copy, Meta(stage="ingest", unit=task.unit, recipe={}))
         else:
-            execute(task, store, Silent())
+            execute(task, store, Silent(), Loaded(BUILT_IN))
     with store.local_path(plan.videos[0].stitch) as file:
         shutil.copy(file, path)
     return path

@@ -136,7 +136,7 @@ class Chain:
         last = max(self.handed_over(idx), math.floor(25 * (self.start(idx) + self.frames[idx]) / self.rate))
         size_px = SIZE_PX if stage == "refine" else SIZE_PX // 2
         return {
-            "model": "testcard-1",
+            "weights": (),
             "sampling": SamplingRecipe(sampler="euler", sigmas=SIGMAS[stage]),
             "video_seed": 10 + idx,
             "audio_seed": 20 + idx,
@@ -148,7 +148,6 @@ class Chain:
             "audio_start": self.first_cell(idx),
             "num_audio_cells": last - self.first_cell(idx),
             "tail": None,
-            "dtype": "fp32",
             "label": self.label,
         }
 
@@ -165,7 +164,7 @@ class Chain:
         return self._once("generate", idx, make)
 
     def upscale(self, idx: int):
-        recipe = UpscaleRecipe(model="testcard-1", ratio=Fraction(2), dtype="fp32")
+        recipe = UpscaleRecipe(weights=(), ratio=Fraction(2))
         return self._once("upscale", idx, lambda: upscale(recipe, self.generate(idx)["video"], MODEL)["video"])
 
     def refine(self, idx: int):
@@ -198,7 +197,7 @@ class Chain:
         shared = self.shared_cells(idx)
         cells = Piece(shared.start + cells_shift, shared.stop + cells_shift)
         recipe = ConnectRecipe(
-            model="testcard-1",
+            weights=(),
             pieces=(piece,),
             start=0,
             stop=self.connector,
@@ -206,7 +205,6 @@ class Chain:
             width_px=size_px,
             height_px=size_px,
             tiling="stream",
-            dtype="fp32",
         )
         video = latent["video"][:, :, piece.start : piece.stop]
         return connect(recipe, video, latent["audio"][:, cells.start : cells.stop], MODEL, Silent())
@@ -266,7 +264,7 @@ class Chain:
         audio = self.joined_audio() if audio is None else audio
         num_samples = math.floor(self.num_frames / self.rate * 48000)
         pieces = (Piece(0, audio.shape[1]),)
-        recipe = AudioDecodeRecipe(model="testcard-1", pieces=pieces, start=0, num_samples=num_samples, dtype="fp32")
+        recipe = AudioDecodeRecipe(weights=(), pieces=pieces, start=0, num_samples=num_samples)
         return np.concatenate(list(audio_decode(recipe, audio, MODEL, Silent())), axis=1)
 
     def proof(self, pictures=None, samples=None):
@@ -297,5 +295,5 @@ def cut(tensors, pins: Pins) -> Known:
 
 
 def decode_recipe(pieces, start: int, stop: int, rate: Fraction, *, fade: Fade | None = None) -> DecodeRecipe:
-    fields = {"tiling": "stream", "frame_rate": rate, "encode": ENCODE, "dtype": "fp32"}
-    return DecodeRecipe(model="testcard-1", pieces=pieces, start=start, stop=stop, fade=fade, **fields)
+    fields = {"tiling": "stream", "frame_rate": rate, "encode": ENCODE}
+    return DecodeRecipe(weights=(), pieces=pieces, start=start, stop=stop, fade=fade, **fields)
