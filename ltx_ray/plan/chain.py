@@ -12,7 +12,7 @@ from typing import TypedDict
 
 from ltx_ray.errors import PlanError
 from ltx_ray.manifest.schema import Sampling
-from ltx_ray.plan.conditions import DTYPE, Planned, Provided, Provider, SegmentStage, parents_of
+from ltx_ray.plan.conditions import Planned, Provided, Provider, SegmentStage, parents_of
 from ltx_ray.plan.connectors import connector, tail
 from ltx_ray.plan.segments import Segment
 from ltx_ray.spec.conditions import Condition
@@ -27,6 +27,7 @@ from ltx_ray.spec.recipe import (
 from ltx_ray.spec.seeds import noise_seed
 from ltx_ray.spec.sigmas import ShiftedByTokens, shifted
 from ltx_ray.spec.task import Parent
+from ltx_ray.spec.weights import Weights
 
 #: What every take's segments are given, in the order of a recipe's conditions.
 PROVIDERS: tuple[Provider, ...] = (connector, tail)
@@ -35,7 +36,7 @@ PROVIDERS: tuple[Provider, ...] = (connector, tail)
 class _Common(TypedDict):
     """Fields of a SegmentRecipe that are worked out alike in both stages."""
 
-    model: str
+    weights: tuple[Weights, ...]
     video_seed: int
     audio_seed: int
     num_frames: int
@@ -46,7 +47,6 @@ class _Common(TypedDict):
     audio_start: int
     num_audio_cells: int
     conditions: tuple[Condition, ...]
-    dtype: str
     call: Call | None
 
 
@@ -92,7 +92,7 @@ class Chain(Planned):
     def _refine(self, segment_idx: int) -> None:
         segment, generated = self.take.segments[segment_idx], self.generated[segment_idx]
         assert segment.scene.refine is not None
-        upscale = UpscaleRecipe(model=self.facts.digest, ratio=self.facts.video.upscale, dtype=DTYPE)
+        upscale = UpscaleRecipe(weights=self.facts.weights_for("upscale"), ratio=self.facts.video.upscale)
         upscaled = self.plan_.add("upscale", self.name(segment_idx), upscale, (Parent("latent", generated),))
         sampling = self._sampling(segment, segment.scene.refine, "refine")
         text = self._text(segment, sampling)
@@ -112,7 +112,7 @@ class Chain(Planned):
             stage=1 if stage == "generate" else 2, label=self.video.id, is_free=self.is_free(segment_idx, stage)
         )
         return _Common(
-            model=self.facts.digest,
+            weights=self.facts.weights_for(stage),
             video_seed=noise_seed(segment.scene.seed, segment_idx, "video"),
             audio_seed=noise_seed(segment.scene.seed, segment_idx, "audio"),
             num_frames=segment.num_frames,
@@ -123,7 +123,6 @@ class Chain(Planned):
             audio_start=segment.cells.start,
             num_audio_cells=segment.cells.stop - segment.cells.start,
             conditions=tuple(each.condition for each in provided),
-            dtype=DTYPE,
             call=call if self.facts.wants_call else None,
         )
 
@@ -143,12 +142,8 @@ class Chain(Planned):
         texts = [("text", unit, scene.prompt)]
         if sampling.guidance is not None and sampling.guidance.uses_negative:
             texts.append(("negative", f"{unit}/negative", scene.negative_prompt))
+        weights = self.facts.weights_for("text_encode")
         return [
-            Parent(
-                role,
-                self.plan_.add(
-                    "text_encode", name, TextEncodeRecipe(model=self.facts.digest, prompt=text, dtype=DTYPE)
-                ),
-            )
+            Parent(role, self.plan_.add("text_encode", name, TextEncodeRecipe(weights=weights, prompt=text)))
             for role, name, text in texts
         ]

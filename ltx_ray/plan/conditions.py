@@ -17,8 +17,6 @@ from ltx_ray.spec.conditions import Condition
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.task import Parent
 
-DTYPE = "fp32"
-
 #: The stages that descend, and so are given something.
 SegmentStage = Literal["generate", "refine"]
 

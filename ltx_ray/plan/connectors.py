@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ltx_ray.errors import PlanError
-from ltx_ray.plan.conditions import DTYPE, Planned, Provided, SegmentStage
+from ltx_ray.plan.conditions import Planned, Provided, SegmentStage
 from ltx_ray.plan.segments import pieces_of
 from ltx_ray.spec.conditions import Hold
 from ltx_ray.spec.piece import Piece
@@ -93,7 +93,7 @@ def _recipe(
     start = segment.start - first * grid.frames_per_latent
     width, height = planned.size_px(stage)
     recipe = ConnectRecipe(
-        model=planned.facts.digest,
+        weights=planned.facts.weights_for("connect"),
         pieces=tuple(piece for _, piece in parts),
         start=start,
         stop=start + segment.connector,
@@ -101,6 +101,5 @@ def _recipe(
         width_px=width,
         height_px=height,
         tiling=planned.video.decode_tiling,
-        dtype=DTYPE,
     )
     return recipe, [sources[part_idx] for part_idx, _ in parts]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ltx_ray.errors import PlanError
 from ltx_ray.manifest.schema import Video
-from ltx_ray.plan.conditions import DTYPE, Planned, Provided, Provider, SegmentStage
+from ltx_ray.plan.conditions import Planned, Provided, Provider, SegmentStage
 from ltx_ray.plan.connectors import held_at_head
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.segments import Take, decode_windows
@@ -104,12 +104,12 @@ def _condition(
     if stage == "generate":
         width, height = facts.video.stage1_px(width), facts.video.stage1_px(height)
     recipe = ConditionRecipe(
-        model=facts.digest,
+        weights=facts.weights_for("condition"),
         footage=Footage(frame_rate=video.frame_rate, width_px=width, height_px=height),
         start=num_frames - take.lead,
         stop=num_frames,
         num_cells=take.segments[0].own_cells.start,
-        dtype=DTYPE,
+        sample_rate_hz=facts.audio.sample_rate_hz,
     )
     return plan.add("condition", f"{video.id}/source/{'full' if stage == 'refine' else 'half'}", recipe, parents)
 

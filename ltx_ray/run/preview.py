@@ -26,6 +26,7 @@ from ltx_ray.plan.record import is_true_to_key
 from ltx_ray.spec.piece import Piece
 from ltx_ray.spec.recipe import AudioDecodeRecipe, ClipSoundRecipe, StitchRecipe
 from ltx_ray.spec.task import Parent, Task
+from ltx_ray.spec.weights import Lora, Weights
 from ltx_ray.store.faults import storage_errors
 
 if TYPE_CHECKING:
@@ -180,12 +181,14 @@ def _made(kept: _Kept, sound: Record, scratch: Path) -> Path | None:
     recipe, parents = _beginning(kept, sound)
     if not parents or not recipe.num_samples:
         return None
+    from ltx_ray.models.load import Loaded
     from ltx_ray.worker.make import make
     from ltx_ray.worker.parents import Parents
 
     scratch.mkdir()
     task = Task(sound["key"], sound["stage"], sound["unit"], recipe, parents)
-    content, _ = make(recipe, Parents(task, kept.store, kept.stack), _Unwatched(), scratch=scratch)
+    inputs = Parents(task, kept.store, kept.stack)
+    content, _ = make(recipe, inputs, models=Loaded(BUILT_IN), control=_Unwatched(), scratch=scratch)
     assert isinstance(content, Path)
     return content
 
@@ -198,11 +201,13 @@ def _beginning(kept: _Kept, sound: Record) -> tuple[AudioDecodeRecipe | ClipSoun
         return ClipSoundRecipe(**fields), tuple(Parent("file", record["key"]) for record in there)
     parents = tuple(Parent("latent", record["key"]) for record in kept.leading(sound["parents"], "latent"))
     pieces = tuple(Piece(*piece) for piece in fields["pieces"][: len(parents)])
-    grid = _facts(fields["model"]).audio
+    grid = _facts(_weights(fields)).audio
     num_cells = sum(piece.stop - piece.start for piece in pieces)
     decoded = grid.num_samples(grid.num_slots(num_cells) * grid.slot_s) if num_cells else 0
     num_samples = max(0, min(fields["num_samples"], decoded - fields["start"]))
-    return AudioDecodeRecipe(**{**fields, "pieces": pieces, "num_samples": num_samples}), parents
+    return AudioDecodeRecipe(
+        **{**fields, "weights": _weights(fields), "pieces": pieces, "num_samples": num_samples}
+    ), parents
 
 
 class _Unwatched:
@@ -213,15 +218,21 @@ class _Unwatched:
 
 def _sample_rate_hz(sound: Record) -> int:
     fields = sound["recipe"]
-    rate_hz: int = fields.get("sample_rate_hz") or _facts(fields["model"]).audio.sample_rate_hz
+    rate_hz: int = fields.get("sample_rate_hz") or _facts(_weights(fields)).audio.sample_rate_hz
     return rate_hz
 
 
-def _facts(digest: str) -> ModelFacts:
-    for facts in BUILT_IN.values():
-        if facts.digest == digest:
-            return facts
-    raise ModelError(f"model {digest}: not on this machine, so sound cannot be decoded; leave it out with --silent")
+def _weights(fields: Record) -> tuple[Weights, ...]:
+    return tuple(
+        Weights(**{**each, "loras": tuple(Lora(**lora) for lora in each["loras"])}) for each in fields["weights"]
+    )
+
+
+def _facts(weights: tuple[Weights, ...]) -> ModelFacts:
+    try:
+        return BUILT_IN.find(weights).facts
+    except ModelError as error:
+        raise ModelError(f"{error}; so sound cannot be decoded: leave it out with --silent") from None
 
 
 def _recipe(fields: Record) -> StitchRecipe:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ltx_ray.engine.retry import LOSSES
 from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, Interrupted, StoreError, StoreUnusable
+from ltx_ray.models.catalog import BUILT_IN
 from ltx_ray.plan.dag import Plan, PlannedVideo
 from ltx_ray.plan.placement import place
 from ltx_ray.report.seams import SeamReport, read_seams
@@ -226,9 +227,10 @@ class Session:
         stack: ExitStack,
     ) -> Pool:
         if options.inline:
+            from ltx_ray.models.load import Loaded
             from ltx_ray.worker.inline import InlinePool
 
-            return InlinePool(self.store, should_stop)
+            return InlinePool(self.store, Loaded(BUILT_IN), should_stop)
         from ltx_ray.cluster.environment import prepare_environment
 
         prepare_environment()
@@ -247,8 +249,8 @@ class Session:
             room = min(options.workers or num_tasks, num_tasks) - num_workers
             return place(list(spare), max_workers=room, num_tasks=num_tasks) if room > 0 else ()
 
-        models = frozenset(str(task.recipe.model) for task in tasks.values() if hasattr(task.recipe, "model"))
-        return RayPool(specs, self.store.location, cluster, models=models, grow=grow)
+        weights = frozenset(each for task in tasks.values() for each in getattr(task.recipe, "weights", ()))
+        return RayPool(specs, self.store.location, cluster, catalog=BUILT_IN, weights=weights, grow=grow)
 
     def _turn(self, state: RunState) -> None:
         self.journal.check()

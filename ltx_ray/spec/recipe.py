@@ -1,6 +1,7 @@
 """Recipes: everything that decides the bytes of an artifact, and nothing else. They are what gets hashed.
 
 Device, worker, path and log level never appear here. Adding or renaming a field changes every key of its stage.
+``weights`` are those of the parts that the recipe's stage uses, as ``spec.stages`` lists them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Literal
 
 from ltx_ray.spec.conditions import Condition
 from ltx_ray.spec.piece import Piece
+from ltx_ray.spec.weights import Weights
 
 #: The reference's grid of overlapping pieces in time, in frames; see ``models.ltx2.video_tiles``.
 TILE_FRAMES = 80
@@ -19,9 +21,8 @@ TILE_OVERLAP_FRAMES = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextEncodeRecipe:
-    model: str  #: ModelFacts.digest
+    weights: tuple[Weights, ...]
     prompt: str
-    dtype: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,7 @@ class Call:
 class SegmentRecipe:
     """One descent over one segment of video and audio latents."""
 
-    model: str
+    weights: tuple[Weights, ...]
     sampling: SamplingRecipe
     video_seed: int
     audio_seed: int
@@ -89,7 +90,6 @@ class SegmentRecipe:
     audio_start: int  #: first audio cell, counted from the take's start
     num_audio_cells: int
     conditions: tuple[Condition, ...]  #: what is given; for each a parent "condition", in this order
-    dtype: str
     call: Call | None  #: for models that ask (``ModelFacts.wants_call``); otherwise None
 
 
@@ -100,9 +100,8 @@ class GenerateRecipe(SegmentRecipe):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpscaleRecipe:
-    model: str
+    weights: tuple[Weights, ...]
     ratio: Fraction
-    dtype: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +113,7 @@ class RefineRecipe(SegmentRecipe):
 class ConnectRecipe:
     """The last kept frames of a segment decoded, brought to a size and encoded again: the head of the next segment."""
 
-    model: str
+    weights: tuple[Weights, ...]
     pieces: tuple[Piece, ...]  #: of each parent "latent": the connector's latents, context before, overshoot after
     start: int  #: frames [start, stop) of what the pieces decode to are the connector
     stop: int
@@ -122,7 +121,6 @@ class ConnectRecipe:
     width_px: int  #: of the connector's latent
     height_px: int
     tiling: str  #: as in DecodeRecipe
-    dtype: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,12 +143,12 @@ class Footage:
 class ConditionRecipe:
     """Frames [start, stop) of the parent "file" and the sound under them, as latents: a connector from outside."""
 
-    model: str
+    weights: tuple[Weights, ...]
     footage: Footage
     start: int
     stop: int
     num_cells: int  #: audio cells that end inside the frames, counted from ``start``
-    dtype: str
+    sample_rate_hz: int  #: at which the encoder is given the sound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +179,7 @@ class DecodeRecipe:
     Nothing here says where in the take the window lies, so an edit before or after it changes nothing.
     """
 
-    model: str
+    weights: tuple[Weights, ...]
     pieces: tuple[Piece, ...]  #: of each parent "latent": the window's latents and what their decoding depends on
     start: int  #: frames [start, stop) of what the pieces decode to
     stop: int
@@ -189,7 +187,6 @@ class DecodeRecipe:
     tiling: str  #: "stream", exact in flat memory, or "tiles", the reference's grid of overlapping pieces
     frame_rate: Fraction
     encode: EncodeSettings
-    dtype: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,11 +196,10 @@ class AudioDecodeRecipe:
     It may be a sample longer than what is heard, so that it is the same wherever in a file the take begins.
     """
 
-    model: str
+    weights: tuple[Weights, ...]
     pieces: tuple[Piece, ...]  #: cells of each parent "latent"
     start: int
     num_samples: int
-    dtype: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

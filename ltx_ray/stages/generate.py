@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ltx_ray.spec.protocols import Control, Model
 from ltx_ray.spec.recipe import GenerateRecipe
-from ltx_ray.stages.segment import Given, sample_segment
+from ltx_ray.stages.segment import Given, negative_text, read_given, sample_segment
+from ltx_ray.stages.work import Work, makes
 
 
 def generate(
@@ -27,3 +28,15 @@ def generate(
         given: what the recipe's conditions name, in their order.
     """
     return sample_segment(recipe, text, model, control, negative=negative, given=given)
+
+
+@makes(GenerateRecipe)
+def _make(recipe: GenerateRecipe, work: Work) -> dict[str, Tensor]:
+    return generate(
+        recipe,
+        work.inputs.tensors("text"),
+        work.models.open(recipe.weights),
+        work.control,
+        negative=negative_text(work.inputs),
+        given=read_given(work.inputs, recipe.conditions),
+    )

@@ -9,7 +9,8 @@ from torch import Tensor
 from ltx_ray.sampling.state import Tokens, pack_video
 from ltx_ray.spec.protocols import Control, Model
 from ltx_ray.spec.recipe import RefineRecipe
-from ltx_ray.stages.segment import Given, sample_segment
+from ltx_ray.stages.segment import Given, negative_text, read_given, sample_segment
+from ltx_ray.stages.work import Work, makes
 
 
 def refine(
@@ -33,3 +34,17 @@ def refine(
     """
     start = Tokens(pack_video(video_BCFHW), audio_BLC)
     return sample_segment(recipe, text, model, control, negative=negative, given=given, start=start)
+
+
+@makes(RefineRecipe)
+def _make(recipe: RefineRecipe, work: Work) -> dict[str, Tensor]:
+    return refine(
+        recipe,
+        work.inputs.tensors("text"),
+        work.models.open(recipe.weights),
+        work.control,
+        negative=negative_text(work.inputs),
+        video_BCFHW=work.inputs.tensor("video", "video"),
+        audio_BLC=work.inputs.tensor("audio", "audio"),
+        given=read_given(work.inputs, recipe.conditions),
+    )

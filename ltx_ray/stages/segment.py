@@ -24,10 +24,11 @@ from ltx_ray.sampling.state import (
     empty_state,
     unpack_video,
 )
-from ltx_ray.spec.conditions import Modality
+from ltx_ray.spec.conditions import Condition, Modality
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.protocols import Control, Model
 from ltx_ray.spec.recipe import SegmentRecipe
+from ltx_ray.stages.work import CELLS_AXIS, FRAMES_AXIS, MASK_AXIS, Inputs
 
 
 class Given(NamedTuple):
@@ -111,3 +112,17 @@ def _starting_from(state: LatentState, tokens_BTC: Tensor) -> LatentState:
     if tuple(tokens_BTC.shape) != shape:
         raise ValueError(f"start: latent of shape {tuple(tokens_BTC.shape)} where {shape} is needed")
     return replace(state, latent=tokens_BTC)
+
+
+def read_given(inputs: Inputs, conditions: Sequence[Condition]) -> list[Given]:
+    """What conditions name: of a parent "condition" for each, and of a parent "mask" for each that has one."""
+    axes = {"video": FRAMES_AXIS, "audio": CELLS_AXIS}
+    latents = inputs.each("condition", [(each.modality, each.piece, axes[each.modality]) for each in conditions])
+    masks = iter(inputs.each("mask", [("mask", each.piece, MASK_AXIS) for each in conditions if each.has_mask]))
+    pairs = zip(conditions, latents, strict=True)
+    return [Given(latent, next(masks) if condition.has_mask else None) for condition, latent in pairs]
+
+
+def negative_text(inputs: Inputs) -> dict[str, Tensor] | None:
+    """What the negative prompt was encoded to, if there is one."""
+    return inputs.tensors("negative") if inputs.has("negative") else None

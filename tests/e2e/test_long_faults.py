@@ -14,6 +14,7 @@ import pytest
 
 from ltx_ray.api import load_manifest
 from ltx_ray.models.catalog import BUILT_IN
+from ltx_ray.models.load import Loaded
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.segments import Take, cut_takes
@@ -58,7 +59,7 @@ class Farm:
         plan = self.changed(change)
         for task in plan.tasks.values():
             if task.stage != "inspect":
-                execute(task, self.store, Silent())
+                execute(task, self.store, Silent(), Loaded(BUILT_IN))
         stitch = next(task for task in plan.tasks.values() if task.stage == "stitch")
         with self.store.local_path(stitch.key) as path:
             return probe(path).wrong

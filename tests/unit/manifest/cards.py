@@ -4,12 +4,13 @@ from dataclasses import replace
 from fractions import Fraction
 
 from ltx_ray.spec.grid import AudioGrid, VideoGrid
-from ltx_ray.spec.model import ModelFacts
+from ltx_ray.spec.model import ModelFacts, one_digest
 
 CARD = ModelFacts(
     name="testcard",
     family="testcard",
     digest="card-of-the-tests",
+    weights=one_digest("card-of-the-tests"),
     video=VideoGrid(frames_per_latent=8, px_per_latent=32, upscale=Fraction(2)),
     audio=AudioGrid(slot_s=Fraction(1, 100), slots_per_cell=4, sample_rate_hz=48000),
     video_channels=1,

@@ -68,7 +68,7 @@ def test_a_blend_without_what_it_blends_with_is_refused_and_the_reverse():
 def sound(start, num_samples, num_cells, control=None):
     cells = torch.from_numpy(tune.cell_tokens(np.arange(num_cells), 3))[None]
     pieces = (Piece(0, num_cells),)
-    recipe = AudioDecodeRecipe(model="testcard-1", pieces=pieces, start=start, num_samples=num_samples, dtype="fp32")
+    recipe = AudioDecodeRecipe(weights=(), pieces=pieces, start=start, num_samples=num_samples)
     return list(audio_decode(recipe, cells, PlainModel(), control or Silent()))
 
 

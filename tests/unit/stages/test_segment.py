@@ -17,7 +17,7 @@ from ltx_ray.stages.segment import Given, sample_segment
 from tests.unit.models.testcard.chain import Silent
 
 FIELDS = {
-    "model": "testcard-1",
+    "weights": (),
     "sampling": SamplingRecipe(sampler="euler", sigmas=(1.0, 0.5, 0.0)),
     "video_seed": 1,
     "audio_seed": 2,
@@ -29,7 +29,6 @@ FIELDS = {
     "audio_start": 0,
     "num_audio_cells": 20,
     "conditions": (),
-    "dtype": "fp32",
     "call": None,
 }
 LATER = {"origin_s": Fraction(2), "audio_start": 51}

@@ -14,6 +14,7 @@ from ltx_ray.manifest.schema import Extend, Segment
 from ltx_ray.media.read import read_frames, read_samples
 from ltx_ray.media.source import read_source
 from ltx_ray.models.catalog import BUILT_IN
+from ltx_ray.models.load import Loaded
 from ltx_ray.models.testcard.denoise import CardDenoiser
 from ltx_ray.models.testcard.proof import prove
 from ltx_ray.plan.conditions import Provided
@@ -51,7 +52,7 @@ def made(plan, store, path):
                 copy = shutil.copy(plan.files[task.key], scratch / "file")
                 store.commit(task.key, copy, Meta(stage="ingest", unit=task.unit, recipe={}))
         else:
-            execute(task, store, Silent())
+            execute(task, store, Silent(), Loaded(BUILT_IN))
     with store.local_path(plan.videos[0].stitch) as file:
         shutil.copy(file, path)
     return path
@@ -99,8 +100,8 @@ def test_what_a_provider_gives_reaches_the_model_through_its_mask(store, monkeyp
     tasks = {task.name: task for task in plan.tasks.values()}
     generate = tasks["fox/segment 0 generate"]
     assert generate.parents[1:] == (Parent("condition", "a" * 64), Parent("mask", "b" * 64))
-    execute(tasks["fox text_encode"], store, Silent())
-    execute(generate, store, Silent())
+    execute(tasks["fox text_encode"], store, Silent(), Loaded(BUILT_IN))
+    execute(generate, store, Silent(), Loaded(BUILT_IN))
     assert shown[0].denoise_mask[0, :, 0].tolist() == [1.0] * 8 + [0.0, 0.0, 1.0, 1.0]
     with store.local_path(generate.key) as path:
         assert not load_file(path)["video"][0, :, 2, 0].any(), "pinned at the still's zeros"

@@ -17,7 +17,7 @@ from ltx_ray.store.layout import object_name
 from ltx_ray.store.open import open_store
 from ltx_ray.worker.parents import Parents
 
-RECIPE = UpscaleRecipe(model="m", ratio=2, dtype="fp32")
+RECIPE = UpscaleRecipe(weights=(), ratio=2)
 VIDEOS = [torch.arange(24.0).reshape(1, 2, 3, 2, 2) + 100 * idx for idx in range(3)]
 
 

@@ -16,6 +16,7 @@ from ltx_ray.sampling.conditioning import add_keyframe, freeze, hold
 from ltx_ray.sampling.noise import draw
 from ltx_ray.sampling.state import AudioLayout, VideoLayout, empty_state
 from ltx_ray.spec.protocols import ImpairableDenoiser
+from ltx_ray.spec.weights import PARTS
 
 VIDEO, AUDIO = VideoLayout(2, 2, 3, Fraction(24)), AudioLayout(25, 9, Fraction(1))
 TEXT = {"video_text": draw(1, (1, 16, 64)), "audio_text": draw(2, (1, 16, 32))}
@@ -167,7 +168,7 @@ def test_a_block_that_is_not_there_is_refused(model, video, audio, block_idx):
 
 def test_velocities_are_float32_whatever_the_transformer_computes_in(model, video, audio, told):
     parts = model.parts
-    low = Ltx2Model(model.facts, Parts(parts._folder, dtype=torch.bfloat16))
+    low = Ltx2Model(model.facts, Parts(parts._folder, precisions=dict.fromkeys(PARTS, "bf16")))
     velocities = low.denoiser().velocity(video, audio, 0.5, TEXT)
     exact = model.denoiser().velocity(video, audio, 0.5, TEXT)
     for velocity, wanted in zip(velocities, exact, strict=True):

@@ -132,7 +132,7 @@ class Chain:
         last = max(self.handed_over(idx), math.floor(25 * (self.start(idx) + self.frames[idx]) / self.rate))
         size_px = SIZE_PX if stage == "refine" else SIZE_PX // 2
         return {
-            "model": "testcard-1",
+            "weights": (),
             "sampling": SamplingRecipe(sampler="euler", sigmas=SIGMAS[stage]),
             "video_seed": 10 + idx,
             "audio_seed": 20 + idx,
@@ -143,7 +143,6 @@ class Chain:
             "origin_s": self.start(idx) / self.rate,
             "audio_start": self.first_cell(idx),
             "num_audio_cells": last - self.first_cell(idx),
-            "dtype": "fp32",
             "call": Call(
                 stage=1 if stage == "generate" else 2,
                 label=self.label,
@@ -163,7 +162,7 @@ class Chain:
         return self._once("generate", idx, make)
 
     def upscale(self, idx: int):
-        recipe = UpscaleRecipe(model="testcard-1", ratio=Fraction(2), dtype="fp32")
+        recipe = UpscaleRecipe(weights=(), ratio=Fraction(2))
         return self._once("upscale", idx, lambda: upscale(recipe, self.generate(idx)["video"], MODEL)["video"])
 
     def refine(self, idx: int):
@@ -193,7 +192,7 @@ class Chain:
         shared = self.shared_cells(idx)
         cells = Piece(shared.start + cells_shift, shared.stop + cells_shift)
         recipe = ConnectRecipe(
-            model="testcard-1",
+            weights=(),
             pieces=(piece,),
             start=0,
             stop=self.connector,
@@ -201,7 +200,6 @@ class Chain:
             width_px=size_px,
             height_px=size_px,
             tiling="stream",
-            dtype="fp32",
         )
         video = latent["video"][:, :, piece.start : piece.stop]
         return connect(recipe, video, latent["audio"][:, cells.start : cells.stop], MODEL, Silent())
@@ -261,7 +259,7 @@ class Chain:
         audio = self.joined_audio() if audio is None else audio
         num_samples = math.floor(self.num_frames / self.rate * 48000)
         pieces = (Piece(0, audio.shape[1]),)
-        recipe = AudioDecodeRecipe(model="testcard-1", pieces=pieces, start=0, num_samples=num_samples, dtype="fp32")
+        recipe = AudioDecodeRecipe(weights=(), pieces=pieces, start=0, num_samples=num_samples)
         return np.concatenate(list(audio_decode(recipe, audio, MODEL, Silent())), axis=1)
 
     def proof(self, pictures=None, samples=None):
@@ -293,5 +291,5 @@ def cut(tensors, holds: tuple[Hold, Hold]) -> list[Given]:
 
 
 def decode_recipe(pieces, start: int, stop: int, rate: Fraction, *, fade: Fade | None = None) -> DecodeRecipe:
-    fields = {"tiling": "stream", "frame_rate": rate, "encode": ENCODE, "dtype": "fp32"}
-    return DecodeRecipe(model="testcard-1", pieces=pieces, start=start, stop=stop, fade=fade, **fields)
+    fields = {"tiling": "stream", "frame_rate": rate, "encode": ENCODE}
+    return DecodeRecipe(weights=(), pieces=pieces, start=start, stop=stop, fade=fade, **fields)
