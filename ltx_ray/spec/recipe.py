@@ -155,9 +155,9 @@ class ConditionRecipe:
 class EncodeSettings:
     """How frames become a coded chunk. The thread count is fixed because it can change the bytes."""
 
-    codec: str  #: "h264", "h265", "ffv1"
-    crf: int
-    preset: str
+    codec: str  #: a row of spec.codecs
+    crf: int | None  #: None = the codec has none
+    preset: str | None  #: None = the codec has none
     gop_frames: int
     threads: int
     crop_px: tuple[int, int] | None  #: (width, height), cut from the centre
@@ -229,9 +229,9 @@ class StitchRecipe:
     num_frames: int
     sound_samples: tuple[int, ...]  #: of each sound the first so many: together as long as the picture
     frame_rate: Fraction
-    container: str  #: "mp4", "mov" or "mkv"
+    container: str  #: a row of spec.codecs, as is its sound
     audio_codec: str
-    audio_bit_rate: int
+    audio_bit_rate: int | None  #: None = the codec has none
     provenance: str | None  #: canonical JSON put into the file's comment tag; None = nothing is written
 
 

@@ -216,7 +216,7 @@ def test_chunks_hold_exactly_the_frames_of_one_decode_without_encoding(tmp_path,
 
     converter = VideoReformatter()
     for picture, planes in zip(farm.frames(), joined, strict=True):
-        frame = to_yuv(converter, picture)
+        frame = to_yuv(converter, picture, "yuv420p")
         for plane, expected in zip(planes, frame.planes, strict=True):
             stored = np.frombuffer(expected, np.uint8).reshape(-1, expected.line_size)[:, : expected.width]
             np.testing.assert_array_equal(plane, stored)
