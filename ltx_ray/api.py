@@ -5,9 +5,8 @@
     summary = render(manifest)       # make it; the same call goes on where it stopped
     status("runs/films")             # where it stands, from another terminal
 
-Nothing is decided here. Whatever is heavy is imported where it is used: planning loads neither torch nor ray, and a
-verb loads what it needs alone. Beside the errors that a function names, each may raise StoreError, when the storage of
-the run does not answer.
+Nothing is decided here. Whatever is heavy is imported where it is used, so a verb loads what it needs alone: planning
+loads neither torch nor ray. Beside the errors that it names, a function raises StoreError if a storage does not answer.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from ltx_ray.run.dry import DryRun
 from ltx_ray.run.options import GcOptions, RenderOptions
 from ltx_ray.run.standing import RunStatus
 from ltx_ray.run.summary import Observer, Silent, Summary
+from ltx_ray.store.place import run_path
 
 if TYPE_CHECKING:
     from ltx_ray.manifest.preset_table import Presets
@@ -226,17 +226,6 @@ def unlock(run_dir: str | Path) -> Holder | None:
     layout = RunLayout(run_path(run_dir))
     check_is_run(layout)
     return break_lock(layout.lock)
-
-
-def run_path(text: str | Path, *, where: str = "--run") -> Path:
-    """The run directory that somebody named, ``~`` expanded; ``where`` they did, for the error.
-
-    Raises:
-        PlanError: it names none of this machine.
-    """
-    from ltx_ray.store.place import run_path
-
-    return run_path(text, where=where)
 
 
 def is_ray_left_behind() -> bool:

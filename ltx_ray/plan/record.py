@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Self, cast
 
 from ltx_ray.plan.dag import Plan
@@ -17,8 +16,7 @@ from ltx_ray.spec.task import Parent, Stage, Task
 RECORD_SCHEMA = 1
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedTask:
+class RecordedTask(NamedTuple):
     """A task as a run's plan recorded it. ``stage`` and ``recipe`` may be those of another version of the program."""
 
     key: str
@@ -30,7 +28,7 @@ class RecordedTask:
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self:
         """From its line of the plan, which ``store.run_dir`` has looked through."""
-        parents = tuple(Parent(role, key) for role, key in record["parents"])
+        parents = tuple(map(Parent._make, record["parents"]))
         return cls(record["key"], record["stage"], record["unit"], record["recipe"], parents)
 
     @property

@@ -39,10 +39,10 @@ class _HasParents(Protocol):
     def parents(self) -> tuple[Parent, ...]: ...
 
 
-Node = TypeVar("Node", bound=_HasParents)
+_Task = TypeVar("_Task", bound=_HasParents)
 
 
-def wanted(tasks: dict[str, Node], outputs: Iterable[str], kept: Collection[str]) -> set[str]:
+def wanted(tasks: dict[str, _Task], outputs: Iterable[str], kept: Collection[str]) -> set[str]:
     """The outputs, and every input that one of them still waits for: of what is ``kept``, no input is wanted.
 
     Args:
