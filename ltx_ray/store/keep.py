@@ -28,5 +28,5 @@ def superfluous(tasks: dict[str, Task], outputs: Collection[str], kept: Collecti
         tasks: of the plan, by key, parents before children.
         outputs: keys of what the run is for; none of them goes, nor an input of anything that they still wait for.
     """
-    needed = wanted(tasks, outputs, kept)
-    return {key for key in kept if key in tasks and key not in needed and tasks[key].stage not in SURVIVORS[keep]}
+    inputs = wanted(tasks, outputs, kept)
+    return {key for key in kept if key in tasks and key not in inputs and tasks[key].stage not in SURVIVORS[keep]}
