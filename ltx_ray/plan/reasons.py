@@ -10,21 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from ltx_ray.plan.dag import Plan
+from ltx_ray.plan.dag import Plan, outputs_of
 from ltx_ray.spec.canonical import canonical
-from ltx_ray.spec.task import Task
+from ltx_ray.spec.task import Task, wanted
 
-
-@dataclass(frozen=True, slots=True)
-class LastTask:
-    """A task as the run's last plan recorded it; ``recipe`` is plain JSON."""
-
-    key: str
-    stage: str
-    recipe: dict[str, Any]
-    parents: tuple[str, ...]
+if TYPE_CHECKING:
+    from ltx_ray.plan.record import RecordedTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +36,8 @@ class LastPlan:
     """The run's last plan; ``made`` are the keys its journal says were finished."""
 
     made: Collection[str]
-    by_name: Mapping[str, LastTask]
-    by_key: Mapping[str, LastTask]
+    by_name: Mapping[str, RecordedTask]
+    by_key: Mapping[str, RecordedTask]
 
 
 def needed(plan: Plan, kept: Collection[str], *, without: Collection[str] = ()) -> set[str]:
@@ -53,13 +46,7 @@ def needed(plan: Plan, kept: Collection[str], *, without: Collection[str] = ()) 
     Videos are named by their ids.
     """
     videos = [video for video in plan.videos if video.id not in without]
-    wanted = {key for video in videos for key in (video.stitch, video.inspect) if key is not None}
-    needed_keys: set[str] = set()
-    for key in reversed(plan.tasks):
-        if key in wanted and key not in kept:
-            needed_keys.add(key)
-            wanted.update(parent.key for parent in plan.tasks[key].parents)
-    return needed_keys
+    return wanted(plan.tasks, outputs_of(videos), kept).difference(kept)
 
 
 def only_for(plan: Plan, kept: Collection[str], videos: Collection[str]) -> frozenset[str]:
@@ -112,14 +99,14 @@ def _why(task: Task, plan: Plan, last: LastPlan | None) -> Reason:
     return Reason("parent", _root_change(task, before, plan, last))
 
 
-def _root_change(task: Task, before: LastTask, plan: Plan, last: LastPlan) -> str:
+def _root_change(task: Task, before: RecordedTask, plan: Plan, last: LastPlan) -> str:
     """The first changed recipe above ``task``: stage and fields."""
     if len(before.parents) != len(task.parents):
         return f"{len(before.parents)} inputs -> {len(task.parents)}"
-    for parent, old_key in zip(task.parents, before.parents, strict=True):
-        if parent.key == old_key:
+    for parent, old_parent in zip(task.parents, before.parents, strict=True):
+        if parent.key == old_parent.key:
             continue
-        old, new = last.by_key.get(old_key), plan.tasks[parent.key]
+        old, new = last.by_key.get(old_parent.key), plan.tasks[parent.key]
         if old is None:
             return f"{new.stage} is another"
         if old.stage != new.stage:
@@ -130,7 +117,7 @@ def _root_change(task: Task, before: LastTask, plan: Plan, last: LastPlan) -> st
     return "stage version or key schema"
 
 
-def _diff(old: LastTask, new: Task) -> list[str]:
+def _diff(old: RecordedTask, new: Task) -> list[str]:
     return list(changed_fields(_readable(old.recipe), _readable(json.loads(canonical(new.recipe)))))
 
 

@@ -91,6 +91,11 @@ def attempts(records: Iterable[Record], tasks: Collection[str] | None = None, *,
     return made
 
 
+def ever_made(records: Iterable[Record]) -> set[str]:
+    """Keys of tasks that this run made, also of what it has let go since."""
+    return {record["task"] for record in records if record.get("event") == "done"}
+
+
 def made_here(records: Iterable[Record]) -> set[str]:
     """Keys of tasks that this run made, and has not let go since."""
     made: set[str] = set()
