@@ -12,7 +12,7 @@ from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.model import Ltx2Model, Parts
 from ltx_ray.models.ltx2.tiny import cached_tiny
 from ltx_ray.models.ltx2.tiny_facts import TINY
-from ltx_ray.sampling.conditioning import add_keyframe, freeze, hold
+from ltx_ray.sampling.conditioning import add_cells, add_keyframe, freeze, hold
 from ltx_ray.sampling.noise import draw
 from ltx_ray.sampling.state import AudioLayout, VideoLayout, empty_state
 from ltx_ray.spec.protocols import ImpairableDenoiser
@@ -97,6 +97,16 @@ def test_a_guide_brings_its_own_position_and_is_not_marked_as_the_first_frame(mo
     assert told[0]["video_coords"].shape == (1, 3, 18, 2)
     torch.testing.assert_close(told[0]["video_coords"][0, 0, -1], torch.tensor([6 / 24, 7 / 24]))
     assert told[0]["video_keyframes_mask"][0, :, 0].tolist() == [1.0] * 6 + [0.0] * 12
+
+
+def test_a_sound_guides_at_the_times_of_its_cells(model, video, audio, told):
+    guided = add_cells(audio, draw(7, (1, 2, 32)), 4, grid=model.facts.audio)
+    _, velocity = model.denoiser().velocity(video, guided, 0.5, TEXT)
+    assert velocity.shape == (1, 11, 32) and velocity.isfinite().all()
+    coords = told[0]["audio_coords"]
+    assert coords.shape == (1, 1, 11, 2)
+    assert torch.equal(coords[0, 0, 9:], coords[0, 0, 4:6])
+    assert told[0]["audio_timestep"].tolist() == [[500.0] * 9 + [0.0] * 2]
 
 
 def test_every_segment_is_told_its_own_positions_by_one_denoiser(model, video, audio, told):
