@@ -33,7 +33,7 @@ from ltx_ray.plan.record import (
     standing_reasons,
     still_needed,
 )
-from ltx_ray.run.attempts import begin_record, end_record
+from ltx_ray.run.attempts import begin_record, ever_made
 from ltx_ray.run.dry import DryRun, compare, forget_estranged, forget_spoilt
 from ltx_ray.run.render import (
     Observer,
@@ -47,6 +47,8 @@ from ltx_ray.run.render import (
 from ltx_ray.run.sources import read_sources, source_lines
 from ltx_ray.run.standing import RunStatus, standing_of
 from ltx_ray.spec.canonical import canonical
+from ltx_ray.spec.records import End
+from ltx_ray.spec.redact import told
 from ltx_ray.store import requests
 from ltx_ray.store import run_dir as run_files
 from ltx_ray.store.journal import History, Journal, read_journal
@@ -149,8 +151,16 @@ def render(manifest: Manifest, options: RenderOptions | None = None, observer: O
             # What was made in an earlier round is kept by now, but not from before.
             num_cached = max(0, more.num_cached - num_made)
             summary = replace(more, num_made=num_made + more.num_made, num_cached=num_cached)
-        counts = {name: len(getattr(summary, name)) for name in ("finished", "unfinished", "failed")}
-        journal.append(end_record(stopped=summary.stopped, gave_up=summary.gave_up, **counts))
+        journal.append(
+            End(
+                at=time.monotonic(),
+                finished=len(summary.finished),
+                unfinished=len(summary.unfinished),
+                failed=len(summary.failed),
+                stopped=summary.stopped,
+                gave_up=summary.gave_up,
+            )
+        )
         from ltx_ray.report.index import write_index
 
         write_index(list(index_rows(manifest, plan, summary, session.published)), layout.index)
@@ -275,8 +285,7 @@ def _verify(layout: RunLayout, store: str | None, *, repair: bool) -> tuple[int,
 
 
 def _last_plan(layout: RunLayout, history: History) -> LastPlan | None:
-    made = {record["task"] for record in history.records if record.get("event") == "done"}
-    return last_plan(run_files.read_lines(layout.plan), made)
+    return last_plan(run_files.read_lines(layout.plan), ever_made(history.records))
 
 
 def _with_note(dry: DryRun, history: History) -> DryRun:
@@ -287,8 +296,7 @@ def _with_note(dry: DryRun, history: History) -> DryRun:
 
 def _lost(records: list[dict[str, Any]], bound: Collection[str], history: History) -> list[str]:
     """Keys that were made, are not bound, and that a render would make again because a file needs them."""
-    made = {record["task"] for record in history.records if record.get("event") == "done"}
-    lost = still_needed(records, bound) & made
+    lost = still_needed(records, bound) & ever_made(history.records)
     return [record["key"] for record in records if record.get("key") in lost]
 
 
@@ -299,7 +307,7 @@ def _run(session: Session, options: RenderOptions) -> Summary:
     except (HeadLost, Interrupted) as cut:
         stopped = cut.exit_code if isinstance(cut, Interrupted) else None
         with suppress(StoreError):  # what cut it off is what a person must hear of
-            session.journal.append(end_record(stopped=stopped, gave_up=str(cut)))
+            session.journal.append(End(at=time.monotonic(), stopped=stopped, gave_up=told(cut)))
         raise
 
 

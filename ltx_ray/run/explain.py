@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 from ltx_ray.errors import PlanError
 from ltx_ray.plan.reasons import Reason
 from ltx_ray.plan.record import name_of, read_reasons, still_needed
-from ltx_ray.run.attempts import DROPPED, Attempt, attempts, failures, last_failure, last_render
+from ltx_ray.run.attempts import (
+    Attempt,
+    attempts,
+    ever_made,
+    failures,
+    last_failure,
+    last_render,
+    was_dropped,
+)
 from ltx_ray.store import run_dir as run_files
 from ltx_ray.store.layout import object_name
 from ltx_ray.store.lock import read_lock
@@ -103,7 +111,7 @@ class _Teller:
         holder = read_lock(layout.lock)
         self.is_live = holder is not None and holder.life != "dead"
         self.failed = failures(history.records)
-        self.made = {record["task"] for record in history.records if record.get("event") == "done"}
+        self.made = ever_made(history.records)
         self.reasons = read_reasons(run_files.read_values(layout.reasons))
 
     def story(self, key: str) -> TaskStory:
@@ -140,8 +148,7 @@ class _Teller:
                 return "kept", f"made here; {reason}"
             return "kept", "reused: it was in the store already, made for another run or an earlier state of this one"
         if key not in still_needed(self.records, kept):
-            dropped = any(key in record["tasks"] for record in self.history.records if record.get("event") == DROPPED)
-            why = "what it is for is kept"
+            why, dropped = "what it is for is kept", was_dropped(self.history.records, key)
             return "not needed", f"{why}, so it was let go, as `keep` says" if dropped else why
         if made and made[-1].outcome == "running":
             return "running", str(reason)
@@ -166,7 +173,7 @@ class _Teller:
         record = last_failure(self.history.records, key)
         if record is None:
             return None
-        return LastFailure(record["kind"], record["message"], record["traceback"], tuple(record.get("log", ())))
+        return LastFailure(record.kind, record.message, record.traceback, record.log)
 
     def _artifact(self, key: str) -> Artifact | None:
         bound = self.store.lookup(key)

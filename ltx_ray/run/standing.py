@@ -82,7 +82,7 @@ def standing_of(layout: RunLayout, records: list[dict[str, Any]], history: Histo
             if attempt.outcome == "running"
         ),
         videos=videos,
-        gave_up=last.end.get("gave_up") if last and last.end and not holder else None,
+        gave_up=last.end.gave_up if last and last.end and not holder else None,
         problem=history.note,
     )
 
@@ -95,7 +95,7 @@ def _state(holder: Holder | None, last: LastRender | None, *, are_all_finished: 
         return "finished"
     if last is None or last.end is None:
         return "ended early"
-    return "stopped" if last.end.get("stopped") else "unfinished"
+    return "stopped" if last.end.stopped else "unfinished"
 
 
 def _stage_counts(tasks: Iterable[Any], kept: Collection[str], needed: Collection[str]) -> dict[str, StageCounts]:

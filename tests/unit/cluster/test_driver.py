@@ -10,6 +10,7 @@ from collections import Counter
 import pytest
 
 from ltx_ray.cluster.driver import StopSignals, drive
+from ltx_ray.engine import invariants
 from ltx_ray.engine.retry import Limits
 from ltx_ray.engine.state import RunState
 from ltx_ray.errors import StoreUnusable
@@ -77,11 +78,11 @@ def run(tasks, *, on_submit=lambda: None, signals=None, never_ends=False, limits
     state = RunState(tasks, limits=limits)
 
     def record(records):
-        log.extend(f"record {fields['event']} {fields.get('task', '')}".strip() for fields in records)
+        log.extend(f"record {record.event} {getattr(record, 'task', '')}".strip() for record in records)
 
     quiet = signals or StopSignals()
     drive(state, pool, record=record, signals=quiet, on_turn=lambda state: None, requests=requests)
-    state.check()
+    invariants.check(state)
     return state, log
 
 
@@ -194,7 +195,7 @@ def drive_failing(*, at_record=None, at_request=None, at_turn=None, tasks=6):
 
     def record(records):
         failing("record", at_record)
-        log.extend(f"record {fields['event']} {fields.get('task', '')}".strip() for fields in records)
+        log.extend(f"record {record.event} {getattr(record, 'task', '')}".strip() for record in records)
 
     def requests():
         failing("requests", at_request)
