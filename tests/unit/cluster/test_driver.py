@@ -182,7 +182,7 @@ def test_signals_are_noted_inside_the_block_and_given_back_after_it():
 FULL = StoreUnusable("journal.jsonl: no space left")
 
 
-def drive_failing(*, at_record=None, at_request=None, at_turn=None, tasks=6):
+def drive_failing(*, at_record=None, at_request=None, at_turn=None, tasks=6, fault=FULL):
     """Drive independent tasks on one worker while the run's directory fails from the n-th call on; log and state."""
     log, calls = [], Counter()
     pool = ScriptedPool(log)
@@ -191,7 +191,7 @@ def drive_failing(*, at_record=None, at_request=None, at_turn=None, tasks=6):
     def failing(what, point):
         calls[what] += 1
         if point is not None and calls[what] >= point:
-            raise FULL
+            raise fault
 
     def record(records):
         failing("record", at_record)
@@ -231,6 +231,15 @@ def test_a_run_directory_that_cannot_be_read_ends_the_run_as_well(where, caplog)
     assert state.finished and state.store_fault == str(FULL)
     assert len([line for line in log if line.startswith("submit")]) < 6
     assert log[-1] == "stop"
+
+
+def test_no_secret_is_in_what_is_said_of_a_run_directory_that_fails(monkeypatch, caplog):
+    monkeypatch.setenv("FARM_API_TOKEN", "tok-12345678")
+    fault = StoreUnusable("s3://me:hunter2@farm/run: no space left for tok-12345678")
+    _, state = drive_failing(at_turn=3, fault=fault)
+    assert state.store_fault == state.gave_up == "s3://***@farm/run: no space left for ***"
+    assert caplog.messages == [f"{state.store_fault}; what runs comes to its end first"]
+    assert {progress.cause for progress in state.progress.values()} == {"", state.store_fault}
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import MISSING, fields
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from ltx_ray.run import attempts
 from ltx_ray.spec import records
+from ltx_ray.spec.events import CAUSES
 from ltx_ray.spec.records import RECORDS, Decoder, encode, is_file_below, is_place
 from ltx_ray.store.journal import read_journal
 from tests.records import SAMPLES, record
@@ -113,6 +115,18 @@ def test_a_file_below_a_directory_never_leaves_it(path):
 def test_a_place_is_what_the_system_takes():
     assert is_place("s3://farm/store") and is_place("/x\udcff") and is_place("")
     assert not any(map(is_place, ("a\0", "\ud800", "x" * 5000, None, 5)))
+
+
+def test_every_event_column_and_cause_is_described():
+    """An event, a column or a cause that nobody can look up is a private format."""
+    text = (Path(__file__).parents[3] / "docs/store.md").read_text()
+    section = text.partition("## The journal\n")[2].partition("\n## ")[0]
+    events, _, causes = section.partition("| cause |")
+    described = re.findall(r"^\| `(\w+)` \| (.*?) \|", events, re.MULTILINE)
+    assert {event: re.findall(r"`(\w+)`", columns) for event, columns in described} == {
+        event: [column.name for column in fields(cls)] for event, cls in RECORDS.items()
+    }
+    assert set(re.findall(r"^\| `(\w+)` \|", causes, re.MULTILINE)) == set(CAUSES)
 
 
 # A journal of before failures had causes
