@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from benchmarks.record import keep
+from ltx_ray.spec.records import Done
 from ltx_ray.spec.task import Parent
 from ltx_ray.store import durable
 from ltx_ray.store.journal import Journal
@@ -42,8 +43,7 @@ def commits(folder: Path, num_tasks: int, num_bytes: int) -> dict[str, float]:
             begun = time.perf_counter()
             bound = store.commit(key, content, meta)
             committed = time.perf_counter()
-            made = {"digest": bound.digest, "num_bytes": bound.num_bytes, "run_s": 0.0}
-            journal.append({"event": "done", "task": key, **made})
+            journal.append(Done(task=key, digest=bound.digest, num_bytes=bound.num_bytes, run_s=0.0))
             ended = time.perf_counter()
             together.append((ended - begun) * 1000)
             alone.append((ended - committed) * 1000)

@@ -1,6 +1,11 @@
-"""One sound record of every event of a journal, in the order of the table."""
+"""One sound line of every event of a journal, in the order of the table; and records from such lines."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ltx_ray.spec.records import Decoder, Record
 
 ATTEMPT = {"at": 1.0, "task": "ab" * 32, "worker": "w0", "attempt": 1}
 
@@ -20,10 +25,18 @@ SAMPLES = (
         "total_s": 0.6,
         "peak_bytes": 9,
     },
-    {"event": "failure", **ATTEMPT, "kind": "ValueError", "message": "too dark", "traceback": "in x", "log": ["hm"]},
+    {
+        "event": "failure",
+        **ATTEMPT,
+        "cause": "stage",
+        "kind": "ValueError",
+        "message": "too dark",
+        "traceback": "in x",
+        "log": ["hm"],
+    },
     {"event": "cancelled", **ATTEMPT},
     {"event": "death", **ATTEMPT},
-    {"event": "failed", "at": 1.0, "task": "ab" * 32, "reason": "failed 3 times", "attempts": 3},
+    {"event": "failed", "at": 1.0, "task": "ab" * 32, "cause": "stage", "reason": "failed 3 times", "attempts": 3},
     {"event": "blocked", "at": 1.0, "by": "ab" * 32, "tasks": ["ef" * 32]},
     {"event": "tasks_cancelled", "at": 1.0, "tasks": ["ab" * 32]},
     {"event": "worker_joined", "at": 1.0, "worker": "w0", "stages": ["refine"], "node": ""},
@@ -34,3 +47,10 @@ SAMPLES = (
     {"event": "cancel", "at": 1.0, "now": True},
     {"event": "give_up", "at": 1.0, "reason": "no worker", "num_blocked": 2},
 )
+
+
+def record(line: Mapping[str, Any]) -> Record:
+    """The record that a line of a journal holds."""
+    found = Decoder().decode(line)
+    assert found is not None, f"no record of this version: {line}"
+    return found

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
+from ltx_ray.spec import records
 from ltx_ray.spec.task import STAGES
 
 if TYPE_CHECKING:
@@ -82,9 +83,10 @@ class JsonLines:
         self._say({"type": "begin"} | fields)
         self._names = {key: task.name for key, task in dry.plan.tasks.items()}
 
-    def record(self, fields: Mapping[str, Any]) -> None:
-        named = {"name": self._names[fields["task"]]} if fields.get("task") in self._names else {}
-        self._say({"type": "event"} | named | dict(fields))
+    def record(self, record: records.Record) -> None:
+        line = records.encode(record)
+        named = {"name": self._names[line["task"]]} if line.get("task") in self._names else {}
+        self._say({"type": "event"} | named | line)
 
     def turn(self, state: RunState) -> None:
         pass
@@ -107,8 +109,8 @@ class PlainLines:
             typer.echo(f"note: {note}", err=True)
         typer.echo(f"{run_dir}: {len(dry.needed)} of {len(dry.plan.tasks)} tasks to make", err=True)
 
-    def record(self, fields: Mapping[str, Any]) -> None:
-        if said := self._news.of(fields):
+    def record(self, record: records.Record) -> None:
+        if said := self._news.of(record):
             typer.echo(said, err=True)
 
     def turn(self, state: RunState) -> None:
@@ -137,9 +139,9 @@ class LiveTable:
         for key, task in dry.plan.tasks.items():
             self._kept[task.stage] += key not in dry.needed
 
-    def record(self, fields: Mapping[str, Any]) -> None:
-        if said := self._news.of(fields):
-            self._say(said, style="red" if fields["event"] in ("failure", "worker_lost") else "")
+    def record(self, record: records.Record) -> None:
+        if said := self._news.of(record):
+            self._say(said, style="red" if isinstance(record, records.Failure | records.WorkerLost) else "")
 
     def turn(self, state: RunState) -> None:
         from rich.console import Group
@@ -184,23 +186,21 @@ class News:
         self._stop: Literal["no", "draining", "at once"] = "no"
         self._is_told = True
 
-    def of(self, fields: Mapping[str, Any]) -> str | None:
+    def of(self, record: records.Record) -> str | None:
         """The line for a journal record; None = it needs none, or ``of_stop`` says it."""
-        match fields["event"]:
-            case "published":
-                return f"finished {fields['path']}"
-            case "failure":
-                name = self._names.get(fields["task"], fields["task"])
-                return f"attempt {fields['attempt']} of {name} failed: {fields['kind']}: {fields['message']}"
-            case "worker_lost":
-                return f"worker {fields['worker']} lost: {fields['cause']}"
-            case "dropped":
-                num, mib = len(fields["tasks"]), fields["num_bytes"] / 2**20
-                return f"let go of {num} intermediates, {mib:.1f} MiB"
-            case "video_cancelled":
-                return f"leaving out {fields['video']}, as somebody asked"
-            case "cancel":
-                self._stop, self._is_told = "at once" if fields["now"] else "draining", False
+        match record:
+            case records.Published(path=path):
+                return f"finished {path}"
+            case records.Failure(task=task, attempt=attempt, kind=kind, message=message):
+                return f"attempt {attempt} of {self._names.get(task, task)} failed: {kind}: {message}"
+            case records.WorkerLost(worker=worker, cause=cause):
+                return f"worker {worker} lost: {cause}"
+            case records.Dropped(tasks=tasks, num_bytes=num_bytes):
+                return f"let go of {len(tasks)} intermediates, {num_bytes / 2**20:.1f} MiB"
+            case records.VideoCancelled(video=video):
+                return f"leaving out {video}, as somebody asked"
+            case records.Cancel(now=now):
+                self._stop, self._is_told = "at once" if now else "draining", False
         return None
 
     def of_stop(self, state: RunState) -> str | None:

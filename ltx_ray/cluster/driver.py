@@ -10,16 +10,17 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 from ltx_ray.engine.instructions import CancelAttempt, Dispatch, GiveUp, Instruction, JournalEntry, Kill, Retire
 from ltx_ray.engine.state import RunState
 from ltx_ray.errors import StoreError
 from ltx_ray.spec.events import CancelRequested, Event, StoreFailed, TaskCancelled, Tick
 from ltx_ray.spec.protocols import Pool
+from ltx_ray.spec.records import Record
+from ltx_ray.spec.redact import told
 
 #: How long one turn waits for something to happen; also how stale a progress table may be.
 TURN_S = 0.25
@@ -31,7 +32,7 @@ STALL_S, HEAR_S = 30.0, 5.0
 
 _log = logging.getLogger(__name__)
 
-Record = Callable[[Sequence[Mapping[str, Any]]], None]
+Recorder = Callable[[Sequence[Record]], None]
 
 
 class StopSignals:
@@ -100,7 +101,7 @@ def drive(
     state: RunState,
     pool: Pool,
     *,
-    record: Record,
+    record: Recorder,
     signals: StopSignals,
     on_turn: Callable[[RunState], None],
     requests: Callable[[], Sequence[Event]] = lambda: (),
@@ -145,7 +146,7 @@ def drive(
 class _Desk:
     """What goes between the state and the run's directory. Once that fails, it is left alone and the state told."""
 
-    def __init__(self, state: RunState, record: Record) -> None:
+    def __init__(self, state: RunState, record: Recorder) -> None:
         self._state, self._record = state, record
         self.fault: StoreError | None = None
         self._is_told = False
@@ -160,7 +161,7 @@ class _Desk:
     def turn(self, events: Sequence[Event]) -> list[Instruction]:
         """Everything the events lead to. All records are made durable at once, before anything else may be done."""
         instructions = [instruction for event in events for instruction in self._state.handle(event)]
-        records = [dict(entry.fields) for entry in instructions if isinstance(entry, JournalEntry)]
+        records = [entry.record for entry in instructions if isinstance(entry, JournalEntry)]
         try:
             if records and self.fault is None:
                 self._record(records)
@@ -175,7 +176,7 @@ class _Desk:
             instructions += self._state.handle(cancelled)
         if self._state.board.running and not self._is_told:  # that may take long, and nothing can be recorded of it
             self._is_told = True
-            _log.warning("%s; what runs comes to its end first", self.fault)
+            _log.warning("%s; what runs comes to its end first", told(self.fault))
         return [instruction for instruction in instructions if instruction not in begun]
 
     def show(self, on_turn: Callable[[RunState], None]) -> None:
@@ -188,7 +189,7 @@ class _Desk:
 
     def _failed(self, error: StoreError) -> StoreFailed:
         self.fault = error
-        return StoreFailed(time.monotonic(), str(error))
+        return StoreFailed(time.monotonic(), told(error))
 
 
 def _obey(instruction: Instruction, state: RunState, pool: Pool) -> None:

@@ -8,6 +8,7 @@ workers of its own. Retries of tasks are the engine's business.
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -36,6 +37,7 @@ from ltx_ray.spec.events import (
     WorkerLost,
 )
 from ltx_ray.spec.machine import Node, WorkerSpec
+from ltx_ray.spec.redact import told
 from ltx_ray.spec.task import Task
 from ltx_ray.spec.weights import Weights
 from ltx_ray.store.open import open_store
@@ -180,7 +182,7 @@ class RayPool:
         except StoreError as error:
             if is_first:
                 raise
-            self._happened.append(StoreFailed(now, str(error)))
+            self._happened.append(StoreFailed(now, told(error)))
             return
         actor = self._actor_class.options(
             num_cpus=0,  # Ray would otherwise count every actor as a core, and wait for ever on a small machine
@@ -252,20 +254,20 @@ class RayPool:
             self._refuse(worker, cause)
             return None
         worker.attempt = None
-        failure = Failure(type(cause).__name__, str(cause), str(error), retryable=True)
-        return TaskFailed(now, call.task, call.worker, call.attempt, failure)
+        failure = Failure(type(cause).__name__, str(cause), str(error), retryable=True, cause="bug")
+        return TaskFailed(now, call.task, call.worker, call.attempt, failure.told(os.environ))
 
     def _greeted(self, worker: Worker, now: float) -> Event | None:
         """A worker is ready; it joins if what it wrote to the store can be read here."""
         name = self._answer_name(worker.spec.name)
         try:
-            told = self._store.get_token(name)
+            answer = self._store.get_token(name)
         except StoreError as error:
             if worker.is_first:
                 raise
             self._end(worker.spec.name)
-            return StoreFailed(now, str(error))
-        if told != self._token:
+            return StoreFailed(now, told(error))
+        if answer != self._token:
             where = f"{self._store.location}: what worker {worker.spec.name} writes there cannot be read here"
             self._refuse(worker, StoreError(f"{where}; give --store a place that every node shares"))
             return None
@@ -278,7 +280,7 @@ class RayPool:
         """Go on without a worker that cannot do its part, if the run has begun; raise if it only begins."""
         if worker.is_first:
             raise why
-        _log.warning("worker %s gets no work: %s", worker.spec.name, why)
+        _log.warning("worker %s gets no work: %s", worker.spec.name, told(why))
         self._end(worker.spec.name)
         if why.retryable:
             self._bring_up_again(worker, is_death=True)

@@ -5,19 +5,15 @@ A journal entry stands before whatever it allows: once it is on disk, what follo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ltx_ray.spec.events import KillCause
-
-Json = str | int | float | bool | None | list[str]
+from ltx_ray.spec.records import Record
 
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """``fields`` always has ``event`` (what happened) and ``at`` (seconds on the driver's clock)."""
-
-    fields: Mapping[str, Json]
+    record: Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,12 @@
-"""What must hold between any two events. Looks at everything, so it is for tests and ``--paranoid``."""
+"""What must hold between any two events. Looks at everything, so it is for tests."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
+from ltx_ray.engine.state import RunState
 from ltx_ray.engine.story import STATUSES
 from ltx_ray.spec.task import STAGES
-
-if TYPE_CHECKING:
-    from ltx_ray.engine.state import RunState
 
 
 def check(state: RunState) -> None:
@@ -43,6 +40,7 @@ def _check_task(state: RunState, key: str) -> None:
     assert (status in ("done", "failed", "blocked")) == (progress.ended_at is not None), f"{key} ended"
     assert (progress.done is not None) <= (status == "done"), f"{key} is {status} with a result"
     assert (status in ("failed", "blocked")) == bool(progress.cause), f"{key} is {status} because {progress.cause!r}"
+    assert (status == "failed") == (progress.failed_by is not None), f"{key} is {status} by {progress.failed_by}"
     is_out = progress.worker is not None
     assert len(progress.failures) + len(progress.deaths) + is_out <= progress.attempts, f"{key} counts attempts"
     if progress.changes:

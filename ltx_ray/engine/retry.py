@@ -8,16 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ltx_ray.engine.story import Progress
-from ltx_ray.spec.events import Failure
-
-#: Class names of what a worker raises when an input is gone or spoilt. That says nothing about the task or its stage:
-#: the input is forgotten and made again.
-LOSSES = ("ArtifactCorrupt", "ArtifactMissing")
-#: Class names of what a worker raises when the storage fails. If trying again is pointless, that is a fault of the run:
-#: every other task would be computed and lost as well.
-STORE_FAULTS = ("StoreUnusable", "StoreError")
+from ltx_ray.spec.events import Cause, Failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,24 +28,35 @@ class Limits:
     drain_grace_s: float = 10.0  #: so long before its node goes, a task is asked to stop
 
 
+class Verdict(NamedTuple):
+    """A task has failed for good."""
+
+    cause: Cause
+    why: str  #: one sentence
+
+
 def is_store_fault(failure: Failure) -> bool:
-    """Whether a failure says that the run's storage cannot be used until a person acts."""
-    return failure.kind in STORE_FAULTS and not failure.retryable
+    """Whether a failure says that the run's storage cannot be used until a person acts.
+
+    Every other task would be computed and lost as well.
+    """
+    return failure.cause == "storage" and not failure.retryable
 
 
-def why_final(progress: Progress, limits: Limits, *, num_untried: int) -> str | None:
+def why_final(progress: Progress, limits: Limits, *, num_untried: int) -> Verdict | None:
     """Why this task gets no further attempt, or None; ``num_untried`` able workers have not had it yet."""
     failures, tried = progress.failures, progress.tried
     if failures and not failures[-1].failure.retryable:
         last = failures[-1].failure
-        return f"{last.kind}: {last.message}"
+        return Verdict(last.cause, f"{last.kind}: {last.message}")
     if len(progress.deaths) >= limits.deaths:
         hung = f", {progress.num_hangs} of them by hanging" if progress.num_hangs else ""
-        return f"{len(progress.deaths)} workers died under it{hung}: {_names(progress.deaths)}"
+        return Verdict("death", f"{len(progress.deaths)} workers died under it{hung}: {_names(progress.deaths)}")
     on_enough = len(tried) >= 2 or num_untried == 0
     if (len(failures) >= limits.failures and on_enough) or len(failures) >= 2 * limits.failures:
         last = failures[-1].failure
-        return f"failed {len(failures)} times on {_names(tried)}, last with {last.kind}: {last.message}"
+        why = f"failed {len(failures)} times on {_names(tried)}, last with {last.kind}: {last.message}"
+        return Verdict(last.cause, why)
     return None
 
 

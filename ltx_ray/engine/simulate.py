@@ -199,7 +199,8 @@ class _Farm:
             case "death":
                 self.later(WorkerLost(end, name, "death"), dispatch)
             case "hopeless":
-                self.later(TaskFailed(end, key, name, attempt, Failure("Hopeless", "always", "", retryable=False)))
+                hopeless = Failure("Hopeless", "always", "", retryable=False, cause="stage")
+                self.later(TaskFailed(end, key, name, attempt, hopeless))
             case "failure":
                 self.later(TaskFailed(end, key, name, attempt, self._failure()))
             case "done":
@@ -207,7 +208,7 @@ class _Farm:
 
     def _failure(self) -> Failure:
         is_of_memory = self.faults.no_memory_rate and self._rng.random() < self.faults.no_memory_rate
-        return Failure("OutOfMemoryError" if is_of_memory else "Simulated", "by chance", "")
+        return Failure("Simulated", "by chance", "", cause="memory" if is_of_memory else "stage")
 
     def _outcome(self, key: str, name: str) -> Literal["done", "failure", "hopeless", "death", "hang"]:
         faults, chance = self.faults, self._rng.random()

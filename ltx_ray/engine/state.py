@@ -23,13 +23,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, assert_never
 
-from ltx_ray.engine import invariants
 from ltx_ray.engine.board import TaskBoard
 from ltx_ray.engine.fleet import Fleet, Worker
-from ltx_ray.engine.instructions import CancelAttempt, Dispatch, GiveUp, Instruction, JournalEntry, Json, Kill, Retire
+from ltx_ray.engine.instructions import CancelAttempt, Dispatch, GiveUp, Instruction, JournalEntry, Kill, Retire
 from ltx_ray.engine.matching import next_match
-from ltx_ray.engine.retry import LOSSES, Limits, is_store_fault, why_final, why_quarantine
+from ltx_ray.engine.retry import Limits, is_store_fault, why_final, why_quarantine
 from ltx_ray.engine.story import Change, FailedAttempt, Progress, RunningTask, Status
+from ltx_ray.spec import records
 from ltx_ray.spec.events import (
     CancelRequested,
     Event,
@@ -47,11 +47,6 @@ from ltx_ray.spec.events import (
     WorkerLost,
 )
 from ltx_ray.spec.task import STAGES, Stage, Task
-
-#: Class names of what a worker raises when its device is out of memory: its process may hold on to some for good.
-OUT_OF_MEMORY = ("OutOfMemoryError",)
-#: What the journal keeps of a failure at most: the last characters of a traceback, the last lines of a log.
-KEPT_TRACEBACK_CHARS, KEPT_LOG_LINES = 4000, 50
 
 
 class RunState:
@@ -177,10 +172,6 @@ class RunState:
         """What runs now, longest running first."""
         return [RunningTask.of(key, self.progress[key]) for key in self.board.running]
 
-    def check(self) -> None:
-        """Assert every invariant; looks at every task and worker."""
-        invariants.check(self)
-
     # What each event means.
 
     def _is_out(self, event: TaskProgressed | TaskDone | TaskFailed | TaskCancelled) -> bool:
@@ -204,8 +195,10 @@ class RunState:
             case TaskDone(done=done):
                 progress.done = done
                 self._journal(
-                    "done", at, task=key, worker=name, attempt=event.attempt, digest=done.digest,
-                    num_bytes=done.num_bytes, run_s=done.run_s, total_s=done.total_s, peak_bytes=done.peak_bytes,
+                    records.Done(
+                        at=at, task=key, worker=name, attempt=event.attempt, digest=done.digest,
+                        num_bytes=done.num_bytes, run_s=done.run_s, total_s=done.total_s, peak_bytes=done.peak_bytes,
+                    )
                 )  # fmt: skip
                 self.board.enter(key, "done", at, f"attempt {event.attempt} on {name}")
                 self.board.release_children(key, at)
@@ -217,10 +210,10 @@ class RunState:
                 self._strike(name, key, counts=failure.retryable)
                 progress.failures += (FailedAttempt(name, event.attempt, failure),)
                 self._journal_failure(event, failure)
-                is_spoiled = failure.kind in OUT_OF_MEMORY
+                is_spoiled = failure.cause == "memory"
                 self._retry(key, at, f"attempt {event.attempt} on {name} failed: {failure.kind}: {failure.message}")
             case TaskCancelled():
-                self._journal("cancelled", at, task=key, worker=name, attempt=event.attempt)
+                self._journal(records.Cancelled(at=at, task=key, worker=name, attempt=event.attempt))
                 self._give_back(key, at, f"attempt {event.attempt} on {name} was cancelled")
         self._dismiss(name, at, is_spoiled=is_spoiled)
 
@@ -228,7 +221,8 @@ class RunState:
         if event.worker in self.fleet.workers:
             # A new process under an old name: the old one is gone and nobody knows why, so its task is not to blame.
             self._on_lost(WorkerLost(event.at, event.worker, "node"))
-        self._journal("worker_joined", event.at, worker=event.worker, stages=sorted(event.stages), node=event.node)
+        stages = tuple(sorted(event.stages))
+        self._journal(records.WorkerJoined(at=event.at, worker=event.worker, stages=stages, node=event.node))
         self.fleet.join(Worker(event.worker, event.stages, event.node, event.at))
 
     def _on_lost(self, event: WorkerLost) -> None:
@@ -240,7 +234,7 @@ class RunState:
         if key is not None:
             self._free(key)
         self.fleet.lose(name)
-        self._journal("worker_lost", at, worker=name, cause=event.cause, task=key)
+        self._journal(records.WorkerLost(at=at, worker=name, cause=event.cause, task=key))
         if key is None:
             return
         progress = self.progress[key]
@@ -248,7 +242,7 @@ class RunState:
         if event.cause in ("death", "hang"):
             progress.deaths += (name,)
             progress.num_hangs += event.cause == "hang"
-            self._journal("death", at, task=key, worker=name, attempt=progress.attempts)
+            self._journal(records.Death(at=at, task=key, worker=name, attempt=progress.attempts))
             self._retry(key, at, cause)
         else:
             self._give_back(key, at, cause)
@@ -258,14 +252,14 @@ class RunState:
         if worker is None or not worker.is_open:
             return
         self.fleet.expect_leave(worker.name, event.deadline)
-        self._journal("worker_draining", event.at, worker=worker.name, deadline=event.deadline)
+        self._journal(records.WorkerDraining(at=event.at, worker=worker.name, deadline=event.deadline))
         if worker.task is None:
             self._dismiss(worker.name, event.at)
 
     def _on_cancel(self, event: CancelRequested) -> None:
         if self._phase == "open":
             self._phase = "draining"
-        self._journal("cancel", event.at, now=event.now)
+        self._journal(records.Cancel(at=event.at, now=event.now))
         if event.now:
             for key in self.board.running:
                 self._ask_to_stop(key)
@@ -280,7 +274,7 @@ class RunState:
             return
         self.cancelled.update(running, idle, below)
         left = sorted(idle | below)
-        self._journal("tasks_cancelled", event.at, tasks=[*running, *left])
+        self._journal(records.TasksCancelled(at=event.at, tasks=(*running, *left)))
         self.board.withdraw(left, event.at, "cancelled")
         for key in running:
             self._ask_to_stop(key)
@@ -321,7 +315,7 @@ class RunState:
     def _kill(self, name: str, cause: KillCause, at: float, why: str) -> None:
         """Have a worker's process ended; what becomes of its task is decided when it is lost."""
         self.fleet.doom(name)
-        self._journal("kill", at, worker=name, cause=cause, why=why, task=self.fleet.workers[name].task)
+        self._journal(records.Kill(at=at, worker=name, cause=cause, why=why, task=self.fleet.workers[name].task))
         self._out.append(Kill(name, cause, why))
 
     def _assign(self, at: float) -> None:
@@ -333,7 +327,7 @@ class RunState:
             key, name = match
             self.fleet.occupy(name, key, self.tasks[key].stage)
             attempt = self.board.start(key, name, at)
-            self._journal("dispatch", at, task=key, worker=name, attempt=attempt)
+            self._journal(records.Dispatch(at=at, task=key, worker=name, attempt=attempt))
             self._out.append(Dispatch(key, name, attempt))
 
     def _free(self, key: str) -> None:
@@ -347,15 +341,19 @@ class RunState:
 
     def _retry(self, key: str, at: float, cause: str) -> None:
         """An attempt failed or died: another one, or the task failed for good."""
-        reason = why_final(self.progress[key], self.limits, num_untried=self._num_untried(key))
-        if reason is None or key in self.cancelled:
+        progress = self.progress[key]
+        verdict = why_final(progress, self.limits, num_untried=self._num_untried(key))
+        if verdict is None or key in self.cancelled:
             self._give_back(key, at, cause)
             return
-        self._journal("failed", at, task=key, reason=reason, attempts=self.progress[key].attempts)
-        self.board.enter(key, "failed", at, reason)
+        self._journal(
+            records.Failed(at=at, task=key, cause=verdict.cause, reason=verdict.why, attempts=progress.attempts)
+        )
+        progress.failed_by = verdict.cause
+        self.board.enter(key, "failed", at, verdict.why)
         self._num_bereft[self.tasks[key].stage] += self._is_bereft(key)
         if below := self.board.waiting_descendants(key):
-            self._journal("blocked", at, by=key, tasks=below)
+            self._journal(records.Blocked(at=at, by=key, tasks=tuple(below)))
             for child in below:
                 self.board.enter(child, "blocked", at, f"needs {self.tasks[key].name}, which failed")
 
@@ -389,7 +387,7 @@ class RunState:
         if why is not None:
             del self.strikes[name]
             self.fleet.close(name)
-            self._journal("quarantine", at, worker=name, why=why)
+            self._journal(records.Quarantine(at=at, worker=name, why=why))
             self._out.append(Retire(name, why))
         elif is_spoiled:
             self._kill(name, "replaced", at, "its device was out of memory; a fresh process holds on to none")
@@ -426,9 +424,8 @@ class RunState:
         return is_failed and not self._is_bereft(key)
 
     def _is_bereft(self, key: str) -> bool:
-        """Whether the last attempt that failed missed an input."""
-        failures = self.progress[key].failures
-        return bool(failures) and failures[-1].failure.kind in LOSSES
+        """Whether it failed for want of an input."""
+        return self.progress[key].failed_by == "input_lost"
 
     def _stop_for_store(self, at: float, reason: str) -> None:
         """Give up because the storage cannot be used; the first reason stands."""
@@ -441,17 +438,18 @@ class RunState:
         self._phase, self.gave_up = "given_up", reason
         left = self.board.unstarted()
         self.board.ready.clear()
-        self._journal("give_up", at, reason=reason, num_blocked=len(left))
+        self._journal(records.GiveUp(at=at, reason=reason, num_blocked=len(left)))
         for key in left:
             self.board.enter(key, "blocked", at, reason)
         self._out.append(GiveUp(reason))
 
     def _journal_failure(self, event: TaskFailed, failure: Failure) -> None:
         self._journal(
-            "failure", event.at, task=event.task, worker=event.worker, attempt=event.attempt,
-            kind=failure.kind, message=failure.message, traceback=failure.traceback[-KEPT_TRACEBACK_CHARS:],
-            log=list(failure.log[-KEPT_LOG_LINES:]),
+            records.Failure(
+                at=event.at, task=event.task, worker=event.worker, attempt=event.attempt, cause=failure.cause,
+                kind=failure.kind, message=failure.message, traceback=failure.traceback, log=failure.log,
+            )
         )  # fmt: skip
 
-    def _journal(self, event: str, at: float, **fields: Json) -> None:
-        self._out.append(JournalEntry({"event": event, "at": at, **fields}))
+    def _journal(self, record: records.Record) -> None:
+        self._out.append(JournalEntry(record))

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, get_args
 
-from ltx_ray.spec.events import Done, Failure
+from ltx_ray.spec.events import Cause, Done, Failure
 
 Status = Literal["waiting", "ready", "running", "done", "failed", "blocked"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -59,7 +59,8 @@ class Progress:
     num_steps: int = 0  #: 0 = it reported none yet
     ended_at: float | None = None  #: when it became done, failed or blocked
     done: Done | None = None  #: set exactly when done in this run
-    cause: str = ""  #: why it is failed or blocked
+    cause: str = ""  #: why it is failed or blocked, in words
+    failed_by: Cause | None = None  #: set exactly when failed
     changes: list[Change] = field(default_factory=list)
     num_omitted: int = 0  #: changes left out after the first KEPT_FIRST
 

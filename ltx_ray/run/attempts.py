@@ -6,22 +6,27 @@ clock and the wall clock side by side.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from ltx_ray.engine.retry import LOSSES, STORE_FAULTS
+from ltx_ray.spec.events import Cause
+from ltx_ray.spec.records import (
+    Cancelled,
+    Dispatch,
+    Done,
+    Dropped,
+    End,
+    Failed,
+    Failure,
+    Record,
+    Render,
+    VideoCancelled,
+    WorkerLost,
+)
 
-#: Journal events of a render itself. ``END`` is missing when the process died.
-BEGIN, END = "render", "end"
-#: Journal event of a video that nobody wants any more, until the next render.
-VIDEO_CANCELLED = "video_cancelled"
-#: Journal event of intermediates that ``keep`` let go.
-DROPPED = "dropped"
-
-Record = Mapping[str, Any]
+#: Causes that lie in the storage alone: mended there, so the next render tries again by itself.
+STORAGE_CAUSES: tuple[Cause, ...] = ("input_lost", "storage")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +49,7 @@ class LastRender:
     """How the latest render stands. ``end`` is its last record, None = it has not written one."""
 
     began: datetime | None
-    end: Record | None
+    end: End | None
     cancelled: frozenset[str]  #: ids of videos that it was asked to stop
 
 
@@ -52,13 +57,13 @@ def last_render(records: Iterable[Record]) -> LastRender | None:
     """None = nothing was rendered, or the journal is lost."""
     found: LastRender | None = None
     for record in records:
-        match record.get("event"):
-            case "render":
-                found = LastRender(_Clock(record).wall(record.get("at")), None, frozenset())
-            case "end" if found:
+        match record:
+            case Render():
+                found = LastRender(_Clock(record).wall(record.at), None, frozenset())
+            case End() if found:
                 found = replace(found, end=record)
-            case "video_cancelled" if found:
-                found = replace(found, cancelled=found.cancelled | {str(record.get("video"))})
+            case VideoCancelled(video=video) if found:
+                found = replace(found, cancelled=found.cancelled | {video})
     return found
 
 
@@ -66,66 +71,65 @@ def attempts(records: Iterable[Record], tasks: Collection[str] | None = None, *,
     """Every attempt at ``tasks`` (None = at all), in order of dispatch. ``is_live``: the last render still runs."""
     made: list[Attempt] = []
     out: dict[str, tuple[int, float]] = {}  # of the render: key -> index in ``made``, and its time of dispatch
-    clock, render = _Clock({}), 0
+    clock, render = _Clock(None), 0
     for record in records:
-        event, key = record.get("event"), record.get("task")
-        if event == BEGIN:
-            _cut_off(made, out)
-            clock, render = _Clock(record), render + 1
-        elif key is None or (tasks is not None and key not in tasks):
-            continue
-        elif event == "dispatch":
-            out[key] = len(made), record["at"]
-            began = clock.wall(record["at"])
-            made.append(
-                Attempt(task=key, render=render, attempt=record["attempt"], worker=record["worker"], began=began)
-            )
-        elif key in out and (ending := _ending(record)) is not None:
-            idx, since = out.pop(key)
-            outcome, detail = ending
-            peak = record.get("peak_bytes", 0)
-            took_s = record["at"] - since if "at" in record else None
-            made[idx] = replace(made[idx], took_s=took_s, outcome=outcome, detail=detail, peak_bytes=peak)
+        match record:
+            case Render():
+                _cut_off(made, out)
+                clock, render = _Clock(record), render + 1
+            case Dispatch(at=at, task=key, attempt=attempt, worker=worker) if tasks is None or key in tasks:
+                out[key] = len(made), at
+                made.append(Attempt(task=key, render=render, attempt=attempt, worker=worker, began=clock.wall(at)))
+            case Done() | Failure() | Cancelled() | WorkerLost() if record.task in out:
+                idx, since = out.pop(record.task)
+                outcome, detail = _ending(record)
+                peak = record.peak_bytes or 0 if isinstance(record, Done) else 0
+                took_s = None if record.at is None else record.at - since
+                made[idx] = replace(made[idx], took_s=took_s, outcome=outcome, detail=detail, peak_bytes=peak)
     if not is_live:
         _cut_off(made, out)
     return made
-
-
-def ever_made(records: Iterable[Record]) -> set[str]:
-    """Keys of tasks that this run made, also of what it has let go since."""
-    return {record["task"] for record in records if record.get("event") == "done"}
 
 
 def made_here(records: Iterable[Record]) -> set[str]:
     """Keys of tasks that this run made, and has not let go since."""
     made: set[str] = set()
     for record in records:
-        match record.get("event"):
-            case "done":
-                made.add(record["task"])
-            case "dropped":
-                made.difference_update(record["tasks"])
+        match record:
+            case Done(task=task):
+                made.add(task)
+            case Dropped(tasks=tasks):
+                made.difference_update(tasks)
     return made
 
 
-def last_failure(records: Iterable[Record], task: str) -> Record | None:
+def ever_made(records: Iterable[Record]) -> set[str]:
+    """Keys of tasks that this run made, let go since or not."""
+    return {record.task for record in records if isinstance(record, Done)}
+
+
+def was_dropped(records: Iterable[Record], task: str) -> bool:
+    """Whether this run has ever let go of what a task made."""
+    return any(task in record.tasks for record in records if isinstance(record, Dropped))
+
+
+def last_failure(records: Iterable[Record], task: str) -> Failure | None:
     """The record of the last attempt that raised, with its traceback and log."""
-    found = [record for record in records if record.get("event") == "failure" and record.get("task") == task]
+    found = [record for record in records if isinstance(record, Failure) and record.task == task]
     return found[-1] if found else None
 
 
-def _ending(record: Record) -> tuple[str, str] | None:
-    """Outcome and detail of an attempt that this record ends; None = it ends none."""
-    match record.get("event"):
-        case "done":
+def _ending(record: Done | Failure | Cancelled | WorkerLost) -> tuple[str, str]:
+    """Outcome and detail of the attempt that this record ends."""
+    match record:
+        case Done():
             return "done", ""
-        case "failure":
-            return "failed", f"{record['kind']}: {record['message']}"
-        case "cancelled":
+        case Failure(kind=kind, message=message):
+            return "failed", f"{kind}: {message}"
+        case Cancelled():
             return "cancelled", ""
-        case "worker_lost":
-            return "lost", f"its worker was lost: {record['cause']}"
-    return None
+        case WorkerLost(cause=cause):
+            return "lost", f"its worker was lost: {cause}"
 
 
 def _cut_off(made: list[Attempt], out: dict[str, tuple[int, float]]) -> None:
@@ -137,48 +141,42 @@ def _cut_off(made: list[Attempt], out: dict[str, tuple[int, float]]) -> None:
 class _Clock:
     """From the seconds of one render's records to the time of day."""
 
-    def __init__(self, begin: Record) -> None:
+    def __init__(self, begin: Render | None) -> None:
         self._origin: datetime | None = None
-        if "at" in begin and "time" in begin:
-            self._origin = datetime.fromisoformat(begin["time"]) - timedelta(seconds=begin["at"])
+        if begin is not None and begin.at is not None and begin.time is not None:
+            self._origin = datetime.fromisoformat(begin.time) - timedelta(seconds=begin.at)
 
     def wall(self, at: float | None) -> datetime | None:
         return None if self._origin is None or at is None else self._origin + timedelta(seconds=at)
 
 
-def begin_record(*, num_to_make: int, at: float, **store: str | None) -> dict[str, Any]:
+def begin_record(
+    *, num_to_make: int, at: float, store: str, store_id: str | None = None, store_way: str | None = None
+) -> Render:
     """What a journal says when a render begins; ``at`` on the clock of the records that follow.
 
-    ``store``: the fields of ``store.runs.store_record``.
+    ``store``, ``store_id``, ``store_way``: see ``store.runs.store_record``.
     """
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return {"event": BEGIN, **store, "to_make": num_to_make, "at": at, "time": now}
+    return Render(at=at, time=now, store=store, store_id=store_id, store_way=store_way, to_make=num_to_make)
 
 
-def end_record(*, stopped: int | None, gave_up: str | None, **counts: int) -> dict[str, Any]:
-    """What a journal says when a render ends by itself; its absence says that it did not.
-
-    ``stopped``: exit code of the signal; ``gave_up``: why it ended early; ``counts``: of videos, where it counted them.
-    """
-    return {"event": END, "at": time.monotonic(), **counts, "stopped": stopped, "gave_up": gave_up}
-
-
-#: Failures that are nobody's but the storage's: mended there, so the next render tries again by itself.
-STORAGE_FAILURES = (*LOSSES, *STORE_FAULTS)
-
-
-def given_up(records: Sequence[Record]) -> dict[str, str]:
+def given_up(records: Iterable[Record]) -> dict[str, str]:
     """Tasks that failed for good in earlier renders, not by storage, and were not made since: key -> why."""
-    kinds = {record["task"]: record["kind"] for record in records if record.get("event") == "failure"}
-    return {key: why for key, why in failures(records).items() if kinds.get(key) not in STORAGE_FAILURES}
+    return {key: failed.reason for key, failed in _failed(records).items() if failed.cause not in STORAGE_CAUSES}
 
 
 def failures(records: Iterable[Record]) -> dict[str, str]:
     """Tasks that failed for good, whatever the cause, and were not made since: key -> why."""
-    failed: dict[str, str] = {}
+    return {key: failed.reason for key, failed in _failed(records).items()}
+
+
+def _failed(records: Iterable[Record]) -> dict[str, Failed]:
+    failed: dict[str, Failed] = {}
     for record in records:
-        if record.get("event") == "failed":
-            failed[record["task"]] = record["reason"]
-        elif record.get("event") == "done":
-            failed.pop(record["task"], None)
+        match record:
+            case Failed(task=task):
+                failed[task] = record
+            case Done(task=task):
+                failed.pop(task, None)
     return failed

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ltx_ray.errors import PlanError, StoreError
 from ltx_ray.plan.reasons import only_for
-from ltx_ray.run.attempts import VIDEO_CANCELLED
 from ltx_ray.spec.events import Event, TasksCancelled
+from ltx_ray.spec.records import Record, VideoCancelled
 from ltx_ray.store import requests
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Requests:
         kept: frozenset[str],
         *,
         stop: Callable[[], None],
-        record: Callable[[Sequence[Mapping[str, Any]]], None],
+        record: Callable[[Sequence[Record]], None],
     ) -> None:
         self.layout, self.plan, self.kept, self.stop, self.record = layout, plan, kept, stop, record
         self.videos: set[str] = set()
@@ -62,7 +62,7 @@ class Requests:
         if fresh:
             self.videos.update(video for video in fresh if video is not None)
             self.tasks = only_for(self.plan, self.kept, self.videos)
-            self.record([{"event": VIDEO_CANCELLED, "at": now, "video": video} for video in fresh])
+            self.record([VideoCancelled(at=now, video=video) for video in fresh if video is not None])
             self._is_news = True
 
     def events(self) -> list[Event]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ltx_ray.errors import PlanError
 from ltx_ray.plan.reasons import Reason, in_words
-from ltx_ray.run.attempts import DROPPED, Attempt, last_failure
+from ltx_ray.run.attempts import Attempt, last_failure, was_dropped
 from ltx_ray.store.layout import object_name
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _state(
             return "kept", f"made here; {reason}"
         return "kept", "reused: it was in the store already, made for another run or an earlier state of this one"
     if key not in run.needed(kept):
-        dropped = any(key in record["tasks"] for record in run.history.records if record.get("event") == DROPPED)
+        dropped = was_dropped(run.history.records, key)
         why = "what it is for is kept"
         return "not needed", f"{why}, so it was let go, as `keep` says" if dropped else why
     if made and made[-1].outcome == "running":
@@ -152,7 +152,7 @@ def _failure(run: Run, key: str) -> LastFailure | None:
     record = last_failure(run.history.records, key)
     if record is None:
         return None
-    return LastFailure(record["kind"], record["message"], record["traceback"], tuple(record.get("log", ())))
+    return LastFailure(record.kind, record.message, record.traceback, record.log)
 
 
 def _artifact(store: Store, key: str) -> Artifact | None:

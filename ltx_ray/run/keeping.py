@@ -7,12 +7,12 @@ that another run which is known to use the store has in its plan.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
 
 from ltx_ray.errors import StoreError
-from ltx_ray.run.attempts import DROPPED
 from ltx_ray.spec.keep import Keep
+from ltx_ray.spec.records import Dropped, Record
 from ltx_ray.store.keep import superfluous
 from ltx_ray.store.users import users_of
 
@@ -37,7 +37,7 @@ class Keeper:
         keep: Keep,
         *,
         made: set[str],
-        record: Callable[[Sequence[Mapping[str, Any]]], None],
+        record: Callable[[Sequence[Record]], None],
     ) -> None:
         self.layout, self.store, self.plan, self.keep = layout, store, plan, keep
         self.made, self.record = made, record
@@ -64,7 +64,7 @@ class Keeper:
             doomed -= elsewhere
             num_bytes = self.store.drop(doomed) if doomed else 0
             if doomed:
-                self.record([{"event": DROPPED, "at": begun, "tasks": sorted(doomed), "num_bytes": num_bytes}])
+                self.record([Dropped(at=begun, tasks=tuple(sorted(doomed)), num_bytes=num_bytes)])
                 self.made -= doomed
         now = time.monotonic()
         self._not_before = now + max(MIN_PAUSE_S, (now - begun) / SHARE)

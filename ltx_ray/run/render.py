@@ -5,24 +5,23 @@ Ray is started only when something has to be made. Everything here is told to an
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ltx_ray.engine.retry import LOSSES
 from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, Interrupted, StoreError, StoreUnusable
 from ltx_ray.plan.dag import PlannedVideo
 from ltx_ray.plan.placement import place
 from ltx_ray.report.seams import SeamReport, read_seams
-from ltx_ray.run.attempts import STORAGE_FAILURES, given_up, made_here
+from ltx_ray.run.attempts import STORAGE_CAUSES, given_up, made_here
 from ltx_ray.run.dry import DryRun
 from ltx_ray.run.keeping import Keeper
 from ltx_ray.run.sources import ingest
 from ltx_ray.run.summary import Observer, Summary
 from ltx_ray.spec.keep import Keep
-from ltx_ray.spec.redact import redact
+from ltx_ray.spec.records import Done, Failure, Published, Record
+from ltx_ray.spec.redact import told
 from ltx_ray.spec.task import Task
 from ltx_ray.store import run_dir as run_files
 from ltx_ray.store.faults import DISK_FAULTS
@@ -118,12 +117,9 @@ class Session:
             self._publish_held_up()
         failed |= self.unpublished
         lost_for_good = [(key, progress) for key, progress in state.progress.items() if progress.status == "failed"]
-        causes = {key: redact(progress.cause, os.environ) for key, progress in lost_for_good}
-        failed |= {state.tasks[key].name: cause for key, cause in causes.items()}
+        failed |= {state.tasks[key].name: progress.cause for key, progress in lost_for_good}
         self.given_up |= {
-            key: causes[key]
-            for key, progress in lost_for_good
-            if not progress.failures or progress.failures[-1].failure.kind not in STORAGE_FAILURES
+            key: progress.cause for key, progress in lost_for_good if progress.failed_by not in STORAGE_CAUSES
         }
         is_cut = any(state.total(status) for status in ("waiting", "ready", "running"))
         num_cancelled = sum(state.progress[key].status == "blocked" for key in state.cancelled)
@@ -214,15 +210,14 @@ class Session:
         """Every key of the plan that is in the store, or was let go as no longer needed."""
         return {*self.dry.kept} | {key for key, progress in state.progress.items() if progress.status == "done"}
 
-    def _record(self, records: Sequence[Mapping[str, Any]]) -> None:
-        records = [_without_secrets(fields) for fields in records]
+    def _record(self, records: Sequence[Record]) -> None:
         self.journal.append(*records)
-        for fields in records:
-            if fields["event"] == "done":
-                self.keeper.note(fields["task"])
-            self.has_losses |= fields["event"] == "failure" and fields["kind"] in LOSSES
-            self.observer.record(fields)
-        self._publish(fields["task"] for fields in records if fields["event"] == "done")
+        for record in records:
+            if isinstance(record, Done):
+                self.keeper.note(record.task)
+            self.has_losses |= isinstance(record, Failure) and record.cause == "input_lost"
+            self.observer.record(record)
+        self._publish(record.task for record in records if isinstance(record, Done))
 
     def _publish(self, keys: Iterable[str]) -> None:
         """Put the files of finished stitch tasks into place, unless they are there; other keys are passed over."""
@@ -241,22 +236,16 @@ class Session:
                     if self._is_of_the_run(error):
                         raise
                     # Its file alone is held up.
-                    self.unpublished[f"{video.id} file"] = str(error)
+                    self.unpublished[f"{video.id} file"] = told(error)
                     self._held_up.add(key)
                     if not isinstance(error, StoreError):
                         self.store.condemn(key)
                         self.has_losses = True
                     continue
-                fields = {
-                    "event": run_files.PUBLISHED,
-                    "video": video.id,
-                    "path": video.path,
-                    "digest": bound.digest,
-                    "num_bytes": bound.num_bytes,
-                }
-                self.journal.append(fields)
+                record = Published(video=video.id, path=video.path, digest=bound.digest, num_bytes=bound.num_bytes)
+                self.journal.append(record)
                 self.published[video.path] = (bound.digest, bound.num_bytes)
-                self.observer.record(fields)
+                self.observer.record(record)
 
     def _is_of_the_run(self, error: Exception) -> bool:
         """Whether no file at all can be put into the run's directory, not only one of a name that is refused."""
@@ -287,10 +276,3 @@ class Session:
         return tuple(
             path for path in sorted(self.published) if path not in planned and (self.layout.videos / path).exists()
         )
-
-
-def _without_secrets(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A record as it may be kept and shown; the words of an error may hold anything."""
-    if fields["event"] not in ("failure", "failed", "give_up"):
-        return fields
-    return {name: redact(said, os.environ) if isinstance(said, str) else said for name, said in fields.items()}

@@ -17,12 +17,14 @@ from ltx_ray.errors import HeadLost, Interrupted, StoreError
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.record import plan_lines, reason_lines, standing_reasons
 from ltx_ray.report.seams import SeamReport
-from ltx_ray.run.attempts import begin_record, end_record
+from ltx_ray.run.attempts import begin_record
 from ltx_ray.run.dry import compare, forget_estranged, forget_spoilt
 from ltx_ray.run.record import Run
 from ltx_ray.run.render import Session
 from ltx_ray.run.sources import read_sources, source_lines
 from ltx_ray.spec.canonical import canonical
+from ltx_ray.spec.records import End
+from ltx_ray.spec.redact import told
 from ltx_ray.store import requests, run_dir
 from ltx_ray.store.journal import Journal
 from ltx_ray.store.lock import RunLock
@@ -70,8 +72,16 @@ def render_run(run: Run, manifest: Manifest, catalog: Catalog, options: RenderOp
         journal.append(begin_record(**store_record(layout, store), num_to_make=len(dry.needed), at=time.monotonic()))
         session = Session(layout, store, journal, dry, observer, catalog=catalog, keep=manifest.keep)
         session, summary = _rounds(session, last, options)
-        counts = {name: len(getattr(summary, name)) for name in ("finished", "unfinished", "failed")}
-        journal.append(end_record(stopped=summary.stopped, gave_up=summary.gave_up, **counts))
+        journal.append(
+            End(
+                at=time.monotonic(),
+                finished=len(summary.finished),
+                unfinished=len(summary.unfinished),
+                failed=len(summary.failed),
+                stopped=summary.stopped,
+                gave_up=summary.gave_up,
+            )
+        )
         from ltx_ray.report.index import write_index
 
         write_index(list(_index_rows(manifest, plan, summary, session.published)), layout.index)
@@ -113,7 +123,7 @@ def _round(session: Session, options: RenderOptions) -> Summary:
     except (HeadLost, Interrupted) as cut:
         stopped = cut.exit_code if isinstance(cut, Interrupted) else None
         with suppress(StoreError):  # what cut it off is what a person must hear of
-            session.journal.append(end_record(stopped=stopped, gave_up=str(cut)))
+            session.journal.append(End(at=time.monotonic(), stopped=stopped, gave_up=told(cut)))
         raise
 
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ltx_ray.errors import ManifestError, MediaError, Problem
 from ltx_ray.spec.canonical import canonical
 from ltx_ray.spec.recipe import IngestRecipe
+from ltx_ray.spec.records import Done
 from ltx_ray.spec.source import SourceFacts
 from ltx_ray.spec.task import Task
 from ltx_ray.store.faults import storage_errors
@@ -86,7 +87,7 @@ def read_sources(manifest: Manifest, record: Path | None = None) -> Sources:
     return Sources({path: source for path, source in found.items() if isinstance(source, Source)})
 
 
-def ingest(task: Task, path: Path, store: Store) -> dict[str, Any]:
+def ingest(task: Task, path: Path, store: Store) -> Done:
     """Copy the file at ``path`` into the store as the artifact of ``task``; its journal record.
 
     Raises:
@@ -108,8 +109,7 @@ def ingest(task: Task, path: Path, store: Store) -> dict[str, Any]:
             suffix=path.suffix,
         )
         bound = store.commit(task.key, copy, meta)
-    made = {"digest": bound.digest, "num_bytes": bound.num_bytes, "run_s": took_s}
-    return {"event": "done", "at": time.monotonic(), "task": task.key, **made}
+    return Done(at=time.monotonic(), task=task.key, digest=bound.digest, num_bytes=bound.num_bytes, run_s=took_s)
 
 
 def source_lines(sources: Sources) -> Iterator[str]:

@@ -78,7 +78,7 @@ def standing_of(run: Run) -> RunStatus:
             if attempt.outcome == "running"
         ),
         videos=videos,
-        gave_up=last.end.get("gave_up") if last and last.end and not holder else None,
+        gave_up=last.end.gave_up if last and last.end and not holder else None,
         problem=run.history.note,
     )
 
@@ -92,7 +92,7 @@ def _state(run: Run, *, are_all_finished: bool) -> State:
     last = run.last_render
     if last is None or last.end is None:
         return "ended early"
-    return "stopped" if last.end.get("stopped") else "unfinished"
+    return "stopped" if last.end.stopped else "unfinished"
 
 
 def _stage_counts(

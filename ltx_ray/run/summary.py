@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ltx_ray.report.seams import SeamReport, warnings
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ltx_ray.engine.state import RunState
     from ltx_ray.plan.dag import PlannedVideo
     from ltx_ray.run.dry import DryRun
+    from ltx_ray.spec.records import Record
 
 
 class Observer(Protocol):
@@ -21,7 +22,7 @@ class Observer(Protocol):
     def begin(self, dry: DryRun, run_dir: Path) -> None:
         """The plan is made and the run is locked; nothing has run."""
 
-    def record(self, fields: Mapping[str, Any]) -> None:
+    def record(self, record: Record) -> None:
         """A journal record became durable."""
 
     def turn(self, state: RunState) -> None:
@@ -32,7 +33,7 @@ class Silent:
     """The Observer that does nothing."""
 
     def begin(self, dry: DryRun, run_dir: Path) -> None: ...
-    def record(self, fields: Mapping[str, Any]) -> None: ...
+    def record(self, record: Record) -> None: ...
     def turn(self, state: RunState) -> None: ...
 
 

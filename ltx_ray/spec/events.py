@@ -6,13 +6,35 @@ Times are seconds on the driver's monotonic clock, given by whoever makes the ev
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
 
+from ltx_ray.spec.redact import redact
 from ltx_ray.spec.task import Stage
+
+#: Why an attempt failed, or a task for good. It is decided once, where the exception is at hand, and whoever acts on a
+#: failure asks for nothing else.
+#:
+#:     stage       the stage raised
+#:     input_lost  an artifact that it reads is gone or corrupted, which says nothing about the task: it is made again
+#:     storage     the storage failed; where another attempt is pointless, that is a fault of the run
+#:     memory      the device was out of memory, and the process may hold on to some for good
+#:     bug         our own code raised outside the stage
+#:     death       nothing was raised: the process died
+Cause = Literal["stage", "input_lost", "storage", "memory", "bug", "death"]
+CAUSES: tuple[Cause, ...] = get_args(Cause)
 
 KillCause = Literal["hang", "replaced", "drain"]
 LossCause = Literal["death", "node"] | KillCause
+
+#: What is kept of a failure at most: the first characters of its message, the last ones of its traceback, and the last
+#: lines of its log.
+MESSAGE_CHARS = TRACEBACK_CHARS = 4000
+LOG_LINES, LINE_CHARS = 50, 500
+#: Text is cut after secrets are taken out of it, because half of one is not known as such. What is this many times too
+#: long is cut before as well: a message may be of any length.
+SPARE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +53,24 @@ class Done:
 class Failure:
     """Why an attempt raised."""
 
-    kind: str  #: class name of the exception
+    kind: str  #: class name of the exception, for people
     message: str
     traceback: str
     retryable: bool = True
     log: tuple[str, ...] = ()  #: the last lines the worker's process said during the attempt
+    cause: Cause = field(kw_only=True)
+
+    def told(self, environ: Mapping[str, str], log: Iterable[str] = ()) -> Failure:
+        """As it leaves the process where it was raised: with the ``log``, cut, and without secrets in any of its words.
+
+        ``environ``: of that process.
+        """
+        return replace(
+            self,
+            message=redact(self.message[: SPARE * MESSAGE_CHARS], environ)[:MESSAGE_CHARS],
+            traceback=redact(self.traceback[-SPARE * TRACEBACK_CHARS :], environ)[-TRACEBACK_CHARS:],
+            log=tuple(redact(line[: SPARE * LINE_CHARS], environ)[:LINE_CHARS] for line in [*log][-LOG_LINES:]),
+        )
 
 
 @dataclass(frozen=True, slots=True)

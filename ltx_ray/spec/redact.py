@@ -1,5 +1,8 @@
 """Taking secrets out of text that is kept or shown: messages, tracebacks and log lines.
 
+That is done once, where an exception becomes text: ``events.Failure.told`` in the process of a worker, ``told`` in that
+of a render, and the command line for what is raised to it. All that is recorded, logged and summed up is made of these.
+
 What counts as one: what stands before the @ in a URI, signatures and keys in its query, the values of environment
 variables whose names say that they are secret and not the place of one, and what services of storage repeat of a
 request: key ids, tokens, signatures and the text that was signed. Text around them stays as it is.
@@ -7,6 +10,7 @@ request: key ids, tokens, signatures and the text that was signed. Text around t
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 
@@ -41,6 +45,11 @@ def redact(text: str, environ: Mapping[str, str]) -> str:
     for value in sorted(values, key=len, reverse=True):
         text = text.replace(value, HIDDEN)
     return text
+
+
+def told(error: Exception) -> str:
+    """What an exception says, without the secrets of this process."""
+    return redact(str(error), os.environ)
 
 
 def _is_secret(name: str, value: str) -> bool:

@@ -3,7 +3,7 @@
 It is history, never the truth about what is kept: losing it loses no work. Lines carry ``seq`` (0, 1, 2, ...) and
 ``schema``. A line cut by a crash is the last one and is dropped; a broken line with good ones after it ends the history
 there, is said aloud, and the file is kept aside before anything is written over it. A line that is no record by
-``spec.records`` is passed over, which is said aloud too; so readers of records need not ask which fields they have.
+``spec.records`` is passed over, which is said aloud too; one of a later version's event is passed over in silence.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ltx_ray.errors import StoreUnusable
-from ltx_ray.spec.records import REQUIRED, is_record
+from ltx_ray.spec.records import Decoder, Record, encode
 from ltx_ray.store import durable
 from ltx_ray.store.faults import storage_error, storage_errors, taken_away
 from ltx_ray.store.lock import RunLock
@@ -29,12 +28,12 @@ JOURNAL_SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a journal says. ``records`` hold the fields as appended, without ``seq`` and ``schema``."""
+    """What a journal says."""
 
-    records: tuple[dict[str, Any], ...] = ()
+    records: tuple[Record, ...] = ()
     num_bytes: int = 0  #: of the file, up to the end of the last good line
     problem: str | None = None  #: a sentence if lines in the middle cannot be read; what follows them is not in records
-    num_odd: int = 0  #: good lines that are no records
+    num_passed_over: int = 0  #: good lines that are not in records
     note: str | None = None  #: what a person should hear: ``problem``, and that lines are passed over
 
 
@@ -51,8 +50,10 @@ def read_journal(path: Path) -> History:
             return History()
     lines = data.split(b"\n")
     lines.pop()  # empty after a whole last line, otherwise cut off
-    records: list[dict[str, Any]] = []
+    decoder = Decoder()
+    records: list[Record] = []
     odd: list[int] = []
+    num_unknown = 0
     problem = None
     num_bytes = 0
     for idx, line in enumerate(lines):
@@ -60,13 +61,16 @@ def read_journal(path: Path) -> History:
         if fields is None or fields.pop("seq", None) != idx:
             problem = _problem(path, idx, lines[idx + 1 :])
             break
-        if is_record(fields):
-            records.append(fields)
-        else:
+        try:
+            if (record := decoder.decode(fields)) is not None:
+                records.append(record)
+            else:
+                num_unknown += 1
+        except ValueError:
             odd.append(idx)
         num_bytes += len(line) + 1
     notes = [*filter(None, [problem]), *_odd(path, odd)]
-    return History(tuple(records), num_bytes, problem, len(odd), "; ".join(notes) or None)
+    return History(tuple(records), num_bytes, problem, len(odd) + num_unknown, "; ".join(notes) or None)
 
 
 @dataclass(slots=True)
@@ -99,7 +103,7 @@ class Journal:
             except OSError:
                 os.close(fd)
                 raise
-        return cls(path, history, fd, len(history.records) + history.num_odd, history.num_bytes, lock)
+        return cls(path, history, fd, len(history.records) + history.num_passed_over, history.num_bytes, lock)
 
     def check(self) -> None:
         """Raise StoreUnusable if the run is gone: the journal or the lock is no longer at its path."""
@@ -109,14 +113,12 @@ class Journal:
         if self._lock is not None:
             self._lock.check()
 
-    def append(self, *records: Mapping[str, object]) -> None:
+    def append(self, *records: Record) -> None:
         """Append records, durable when this returns; several cost one fsync. After an error none of them is there.
 
         Raises as ``check``, and if the storage fails.
         """
         assert self._fd >= 0, "the journal is closed"
-        for record in records:
-            assert record.get("event") in REQUIRED and is_record(record), f"spec.records knows no such record: {record}"
         self.check()
         lines = b"".join(_line(self._num_records + idx, record) for idx, record in enumerate(records))
         try:
@@ -144,9 +146,8 @@ class Journal:
         self.close()
 
 
-def _line(seq: int, record: Mapping[str, object]) -> bytes:
-    fields = {"seq": seq, "schema": JOURNAL_SCHEMA, **record}
-    assert fields["seq"] == seq and fields["schema"] == JOURNAL_SCHEMA, "seq and schema are the journal's own"
+def _line(seq: int, record: Record) -> bytes:
+    fields = {"seq": seq, "schema": JOURNAL_SCHEMA, **encode(record)}
     return json.dumps(fields, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii") + b"\n"
 
 

@@ -19,15 +19,12 @@ from typing import Any
 
 from ltx_ray.errors import PlanError, StoreUnusable
 from ltx_ray.spec.names import why_unnameable
-from ltx_ray.spec.records import is_file_below
+from ltx_ray.spec.records import Published, is_file_below
 from ltx_ray.store import durable
 from ltx_ray.store.faults import storage_errors
 from ltx_ray.store.journal import History
 from ltx_ray.store.layout import RunLayout, is_hash
 from ltx_ray.store.place import check_links
-
-#: Journal event of a file put into ``videos/``.
-PUBLISHED = "published"
 
 _TEMP = re.compile(r"\..+\.[0-9a-f]{16}", re.DOTALL)
 
@@ -122,9 +119,7 @@ def no_run(layout: RunLayout) -> PlanError:
 def published(history: History) -> dict[str, tuple[str, int]]:
     """Digest and size in bytes of the file last put at each path below ``videos/``."""
     return {
-        record["path"]: (record["digest"], record["num_bytes"])
-        for record in history.records
-        if record.get("event") == PUBLISHED
+        record.path: (record.digest, record.num_bytes) for record in history.records if isinstance(record, Published)
     }
 
 

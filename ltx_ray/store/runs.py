@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from ltx_ray.errors import PlanError, StoreAbsent, StoreError, StoreUnusable
+from ltx_ray.spec.records import Render
 from ltx_ray.spec.redact import redact
 from ltx_ray.store.artifacts import ArtifactStore
 from ltx_ray.store.identity import is_store, read_identity
@@ -30,8 +31,16 @@ class Recorded(NamedTuple):
     way: str | None = None  #: path from the run's directory to a store that is a directory
 
 
-def store_record(layout: RunLayout, store: ArtifactStore) -> dict[str, str | None]:
-    """The fields by which a journal says which store a render uses; ``recorded_store`` reads them back."""
+class StoreColumns(TypedDict):
+    """The columns by which a journal says which store a render uses; see ``records.Render``."""
+
+    store: str
+    store_id: str | None
+    store_way: str | None
+
+
+def store_record(layout: RunLayout, store: ArtifactStore) -> StoreColumns:
+    """How a journal says that a render uses this store; ``recorded_store`` reads it back."""
     shelf = store.shelf
     return {
         # A location that may hold credentials is left out.
@@ -43,9 +52,11 @@ def store_record(layout: RunLayout, store: ArtifactStore) -> dict[str, str | Non
 
 def recorded_store(history: History) -> Recorded:
     """What the last render recorded; nothing where there was none, or the journal is lost."""
-    renders = [record for record in history.records if record.get("event") == "render"]
-    said = (renders[-1].get(name) for name in ("store", "store_id", "store_way")) if renders else ()
-    return Recorded(*(text if isinstance(text, str) and text else None for text in said))
+    renders = [record for record in history.records if isinstance(record, Render)]
+    if not renders:
+        return Recorded()
+    last = renders[-1]
+    return Recorded(last.store or None, last.store_id or None, last.store_way or None)
 
 
 def find_store(layout: RunLayout, history: History, keys: Iterable[str]) -> ArtifactStore | None:

@@ -19,9 +19,9 @@ from functools import lru_cache
 
 import torch
 
-from ltx_ray.errors import ArtifactCorrupt, Cancelled, LtxRayError, StoreError, StoreUnusable
+from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, Cancelled, LtxRayError, StoreError, StoreUnusable
 from ltx_ray.spec.canonical import canonical
-from ltx_ray.spec.events import Done, Failure
+from ltx_ray.spec.events import Cause, Done, Failure
 from ltx_ray.spec.protocols import Control
 from ltx_ray.spec.task import Task
 from ltx_ray.stages.work import Models
@@ -33,7 +33,6 @@ from ltx_ray.worker.parents import Parents
 
 #: What decides bit-identity beside the recipe; written into every key file.
 SOFTWARE = ("ltx-ray", "torch", "diffusers", "transformers", "av", "numpy", "pillow")
-TRACEBACK_CHARS = 4000
 
 
 def use_fixed_threads() -> None:
@@ -51,15 +50,19 @@ def attempt(task: Task, store: Store, control: Control, models: Models) -> Done 
         # So that the next render makes this input again without being told to look for it.
         with suppress(StoreError):
             store.condemn(error.key)
-        return _failure(error, retryable=False)
+        return _failure(error, "input_lost", retryable=False)
+    except ArtifactMissing as error:
+        return _failure(error, "input_lost", retryable=False)
     except StoreError as error:
         if error.is_after_patience:  # another attempt would wait as long, and compute what it cannot store
             error = StoreUnusable(str(error))
-        return _failure(error, retryable=error.retryable)
+        return _failure(error, "storage", retryable=error.retryable)
     except LtxRayError as error:
-        return _failure(error, retryable=error.retryable)
+        return _failure(error, "stage", retryable=error.retryable)
+    except torch.OutOfMemoryError as error:
+        return _failure(error, "memory", retryable=True)
     except Exception as error:  # the border where whatever a stage raises becomes a fact about its task
-        return _failure(error, retryable=True)
+        return _failure(error, "stage", retryable=True)
 
 
 def execute(task: Task, store: Store, control: Control, models: Models) -> Done:
@@ -104,9 +107,9 @@ def _disk_faults_told(name: str) -> Iterator[None]:
         raise
 
 
-def _failure(error: Exception, *, retryable: bool) -> Failure:
-    told = "".join(traceback.format_exception(error))
-    return Failure(type(error).__name__, str(error), told[-TRACEBACK_CHARS:], retryable=retryable)
+def _failure(error: Exception, cause: Cause, *, retryable: bool) -> Failure:
+    trace = "".join(traceback.format_exception(error))
+    return Failure(type(error).__name__, str(error), trace, retryable=retryable, cause=cause)
 
 
 def _peak_bytes() -> int:

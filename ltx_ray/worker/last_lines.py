@@ -8,21 +8,16 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
-from dataclasses import replace
 from typing import Any, TextIO
 
-from ltx_ray.spec.events import Failure
-from ltx_ray.spec.redact import redact
-
-NUM_LINES = 50
-LINE_CHARS = 500
+from ltx_ray.spec.events import LINE_CHARS, LOG_LINES, SPARE, Failure
 
 
 class LastLines:
     """The last lines written to any of its streams; earlier ones are forgotten."""
 
     def __init__(self) -> None:
-        self._lines: deque[str] = deque(maxlen=NUM_LINES)
+        self._lines: deque[str] = deque(maxlen=LOG_LINES)
 
     def stream(self, to: TextIO) -> Any:
         """A text stream that passes everything on to ``to``."""
@@ -47,11 +42,8 @@ class LastLines:
         self._lines.clear()
 
     def told(self, failure: Failure) -> Failure:
-        """The failure with these lines, and no secret in any of its words."""
-        message, traceback, *log = (
-            redact(text, os.environ) for text in (failure.message, failure.traceback, *self._lines)
-        )
-        return replace(failure, message=message, traceback=traceback, log=tuple(log))
+        """The failure with these lines, as it leaves this process."""
+        return failure.told(os.environ, self._lines)
 
 
 class _Stream:
@@ -88,4 +80,4 @@ class _Handler(logging.Handler):
 
 def _visible(line: str) -> str:
     """A progress bar overwrites itself; only what it shows last is kept, up to a bearable length."""
-    return line.removesuffix("\r").rpartition("\r")[2][:LINE_CHARS]
+    return line.removesuffix("\r").rpartition("\r")[2][: SPARE * LINE_CHARS]

@@ -85,6 +85,28 @@ def test_the_story_of_a_failed_task_has_its_cause_its_log_and_what_waits_for_it(
     assert healed["artifact"]["software"]["torch"]
 
 
+def test_no_secret_of_a_failure_leaves_its_worker_however_it_is_said(ltx_ray, tmp_path):
+    env = poison_refine(
+        tmp_path / "poison",
+        "import logging",
+        "secret = os.environ['FARM_API_TOKEN']",
+        f"print('refining with', secret, 'of s3://me:{PASSWORD}@farm/x')",
+        "logging.getLogger('some.library').warning('x' * 480 + ' ' + secret)",
+        "try: raise KeyError(secret)",
+        "except KeyError as error: raise ValueError('x' * 3970 + ' ' + secret + 'y' * 3970) from error",
+    )
+    env |= {"FARM_API_TOKEN": SECRET}
+    ran = ltx_ray("render", ltx_ray.write(TWO), "--workers", "1", "--json", **env)
+    assert ran.code == 3, ran.err
+    status, story = ltx_ray("status", "runs/two", "--json"), ltx_ray("explain", "runs/two", "fox/segment 0 refine")
+    failure = next(record for record in ran.records if record.get("event") == "failure")
+    assert (failure["cause"], failure["kind"]) == ("stage", "ValueError")
+    assert "refining with *** of s3://***@farm/x" in failure["log"]
+    assert next(record for record in ran.records if record.get("event") == "failed")["cause"] == "stage"
+    for secret in (SECRET, SECRET[:8], SECRET[-8:], PASSWORD):
+        assert holding(secret, ltx_ray.cwd, ran.out, ran.err, status.out, status.err, story.out, story.err) == []
+
+
 def test_a_store_in_a_bucket_leaves_no_credentials_anywhere(ltx_ray):
     with s3_on_loopback() as bucket:
         ran = ltx_ray("render", ltx_ray.write(TWO), "--inline", "--store", f"{bucket}/store")

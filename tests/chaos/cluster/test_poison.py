@@ -75,14 +75,13 @@ def test_a_failure_keeps_its_traceback_and_its_last_lines_without_secrets(ltx_ra
 
 def test_a_process_out_of_device_memory_is_replaced_and_its_task_succeeds(ltx_ray, poison):
     env = poison("""
-        class OutOfMemoryError(RuntimeError): pass
         def poisoned(refine):
             def fill(*args, **kwargs):
-                import os, pathlib
+                import os, pathlib, torch
                 first = pathlib.Path(MARKS, 'first')
                 if not first.exists(): first.write_text(str(os.getpid()))
                 if int(first.read_text()) == os.getpid():
-                    raise OutOfMemoryError('CUDA out of memory')
+                    raise torch.OutOfMemoryError('CUDA out of memory')
                 return refine(*args, **kwargs)
             return fill
     """)
@@ -91,6 +90,7 @@ def test_a_process_out_of_device_memory_is_replaced_and_its_task_succeeds(ltx_ra
     (failure,) = of(ran.records, "failure")
     (kill,) = of(ran.records, "kill")
     assert (failure["kind"], kill["cause"], kill["worker"]) == ("OutOfMemoryError", "replaced", failure["worker"])
+    assert failure["cause"] == "memory"
 
 
 def test_a_task_that_always_hangs_fails_by_name_and_the_others_finish(ltx_ray, poison):

@@ -89,7 +89,8 @@ class ToyPool:
         except (StoreError, ArtifactCorrupt, ArtifactMissing) as error:
             if isinstance(error, ArtifactCorrupt):
                 self.store.condemn(error.key)  # as a real worker does
-            failure = Failure(type(error).__name__, str(error), "", retryable=error.retryable)
+            cause = "storage" if isinstance(error, StoreError) else "input_lost"
+            failure = Failure(type(error).__name__, str(error), "", retryable=error.retryable, cause=cause)
             self.happened.append(TaskFailed(time.monotonic(), task.key, worker, attempt, failure))
             return
         log_line(self.log, f"{task.key}\n".encode())

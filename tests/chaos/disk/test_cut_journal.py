@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from ltx_ray.spec.records import Cancel, VideoCancelled
 from ltx_ray.store.journal import Journal, read_journal
 
-RECORDS = tuple({"event": "video_cancelled", "video": f'"fox\n{idx}', "at": idx} for idx in range(4))
-NEXT = {"event": "cancel", "at": 4.0, "now": True}
+RECORDS = tuple(VideoCancelled(at=idx, video=f'"fox\n{idx}') for idx in range(4))
+NEXT = Cancel(at=4.0, now=True)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 
 from ltx_ray import api
 from ltx_ray.api import RenderOptions
-from ltx_ray.engine.retry import LOSSES
 from ltx_ray.errors import RunLocked, StoreError
 from ltx_ray.run import render, rounds
 from ltx_ray.store.layout import key_name
@@ -85,7 +84,7 @@ def test_a_task_that_was_given_up_in_one_round_is_not_tried_again_in_the_next(fa
         return toy(task, store)
 
     monkeypatch.setattr(runs, "toy", picky)
-    monkeypatch.setattr(render, "STORAGE_FAILURES", LOSSES)
+    monkeypatch.setattr(render, "STORAGE_CAUSES", ("input_lost",))
     summary = api.render(farm.manifest, RenderOptions(run_dir=farm.run, inline=True))
     assert [video.id for video in summary.unfinished] == ["fox"]
     assert list(summary.failed) == [farm.tasks[poison].name]

@@ -116,7 +116,7 @@ BUGS = [
     Bug(
         "a process out of device memory gets the next task",
         "engine/state.py",
-        "is_spoiled = failure.kind in OUT_OF_MEMORY",
+        'is_spoiled = failure.cause == "memory"',
         "is_spoiled = False",
         f"{WATCH}_a_worker_out_of_memory_is_replaced_and_the_failure_counts",
     ),

@@ -11,6 +11,7 @@ from collections import Counter
 
 import pytest
 
+from ltx_ray.engine import invariants
 from ltx_ray.engine.instructions import CancelAttempt, Dispatch, GiveUp, Instruction, JournalEntry, Kill, Retire
 from ltx_ray.engine.retry import Limits
 from ltx_ray.engine.simulate import Faults, Simulation, simulate
@@ -28,7 +29,7 @@ from ltx_ray.spec.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ltx_ray.spec.records import REQUIRED, is_record
+from ltx_ray.spec.records import Decoder, Done, encode
 from ltx_ray.spec.task import STAGES, Task
 from tests.fakes import make_task, video_tasks
 
@@ -55,7 +56,7 @@ class Witness:
         self.is_over = False
 
     def __call__(self, state: RunState, event: Event, instructions: list[Instruction]) -> None:
-        state.check()
+        invariants.check(state)
         self.at = event.at
         is_counted = self._hear(event)
         if isinstance(event, TaskDone | TaskFailed) and not is_counted:
@@ -139,9 +140,9 @@ class Witness:
                     left = {s for s, c in state.counts().items() if c["waiting"] or c["ready"] or c["running"]}
                     others = [worker.stages for worker in state.fleet.workers.values() if worker.is_open]
                     assert left & state.fleet.workers[name].stages <= frozenset().union(*others), f"{name} was needed"
-            case JournalEntry(fields=fields):
-                assert fields["event"] in REQUIRED and is_record(fields), fields
-                assert fields["event"] != "done" or self.accepted[fields["task"]] == 1
+            case JournalEntry(record=record):
+                assert Decoder().decode(encode(record)) == record
+                assert not isinstance(record, Done) or self.accepted[record.task] == 1
 
 
 def able(state: RunState, key: str) -> set[str]:
@@ -302,7 +303,7 @@ def test_the_schedules_reach_every_corner():
     seen: Counter[str] = Counter()
     for seed in range(600):
         result, witness, _ = run(seed)
-        journal = [i.fields["event"] for i in witness.log if isinstance(i, JournalEntry)]
+        journal = [i.record.event for i in witness.log if isinstance(i, JournalEntry)]
         seen.update(set(journal) | {type(instruction).__name__ for instruction in witness.log})
         seen.update(instruction.cause for instruction in witness.log if isinstance(instruction, Kill))
         seen["moved"] += any(progress.num_steps for progress in result.state.progress.values())

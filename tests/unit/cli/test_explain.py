@@ -11,11 +11,13 @@ from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.reasons import Reason
 from ltx_ray.plan.record import plan_lines, reason_lines
 from ltx_ray.run.attempts import begin_record
+from ltx_ray.spec.records import Failed, VideoCancelled
 from ltx_ray.store import run_dir
 from ltx_ray.store.journal import Journal
 from ltx_ray.store.key_file import Meta
 from ltx_ray.store.layout import RunLayout
 from ltx_ray.store.open import open_store
+from tests.records import record
 from tests.unit.plan.examples import MODELS, manifest, video
 
 
@@ -40,9 +42,9 @@ class Run:
 
     def attempt(self, name, attempt, at, **ending):
         at_work = {"task": self.keys[name], "worker": "w0", "attempt": attempt}
-        self.say({"event": "dispatch", "at": at, **at_work})
+        self.say(record({"event": "dispatch", "at": at, **at_work}))
         if ending:
-            self.say({"at": at + 2.0, **at_work, **ending})
+            self.say(record({"at": at + 2.0, **at_work, **ending}))
 
     def keep(self, *names):
         for name in names:
@@ -65,7 +67,14 @@ def explain(run, capsys):
     return explain
 
 
-FAILURE = {"event": "failure", "kind": "ValueError", "message": "too dark", "traceback": "in refine", "log": ["hm"]}
+FAILURE = {
+    "event": "failure",
+    "cause": "stage",
+    "kind": "ValueError",
+    "message": "too dark",
+    "traceback": "in refine",
+    "log": ["hm"],
+}
 DONE = {"digest": "", "num_bytes": 0, "run_s": 1.0}
 
 
@@ -113,7 +122,7 @@ def test_attempts_of_every_render_are_told_with_their_ends(run, explain):
 def test_states_are_told_apart(run, explain):
     refine, generate = "fox/segment 0 refine", "fox/segment 0 generate"
     run.keep("fox text_encode", generate)
-    run.say({"event": "failed", "at": 1.0, "task": run.keys[refine], "reason": "failed 3 times", "attempts": 3})
+    run.say(Failed(at=1.0, task=run.keys[refine], cause="stage", reason="failed 3 times", attempts=3))
     assert explain("fox text_encode")[0]["state"] == "kept"
     assert explain(refine)[0]["state"] == "failed"
     assert set(explain(refine)[0]["blocked"]) >= {"fox stitch", "fox audio_decode"}
@@ -121,7 +130,7 @@ def test_states_are_told_apart(run, explain):
     assert (stitch["state"], stitch["why"]) == ("blocked", f"needs {refine}, which failed: failed 3 times")
     (owl,) = explain("owl/segment 0 refine")
     assert owl["state"] == "to make" and "waits for owl/segment 0 upscale, owl/segment 0 generate" in owl["why"]
-    run.say({"event": "video_cancelled", "at": 1.0, "video": "owl"})
+    run.say(VideoCancelled(at=1.0, video="owl"))
     assert explain("owl/segment 0 refine")[0]["state"] == "cancelled"
     assert explain("fox text_encode")[0]["state"] == "kept"
     run.begin()  # a cancel is for one render

@@ -15,6 +15,7 @@ from ltx_ray.cli.main import main
 from ltx_ray.errors import RunLocked
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.record import plan_lines
+from ltx_ray.spec.records import Published, Render
 from ltx_ray.store import gc, run_dir
 from ltx_ray.store.journal import Journal
 from ltx_ray.store.key_file import Meta
@@ -38,7 +39,7 @@ def rendered(store, name, prompt):
     plan = build_plan(manifest(video(prompt=prompt)), MODELS)
     run_dir.write_lines(layout.plan, plan_lines(plan))
     with Journal.open(layout.journal) as journal:
-        journal.append({"event": "render", "store": store.location, "to_make": len(plan.tasks)})
+        journal.append(Render(store=store.location, to_make=len(plan.tasks)))
     past = time.time() - 7200
     for key in plan.tasks:
         bound = store.commit(key, key.encode(), META)
@@ -85,7 +86,7 @@ def test_a_run_beside_it_counts_as_one_of_its_runs_whatever_its_journal_says(sto
     layout = RunLayout(tmp_path / "runs/elsewhere")
     run_dir.write_lines(layout.plan, plan_lines(build_plan(manifest(video(prompt="An owl")), MODELS)))
     with Journal.open(layout.journal) as journal:
-        journal.append({"event": "render", "store": other.location, "to_make": 1})
+        journal.append(Render(store=other.location, to_make=1))
     assert main(["gc", "--store", store.location, "--older-than", "0", "--json"]) == 0
     assert said(capsys)["runs_kept"] == 2
     layout.journal.unlink()
@@ -130,7 +131,7 @@ def published(store, layout, days):
     with store.local_path(line["stitch"]) as artifact:
         run_dir.publish(layout, line["path"], artifact)
     with Journal.open(layout.journal) as journal:
-        journal.append({"event": "published", "video": "x", "path": line["path"], "digest": "0" * 64, "num_bytes": 64})
+        journal.append(Published(video="x", path=line["path"], digest="0" * 64, num_bytes=64))
     past = time.time() - days * 86400
     os.utime(layout.journal, (past, past))
     return layout.videos / line["path"]

@@ -16,6 +16,7 @@ from ltx_ray.engine.instructions import JournalEntry
 from ltx_ray.engine.state import RunState
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.run.dry import DryRun
+from ltx_ray.spec import records
 from ltx_ray.spec.events import CancelRequested, Done, TaskDone, TaskProgressed, WorkerJoined
 from ltx_ray.spec.task import STAGES
 from tests.fakes import FakeClock, chain, independent
@@ -67,7 +68,7 @@ def test_json_lines_name_the_task_of_each_record(capsys):
     lines, dry = progress.JsonLines(), dry_run()
     lines.begin(dry, "runs/x")
     key, task = next(iter(dry.plan.tasks.items()))
-    lines.record({"event": "done", "task": key, "at": 1.0})
+    lines.record(records.Done(at=1.0, task=key, digest="", num_bytes=0, run_s=1.0))
     begun, done = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert (begun["type"], begun["to_make"]) == ("begin", 8)
     assert (done["type"], done["event"], done["name"]) == ("event", "done", task.name)
@@ -92,7 +93,7 @@ def stop(watcher, state, *, now=False):
     """The driver's order: the state decides, the records are durable, the loop has gone round."""
     for instruction in state.handle(CancelRequested(1.0, now=now)):
         if isinstance(instruction, JournalEntry):
-            watcher.record(instruction.fields)
+            watcher.record(instruction.record)
     watcher.turn(state)
 
 
@@ -119,8 +120,13 @@ def test_names_and_errors_are_shown_as_they_are_whatever_they_hold():
     odd = "[/a] [red]h1[/red] [link=x] :fox:"
     with live_table(width=200) as (table, console):
         table.begin(dataclasses.replace(dry_run(), plan=dataclasses.replace(dry_run().plan, notes=(odd,))), odd)
-        table.record({"event": "published", "path": f"{odd}.mp4"})
-        table.record({"event": "failure", "task": odd, "attempt": 1, "kind": "ValueError", "message": odd})
+        table.record(records.Published(video=odd, path=f"{odd}.mp4", digest="", num_bytes=0))
+        table.record(
+            records.Failure(
+                at=1.0, task=odd, worker="w0", attempt=1, cause="stage", kind="ValueError", message=odd, traceback="",
+                log=(),
+            )
+        )  # fmt: skip
         table.turn(working())
     lines = [line.rstrip() for line in console.export_text().splitlines()]
     assert lines[0] == f"note: {odd}"
@@ -145,7 +151,7 @@ def test_a_path_is_never_broken_so_that_it_can_be_copied():
     path = f"{'long/' * 20}fox.mp4"
     with live_table(width=40) as (table, console):
         table.begin(dry_run(), "runs/x")
-        table.record({"event": "published", "path": path})
+        table.record(records.Published(video="fox", path=path, digest="", num_bytes=0))
     assert f"finished {path}" in console.export_text()
 
 

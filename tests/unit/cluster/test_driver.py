@@ -10,6 +10,7 @@ from collections import Counter
 import pytest
 
 from ltx_ray.cluster.driver import StopSignals, drive
+from ltx_ray.engine import invariants
 from ltx_ray.engine.retry import Limits
 from ltx_ray.engine.state import RunState
 from ltx_ray.errors import StoreUnusable
@@ -77,11 +78,11 @@ def run(tasks, *, on_submit=lambda: None, signals=None, never_ends=False, limits
     state = RunState(tasks, limits=limits)
 
     def record(records):
-        log.extend(f"record {fields['event']} {fields.get('task', '')}".strip() for fields in records)
+        log.extend(f"record {record.event} {getattr(record, 'task', '')}".strip() for record in records)
 
     quiet = signals or StopSignals()
     drive(state, pool, record=record, signals=quiet, on_turn=lambda state: None, requests=requests)
-    state.check()
+    invariants.check(state)
     return state, log
 
 
@@ -181,7 +182,7 @@ def test_signals_are_noted_inside_the_block_and_given_back_after_it():
 FULL = StoreUnusable("journal.jsonl: no space left")
 
 
-def drive_failing(*, at_record=None, at_request=None, at_turn=None, tasks=6):
+def drive_failing(*, at_record=None, at_request=None, at_turn=None, tasks=6, fault=FULL):
     """Drive independent tasks on one worker while the run's directory fails from the n-th call on; log and state."""
     log, calls = [], Counter()
     pool = ScriptedPool(log)
@@ -190,11 +191,11 @@ def drive_failing(*, at_record=None, at_request=None, at_turn=None, tasks=6):
     def failing(what, point):
         calls[what] += 1
         if point is not None and calls[what] >= point:
-            raise FULL
+            raise fault
 
     def record(records):
         failing("record", at_record)
-        log.extend(f"record {fields['event']} {fields.get('task', '')}".strip() for fields in records)
+        log.extend(f"record {record.event} {getattr(record, 'task', '')}".strip() for record in records)
 
     def requests():
         failing("requests", at_request)
@@ -230,6 +231,15 @@ def test_a_run_directory_that_cannot_be_read_ends_the_run_as_well(where, caplog)
     assert state.finished and state.store_fault == str(FULL)
     assert len([line for line in log if line.startswith("submit")]) < 6
     assert log[-1] == "stop"
+
+
+def test_no_secret_is_in_what_is_said_of_a_run_directory_that_fails(monkeypatch, caplog):
+    monkeypatch.setenv("FARM_API_TOKEN", "tok-12345678")
+    fault = StoreUnusable("s3://me:hunter2@farm/run: no space left for tok-12345678")
+    _, state = drive_failing(at_turn=3, fault=fault)
+    assert state.store_fault == state.gave_up == "s3://***@farm/run: no space left for ***"
+    assert caplog.messages == [f"{state.store_fault}; what runs comes to its end first"]
+    assert {progress.cause for progress in state.progress.values()} == {"", state.store_fault}
 
 
 @pytest.fixture

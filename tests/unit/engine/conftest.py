@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from ltx_ray.engine import invariants
 from ltx_ray.engine.state import RunState
 
 
@@ -18,4 +19,4 @@ def run_state() -> Iterator[Callable[..., RunState]]:
 
     yield make
     for state in made:
-        state.check()
+        invariants.check(state)

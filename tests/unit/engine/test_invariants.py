@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ltx_ray.engine import invariants
 from ltx_ray.engine.state import RunState
 from ltx_ray.spec.events import WorkerJoined
 from ltx_ray.spec.task import STAGES
@@ -14,7 +15,7 @@ from tests.fakes import diamond
 def state() -> RunState:
     state = RunState(diamond())
     state.handle(WorkerJoined(0.0, "a", frozenset(STAGES)))
-    state.check()
+    invariants.check(state)
     return state
 
 
@@ -62,7 +63,12 @@ def break_failed(state: RunState) -> None:
     state.fleet.release("a")
     state.progress["top"].worker = None
     del state.board.running["top"]
+    state.progress["top"].failed_by = "stage"
     state.board.enter("top", "failed", 1.0, "without blocking what needs it")
+
+
+def break_cause(state: RunState) -> None:
+    state.progress["top"].failed_by = "stage"
 
 
 def break_attempts(state: RunState) -> None:
@@ -81,10 +87,10 @@ def break_gave_up(state: RunState) -> None:
     "damage",
     [
         break_count, break_total, break_missing, break_status, break_queue, break_seat, break_worker, break_running,
-        break_order, break_blocked, break_failed, break_attempts, break_stages, break_gave_up,
+        break_order, break_blocked, break_failed, break_cause, break_attempts, break_stages, break_gave_up,
     ],
 )  # fmt: skip
 def test_check_sees_damage(state, damage):
     damage(state)
     with pytest.raises(AssertionError):
-        state.check()
+        invariants.check(state)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ltx_ray.engine.retry import Limits, why_final, why_quarantine
+from ltx_ray.engine.retry import Limits, is_store_fault, why_final, why_quarantine
 from ltx_ray.engine.story import FailedAttempt, Progress
 from ltx_ray.spec.events import Failure
 
@@ -10,7 +10,7 @@ LIMITS = Limits()
 
 
 def tried(*workers: str, deaths: tuple[str, ...] = (), retryable: bool = True) -> Progress:
-    failure = Failure("Kind", "message", "", retryable)
+    failure = Failure("Kind", "message", "", retryable, cause="stage")
     failures = tuple(FailedAttempt(worker, idx + 1, failure) for idx, worker in enumerate(workers))
     return Progress(failures=failures, deaths=deaths)
 
@@ -37,8 +37,17 @@ def test_the_limits_of_trying(progress, num_untried, is_final):
 
 
 def test_other_limits_are_obeyed():
-    assert why_final(tried("a"), Limits(failures=1), num_untried=0) == "failed 1 times on a, last with Kind: message"
-    assert why_final(tried(deaths=("a",)), Limits(deaths=1), num_untried=0) == "1 workers died under it: a"
+    failed = why_final(tried("a"), Limits(failures=1), num_untried=0)
+    assert failed == ("stage", "failed 1 times on a, last with Kind: message")
+    died = why_final(tried(deaths=("a",)), Limits(deaths=1), num_untried=0)
+    assert died == ("death", "1 workers died under it: a")
+
+
+@pytest.mark.parametrize("cause", ["stage", "input_lost", "storage", "memory", "bug"])
+@pytest.mark.parametrize("retryable", [True, False])
+def test_only_a_storage_that_stays_unusable_is_a_fault_of_the_run_whatever_the_class_is_called(cause, retryable):
+    failure = Failure("StoreUnusable", "full", "", retryable, cause=cause)
+    assert is_store_fault(failure) == (cause == "storage" and not retryable)
 
 
 def test_quarantine_needs_three_tasks_and_somebody_else():

@@ -21,12 +21,12 @@ from ltx_ray.spec.events import (
 from ltx_ray.spec.task import STAGES, Stage
 from tests.fakes import chain, diamond, independent, make_task, video_tasks
 
-LOST_GPU = Failure("OutOfMemory", "no memory", "Traceback ...")
-BAD_INPUT = Failure("PlanError", "bad input", "Traceback ...", retryable=False)
+LOST_GPU = Failure("OutOfMemory", "no memory", "Traceback ...", cause="stage")
+BAD_INPUT = Failure("PlanError", "bad input", "Traceback ...", retryable=False, cause="stage")
 
-FULL = Failure("StoreUnusable", "no space left", "Traceback ...", retryable=False)
-RESET = Failure("StoreError", "connection reset", "Traceback ...")
-LOST_INPUT = Failure("ArtifactCorrupt", "a bit flipped", "Traceback ...", retryable=False)
+FULL = Failure("StoreUnusable", "no space left", "Traceback ...", retryable=False, cause="storage")
+RESET = Failure("StoreError", "connection reset", "Traceback ...", cause="storage")
+LOST_INPUT = Failure("ArtifactCorrupt", "a bit flipped", "Traceback ...", retryable=False, cause="input_lost")
 
 
 def join(state: RunState, *names: str, stages: tuple[Stage, ...] = STAGES, at: float = 0.0) -> list[Dispatch]:
@@ -39,7 +39,7 @@ def dispatches(instructions) -> list[Dispatch]:
 
 
 def events(instructions) -> list[str]:
-    return [i.fields["event"] if isinstance(i, JournalEntry) else type(i).__name__ for i in instructions]
+    return [i.record.event if isinstance(i, JournalEntry) else type(i).__name__ for i in instructions]
 
 
 def finish(state: RunState, key: str, *, at: float = 1.0):

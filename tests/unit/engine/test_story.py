@@ -14,5 +14,5 @@ def test_a_long_story_keeps_its_beginning_and_its_end_and_counts_the_rest():
 
 
 def test_a_worker_tried_a_task_when_it_failed_it_or_died_under_it():
-    progress = Progress(failures=(FailedAttempt("a", 1, Failure("Kind", "", "")),), deaths=("b",))
+    progress = Progress(failures=(FailedAttempt("a", 1, Failure("Kind", "", "", cause="stage")),), deaths=("b",))
     assert progress.tried == {"a", "b"}

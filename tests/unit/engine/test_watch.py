@@ -7,6 +7,7 @@ import pytest
 from ltx_ray.engine.instructions import CancelAttempt, Dispatch, JournalEntry, Kill, Retire
 from ltx_ray.engine.retry import Limits
 from ltx_ray.engine.state import RunState
+from ltx_ray.spec import records
 from ltx_ray.spec.events import (
     CancelRequested,
     Done,
@@ -25,7 +26,9 @@ from ltx_ray.spec.task import STAGES
 from tests.fakes import chain, diamond, independent, video_tasks
 
 LIMITS = Limits(hang_s=100.0, drain_grace_s=10.0)
-NO_MEMORY = Failure("OutOfMemoryError", "CUDA out of memory", "Traceback ...", log=("loading", "at 79 GiB"))
+NO_MEMORY = Failure(
+    "OutOfMemoryError", "CUDA out of memory", "Traceback ...", log=("loading", "at 79 GiB"), cause="memory"
+)
 
 
 def join(state: RunState, *names: str, at: float = 0.0) -> None:
@@ -208,7 +211,7 @@ def test_a_cancelled_task_that_ends_badly_is_blocked_all_the_same(run_state, end
     state = run_state(chain(1), limits=LIMITS)
     join(state, "a")
     state.handle(TasksCancelled(1.0, frozenset(["s0"])))
-    hopeless = Failure("Kind", "message", "", retryable=False)
+    hopeless = Failure("Kind", "message", "", retryable=False, cause="stage")
     state.handle(TaskFailed(2.0, "s0", "a", 1, hopeless) if end == "failed" else WorkerLost(2.0, "a", end))
     assert state.progress["s0"].status == "blocked" and state.finished
 
@@ -276,8 +279,9 @@ def test_a_failure_is_recorded_with_its_traceback_and_last_lines_up_to_a_bound(r
     state = run_state(chain(1), limits=LIMITS)
     join(state, "a")
     lines = tuple(f"line {idx}" for idx in range(70))
-    failure = Failure("ValueError", "no", "x" * 9000 + "the end", log=lines)
+    failure = Failure("ValueError", "no", "x" * 9000 + "the end", cause="stage").told({}, lines)
     out = state.handle(TaskFailed(1.0, "s0", "a", 1, failure))
-    (fields,) = (entry.fields for entry in of(JournalEntry, out) if entry.fields["event"] == "failure")
-    assert fields["log"] == list(lines[-50:])
-    assert len(fields["traceback"]) == 4000 and fields["traceback"].endswith("the end")
+    (record,) = (entry.record for entry in of(JournalEntry, out) if isinstance(entry.record, records.Failure))
+    assert record.cause == "stage"
+    assert record.log == lines[-50:]
+    assert len(record.traceback) == 4000 and record.traceback.endswith("the end")

@@ -8,6 +8,7 @@ from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.record import plan_lines
 from ltx_ray.run import keeping
 from ltx_ray.run.keeping import Keeper
+from ltx_ray.spec.records import Record
 from ltx_ray.store import run_dir
 from ltx_ray.store.key_file import Meta
 from ltx_ray.store.layout import RunLayout
@@ -40,7 +41,7 @@ def keeper(tmp_path, clock):
     return Keeper(layout, store, PLAN, "outputs", made=set(FOX), record=said.extend)
 
 
-said: list[dict] = []
+said: list[Record] = []
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +53,8 @@ def test_what_a_finished_video_was_made_of_goes_and_is_told(keeper):
     keeper.tidy(FOX)
     assert keeper.store.keys() == {STITCH["fox"]}
     (record,) = said
-    assert record["event"] == "dropped" and set(record["tasks"]) == FOX - {STITCH["fox"]}
-    assert record["num_bytes"] == 64 * (len(FOX) - 1)
+    assert record.event == "dropped" and set(record.tasks) == FOX - {STITCH["fox"]}
+    assert record.num_bytes == 64 * (len(FOX) - 1)
 
 
 def test_what_the_run_did_not_make_stays(keeper):

@@ -57,7 +57,7 @@ def test_a_copy_is_bound_and_the_file_stays_as_it_is(store, film):
     record = ingest(task, film, store)
     bound = store.lookup(task.key)
     assert (bound.digest, bound.meta.stage, bound.meta.suffix) == (sha256(content).hexdigest(), "ingest", ".mov")
-    assert (record["event"], record["task"], record["digest"]) == ("done", task.key, bound.digest)
+    assert (record.event, record.task, record.digest) == ("done", task.key, bound.digest)
     assert store.read(task.key) == content
     assert film.read_bytes() == content and film.stat().st_mode & 0o777 == 0o600
     assert store.verify() == []

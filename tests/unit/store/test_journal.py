@@ -10,15 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ltx_ray.errors import StoreError, StoreUnusable
+from ltx_ray.spec.records import Cancel, Dispatch, VideoCancelled
 from ltx_ray.store.journal import History, Journal, read_journal
 from ltx_ray.store.lock import RunLock
 
 RECORDS = (
-    {"event": "dispatch", "at": 1.0, "task": "a", "worker": "w", "attempt": 1},
-    {"event": "video_cancelled", "at": 1.5, "video": 'f"é\n'},
-    {"event": "cancel", "at": 2.0, "now": True},
+    Dispatch(at=1.0, task="a", worker="w", attempt=1),
+    VideoCancelled(at=1.5, video='f"é\n'),
+    Cancel(at=2.0, now=True),
 )
-NEXT, LAST = ({"event": "cancel", "at": at, "now": False} for at in (3.0, 4.0))
+NEXT, LAST = (Cancel(at=at, now=False) for at in (3.0, 4.0))
 
 
 @pytest.fixture
@@ -136,6 +137,16 @@ def test_after_a_failed_append_none_of_its_records_is_there_and_the_next_one_fit
     assert read_journal(written).records == (*RECORDS, NEXT, LAST)
 
 
+def test_events_of_a_later_version_are_passed_over_in_silence_and_numbers_go_on_behind_them(written):
+    with written.open("ab") as file:
+        file.write(b'{"seq":3,"schema":1,"event":"inspected","mood":"fine"}\n')
+    history = read_journal(written)
+    assert (history.records, history.num_passed_over, history.note) == (RECORDS, 1, None)
+    with Journal.open(written) as journal:
+        journal.append(NEXT)
+    assert read_journal(written).records == (*RECORDS, NEXT)
+
+
 def test_a_disk_that_takes_a_byte_at_a_time_gets_whole_lines(path, monkeypatch):
     real = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: real(fd, bytes(data)[:1]))
@@ -194,8 +205,9 @@ def test_a_journal_whose_run_is_no_longer_held_takes_no_more_records(tmp_path):
 
 
 def test_the_fields_of_the_journal_itself_cannot_be_given(path):
-    with Journal.open(path) as journal, pytest.raises(AssertionError, match="seq and schema"):
-        journal.append({**NEXT, "seq": 5})
+    with Journal.open(path) as journal, pytest.raises(TypeError, match="unexpected keyword argument 'seq'"):
+        journal.append(Cancel(at=3.0, now=False, seq=5))
+    assert path.read_bytes() == b""
 
 
 def test_a_closed_journal_takes_nothing(path):

@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from ltx_ray.errors import StoreUnusable
+from ltx_ray.spec.records import Render
 from ltx_ray.store import runs
 from ltx_ray.store.identity import read_identity
 from ltx_ray.store.journal import History, read_journal
@@ -44,8 +45,11 @@ def test_what_a_render_recorded_is_read_back_and_odd_words_are_none(tmp_path):
     identity = read_identity(open_store(tmp_path / "big/store").shelf)
     assert recorded == Recorded(f"{tmp_path}/big/store", identity, "../../big/store")
     assert recorded_store(History()) == Recorded(None, None, None)
-    odd = {"event": "render", "store": 7, "store_id": ["x"], "store_way": ""}
-    assert recorded_store(History((odd,))) == Recorded(None, None, None)
+    odd = {"event": "render", "store": 7, "store_id": ["x"], "store_way": "", "to_make": 1}
+    (tmp_path / "odd.jsonl").write_text(json.dumps({"seq": 0, "schema": 1, **odd}) + "\n")
+    assert recorded_store(read_journal(tmp_path / "odd.jsonl")) == Recorded(None, None, None)
+    empty = Render(store="", store_id="", store_way="", to_make=1)
+    assert recorded_store(History((empty,))) == Recorded(None, None, None)
 
 
 @pytest.mark.parametrize("store", ["farm/runs/.store", "farm/store", "farm/runs/a/store", "farm/runs"])
@@ -196,8 +200,8 @@ def test_a_place_that_cannot_be_looked_at_hides_no_other(tmp_path, monkeypatch):
 def test_a_journal_that_names_an_odd_store_stops_nothing(tmp_path, odd):
     rendered(tmp_path / "runs/a", tmp_path / "runs/.store")
     layout = RunLayout(tmp_path / "runs/a")
-    history = History(({"event": "render", "store": odd, "store_id": "x" * 32, "store_way": None},))
+    history = History((Render(store=odd, store_id="x" * 32, store_way=None, to_make=1),))
     with pytest.raises(StoreUnusable, match="is not there"):
         store_of(layout, history, ())
-    history = History(({"event": "render", "store": odd, "store_way": "../.store"},))
+    history = History((Render(store=odd, store_way="../.store", to_make=1),))
     assert store_of(layout, history, ()).location == f"{tmp_path}/runs/.store"

@@ -8,8 +8,17 @@ from fractions import Fraction
 
 import av
 import pytest
+import torch
 
-from ltx_ray.errors import Cancelled, StoreError, StoreUnusable
+from ltx_ray.errors import (
+    ArtifactCorrupt,
+    ArtifactMissing,
+    Cancelled,
+    MediaError,
+    StoreAbsent,
+    StoreError,
+    StoreUnusable,
+)
 from ltx_ray.models.catalog import BUILT_IN
 from ltx_ray.models.load import Loaded
 from ltx_ray.plan.graph import build_plan
@@ -163,6 +172,31 @@ def test_other_errors_of_the_system_are_the_stages_own(store, monkeypatch, error
     monkeypatch.setattr("ltx_ray.worker.execute.make", raising(error))
     failure = attempt(tasks_of()["fox text_encode"], store, Steps())
     assert (failure.kind, failure.retryable) == (type(error).__name__, True)
+
+
+class OutOfMemoryError(RuntimeError):
+    """Called like the one of torch, and another."""
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "retryable"),
+    [
+        (ValueError("too dark"), "stage", True),
+        (MediaError("a codec is missing"), "stage", False),
+        (OutOfMemoryError("of patience"), "stage", True),
+        (torch.OutOfMemoryError("CUDA out of memory"), "memory", True),
+        (ArtifactMissing("ab" * 32, "store"), "input_lost", False),
+        (ArtifactCorrupt("ab" * 32, "cd" * 32, "ef" * 32), "input_lost", False),
+        (StoreError("stale file handle"), "storage", True),
+        (StoreUnusable("no space left"), "storage", False),
+        (StoreAbsent("no store is here"), "storage", False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_the_cause_of_a_failure_is_that_of_what_was_raised(store, monkeypatch, error, cause, retryable):
+    monkeypatch.setattr("ltx_ray.worker.execute.make", raising(error))
+    failure = attempt(tasks_of()["fox text_encode"], store, Steps())
+    assert (failure.cause, failure.kind, failure.retryable) == (cause, type(error).__name__, retryable)
 
 
 def after_patience(error):

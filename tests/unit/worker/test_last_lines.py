@@ -4,19 +4,19 @@ import io
 import sys
 from contextlib import suppress
 
-from ltx_ray.spec.events import Failure
-from ltx_ray.worker.last_lines import LINE_CHARS, NUM_LINES, LastLines
+from ltx_ray.spec.events import LINE_CHARS, LOG_LINES, Failure
+from ltx_ray.worker.last_lines import LastLines
 
-FAILURE = Failure("ValueError", "no", "Traceback ...")
+FAILURE = Failure("ValueError", "no", "Traceback ...", cause="stage")
 
 
 def test_everything_is_passed_on_and_the_last_lines_are_told():
     said, to = LastLines(), io.StringIO()
     stream = said.stream(to)
-    for idx in range(NUM_LINES + 5):
+    for idx in range(LOG_LINES + 5):
         print("line", idx, file=stream)
-    assert said.told(FAILURE).log == tuple(f"line {idx}" for idx in range(5, NUM_LINES + 5))
-    assert to.getvalue().count("\n") == NUM_LINES + 5
+    assert said.told(FAILURE).log == tuple(f"line {idx}" for idx in range(5, LOG_LINES + 5))
+    assert to.getvalue().count("\n") == LOG_LINES + 5
 
 
 def test_two_streams_share_their_lines_in_order():
@@ -71,7 +71,7 @@ def test_no_secret_is_told(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_abcdefgh")
     said = LastLines()
     print("opening s3://id:secret@bucket with hf_abcdefgh", file=said.stream(io.StringIO()))
-    told = said.told(Failure("OSError", "s3://id:secret@bucket", "Traceback: hf_abcdefgh"))
+    told = said.told(Failure("OSError", "s3://id:secret@bucket", "Traceback: hf_abcdefgh", cause="storage"))
     assert told.log == ("opening s3://***@bucket with ***",)
     assert told.message == "s3://***@bucket" and told.traceback == "Traceback: ***"
 
