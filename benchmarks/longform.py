@@ -212,6 +212,7 @@ def on_ray(num_cuts: int, num_workers: int) -> dict[str, object]:
     from ltx_ray.cluster.driver import StopSignals, drive
     from ltx_ray.cluster.pools import RayPool
     from ltx_ray.cluster.session import ray_session
+    from ltx_ray.models.catalog import BUILT_IN
     from ltx_ray.store.journal import Journal
     from ltx_ray.store.open import open_store
 
@@ -243,7 +244,9 @@ def on_ray(num_cuts: int, num_workers: int) -> dict[str, object]:
         (node, *_) = cluster.machines().nodes
         specs = [WorkerSpec(name, node.node, stages, 0) for name, stages in workers]
         journal = stack.enter_context(Journal.open(Path(folder) / "journal.jsonl"))
-        pool = TogetherPool(RayPool(specs, f"{folder}/store", cluster, actor=SleepingActor), num_workers)
+        pool = TogetherPool(
+            RayPool(specs, f"{folder}/store", cluster, catalog=BUILT_IN, actor=SleepingActor), num_workers
+        )
         started_at = time.monotonic()
         record = partial(_append, journal)
         drive(state, pool, record=record, signals=StopSignals(), on_turn=lambda _: None)

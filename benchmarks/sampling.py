@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from benchmarks.record import keep
-from ltx_ray.models.load import open_model
+from ltx_ray.models.catalog import BUILT_IN
+from ltx_ray.models.load import Loaded
 from ltx_ray.models.ltx2.tiny_facts import TINY
 from ltx_ray.sampling.conditioning import hold
 from ltx_ray.sampling.denoise import denoise
@@ -51,7 +52,7 @@ class Inside:
 
 def main() -> None:
     torch.set_num_threads(1)
-    model: Any = open_model(TINY["2.3"].digest)
+    model: Any = Loaded(BUILT_IN).open(TINY["2.3"].weights)
     text, denoiser, inside = (
         model.text_encoder().encode("A lighthouse"),
         model.denoiser(),

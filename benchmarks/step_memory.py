@@ -57,7 +57,7 @@ def ours(model: Any) -> float:
         def step(self, step_idx: int, num_steps: int) -> None: ...
 
     recipe = GenerateRecipe(
-        model=model.facts.digest,
+        weights=model.facts.weights_for("generate"),
         sampling=SamplingRecipe(sampler="euler", sigmas=SIGMAS),
         video_seed=1,
         audio_seed=2,
@@ -65,10 +65,11 @@ def ours(model: Any) -> float:
         frame_rate=RATE,
         width_px=SIZE_PX,
         height_px=SIZE_PX,
+        origin_s=Fraction(0),
         audio_start=0,
         num_audio_cells=126,
-        dtype="fp32",
-        label=None,
+        conditions=(),
+        call=None,
     )
     text = model.text_encoder().encode(PROMPT)
     mark = Mark(model.parts.transformer)
@@ -111,12 +112,13 @@ def theirs(model: Any) -> float:
 def child(side: str) -> None:
     import torch
 
-    from ltx_ray.models.load import open_model
+    from ltx_ray.models.catalog import BUILT_IN
+    from ltx_ray.models.load import Loaded
     from ltx_ray.models.ltx2.tiny_facts import TINY
 
     torch.set_num_threads(1)
     with torch.no_grad():
-        model = open_model(TINY["2.3"].digest)
+        model = Loaded(BUILT_IN).open(TINY["2.3"].weights)
         print(json.dumps(ours(model) if side == "ours" else theirs(model)))
 
 

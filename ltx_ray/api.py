@@ -1,96 +1,75 @@
-"""What scripts and notebooks import, and all that the command line calls.
+"""What scripts and notebooks import, and all that the command line goes through: a function for every verb.
 
     manifest = load_manifest("films.yaml", ["seed=7"])
     dry = dry_run(manifest)          # what would be made, and why
     summary = render(manifest)       # make it; the same call goes on where it stopped
     status("runs/films")             # where it stands, from another terminal
 
-Everything heavy is imported where it is used: planning loads neither torch nor ray.
+Nothing is decided here. Whatever is heavy is imported where it is used, so a verb loads what it needs alone: planning
+loads neither torch nor ray. Beside the errors that it names, a function raises StoreError if a storage does not answer.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import nullcontext, suppress
-from dataclasses import replace
-from hashlib import file_digest
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ltx_ray.cluster.address import read_address
-from ltx_ray.errors import HeadLost, Interrupted, StoreAbsent, StoreError
-from ltx_ray.manifest.load import load_manifest as _load_manifest
-from ltx_ray.models.catalog import BUILT_IN
-from ltx_ray.plan.graph import build_plan
-from ltx_ray.plan.reasons import LastPlan
-from ltx_ray.plan.record import (
-    last_plan,
-    name_of,
-    plan_lines,
-    read_reasons,
-    reason_lines,
-    standing_reasons,
-    still_needed,
-)
-from ltx_ray.run.attempts import begin_record, ever_made
-from ltx_ray.run.dry import DryRun, compare, forget_estranged, forget_spoilt
-from ltx_ray.run.render import (
-    Observer,
-    RenderOptions,
-    Session,
-    Silent,
-    Summary,
-    index_rows,
-    must_go_on,
-)
-from ltx_ray.run.sources import read_sources, source_lines
-from ltx_ray.run.standing import RunStatus, standing_of
-from ltx_ray.spec.canonical import canonical
-from ltx_ray.spec.records import End
-from ltx_ray.spec.redact import told
-from ltx_ray.store import requests
-from ltx_ray.store import run_dir as run_files
-from ltx_ray.store.journal import History, Journal, read_journal
-from ltx_ray.store.layout import RunLayout
-from ltx_ray.store.lock import RunLock
-from ltx_ray.store.open import open_existing, open_store
-from ltx_ray.store.place import check_store, run_path
-from ltx_ray.store.runs import place_to_render, store_of, store_record
-from ltx_ray.store.users import register
+from ltx_ray.run.dry import DryRun
+from ltx_ray.run.options import GcOptions, RenderOptions
+from ltx_ray.run.standing import RunStatus
+from ltx_ray.run.summary import Observer, Silent, Summary
+from ltx_ray.store.place import run_path
 
 if TYPE_CHECKING:
+    from ltx_ray.manifest.preset_table import Presets
     from ltx_ray.manifest.schema import Manifest
+    from ltx_ray.models.catalog import Catalog
     from ltx_ray.run.cancel import Asked
+    from ltx_ray.run.collect import Freed
     from ltx_ray.run.explain import TaskStory
     from ltx_ray.run.preview import Preview
-    from ltx_ray.store.artifacts import ArtifactStore
+    from ltx_ray.run.probe import Probed
+    from ltx_ray.run.record import Run
+    from ltx_ray.run.verify import Verification
+    from ltx_ray.store.lock import Holder
 
 __all__ = [
     "DryRun",
+    "GcOptions",
     "Observer",
     "RenderOptions",
     "RunStatus",
     "Summary",
     "cancel",
+    "default_run_dir",
     "dry_run",
     "explain",
+    "gc",
+    "is_ray_left_behind",
     "load_manifest",
+    "presets",
     "preview",
+    "probe",
     "render",
+    "run_path",
     "status",
+    "unlock",
     "verify",
 ]
 
 RUNS = Path("runs")
 
-#: A render starts over so often at most because of what it found lost or changed; a broken disk always loses more.
-MAX_ROUNDS = 5
 
+def load_manifest(source: str | Path, overrides: Sequence[str] = (), *, catalog: Catalog | None = None) -> Manifest:
+    """Read, merge and check a manifest. Raises ManifestError with every problem at once.
 
-def load_manifest(source: str | Path, overrides: Sequence[str] = ()) -> Manifest:
-    """Read, merge and check a manifest. Raises ManifestError with every problem at once."""
-    return _load_manifest(str(source), overrides, models=BUILT_IN)
+    Args:
+        catalog: the models that it may name, for this and for whatever is done with it; None = those built in.
+    """
+    from ltx_ray.manifest.load import load_manifest
+
+    return load_manifest(str(source), overrides, models=_models(catalog))
 
 
 def default_run_dir(manifest: Manifest) -> Path:
@@ -98,73 +77,70 @@ def default_run_dir(manifest: Manifest) -> Path:
     return RUNS / (Path(manifest.source).stem or "run")
 
 
-def dry_run(manifest: Manifest, *, run_dir: str | Path | None = None, store: str | None = None) -> DryRun:
-    """Plan ``manifest`` and compare it with the store and the run's last plan; writes nothing."""
-    layout = _layout(default_run_dir(manifest) if run_dir is None else run_dir)
-    history = read_journal(layout.journal)
-    place = _store_place(layout, history, store)
-    plan = build_plan(manifest, BUILT_IN, read_sources(manifest, layout.sources).facts)
-    return _with_note(compare(plan, open_store(place, create=False), _last_plan(layout, history)), history)
+def presets(family: str | None = None) -> Presets:
+    """What every preset of a family means, None = of each family. Raises PlanError: there is no such family."""
+    from ltx_ray.manifest.preset_table import presets_of
+
+    return presets_of(family)
 
 
-def render(manifest: Manifest, options: RenderOptions | None = None, observer: Observer | None = None) -> Summary:
+def dry_run(
+    manifest: Manifest,
+    *,
+    run_dir: str | Path | None = None,
+    store: str | None = None,
+    catalog: Catalog | None = None,
+) -> DryRun:
+    """Plan ``manifest`` and compare it with the store and the run's last plan; writes nothing.
+
+    Args:
+        run_dir: None = ``default_run_dir``.
+        store: directory or URI of the artifacts; None = that of the run, or ``.store`` beside it.
+    Raises:
+        ManifestError: a file that a video goes on from cannot be read.
+        PlanError: ``run_dir`` or ``store`` is no place for one.
+    """
+    from ltx_ray.run.dry import plan_run
+    from ltx_ray.run.record import Run
+
+    run = Run(default_run_dir(manifest) if run_dir is None else run_dir, store=store)
+    return plan_run(run, manifest, _models(catalog))
+
+
+def render(
+    manifest: Manifest,
+    options: RenderOptions | None = None,
+    observer: Observer | None = None,
+    *,
+    catalog: Catalog | None = None,
+) -> Summary:
     """Make what is missing of ``manifest``. Calling it again goes on; a finished run starts no Ray and loads no model.
 
     Raises:
-        ManifestError, RunLocked, StoreError, DoesNotFit.
+        ManifestError, PlanError: as ``dry_run``.
+        RunLocked: another process renders it.
+        DoesNotFit: the cluster cannot run it, or Ray cannot start or be joined.
         HeadLost: the cluster's head went away; the same call resumes.
         Interrupted: a signal came while Ray started.
     """
-    options = options or RenderOptions()
-    read_address(options.address)  # text that is no address is refused before anything is planned or locked
-    layout = _layout(default_run_dir(manifest) if options.run_dir is None else options.run_dir)
-    store_uri = _store_place(layout, read_journal(layout.journal), options.store)
-    sources = read_sources(manifest, layout.sources)
-    plan = build_plan(manifest, BUILT_IN, sources.facts)
-    run_files.prepare(layout)
-    with RunLock(layout.lock) as lock, Journal.open(layout.journal, lock=lock) as journal:
-        run_files.drop_temps(layout)
-        requests.drop(layout)
-        last = _last_plan(layout, journal.history)
-        forget_estranged(open_store(store_uri, create=False), plan)
-        dry = _with_note(compare(plan, open_store(store_uri, create=False), last), journal.history)
-        store = open_store(store_uri, create=bool(dry.needed))
-        if dry.needed:
-            before = read_reasons(run_files.read_values(layout.reasons))
-            run_files.write_lines(layout.reasons, reason_lines(standing_reasons(dry.reasons(), before)))
-        run_files.write_lines(layout.manifest, [canonical(manifest)])
-        if sources.read:
-            run_files.write_lines(layout.sources, source_lines(sources))
-        run_files.write_lines(layout.plan, plan_lines(plan))
-        with nullcontext() if dry.needed else suppress(StoreError):  # a finished run needs no store that can be written
-            register(store, layout, plan.tasks)
-        journal.append(begin_record(**store_record(layout, store), num_to_make=len(dry.needed), at=time.monotonic()))
-        session = Session(layout, store, journal, dry, observer or Silent(), keep=manifest.keep)
-        summary = _run(session, options)
-        for idx in range(MAX_ROUNDS):
-            if not must_go_on(session, summary):
-                break
-            if idx > 0:  # not one loss but many: meeting them one by one could take a round for every task of a chain
-                forget_spoilt(store, plan)
-            session = session.again(compare(plan, store, last))
-            more, num_made = _run(session, options), summary.num_made
-            # What was made in an earlier round is kept by now, but not from before.
-            num_cached = max(0, more.num_cached - num_made)
-            summary = replace(more, num_made=num_made + more.num_made, num_cached=num_cached)
-        journal.append(
-            End(
-                at=time.monotonic(),
-                finished=len(summary.finished),
-                unfinished=len(summary.unfinished),
-                failed=len(summary.failed),
-                stopped=summary.stopped,
-                gave_up=summary.gave_up,
-            )
-        )
-        from ltx_ray.report.index import write_index
+    from ltx_ray.run.record import Run
+    from ltx_ray.run.rounds import render_run
 
-        write_index(list(index_rows(manifest, plan, summary, session.published)), layout.index)
-        return summary
+    options = options or RenderOptions()
+    run = Run(default_run_dir(manifest) if options.run_dir is None else options.run_dir, store=options.store)
+    return render_run(run, manifest, _models(catalog), options, observer or Silent())
+
+
+def status(run_dir: str | Path, *, store: str | None = None) -> RunStatus:
+    """Where a run stands, from what is on disk; changes nothing and needs no lock.
+
+    Raises:
+        PlanError: there is no run at ``run_dir``.
+        StoreUnusable: its store is not there.
+    """
+    from ltx_ray.run.standing import standing_of
+
+    return standing_of(_open(run_dir, store))
 
 
 def explain(run_dir: str | Path, task: str, *, store: str | None = None) -> list[TaskStory]:
@@ -177,20 +153,7 @@ def explain(run_dir: str | Path, task: str, *, store: str | None = None) -> list
     """
     from ltx_ray.run.explain import tell
 
-    layout, records, history = _read_run(run_dir)
-    opened = _open_store_of(layout, records, history, store)
-    return tell(layout, records, history, opened, task)
-
-
-def status(run_dir: str | Path, *, store: str | None = None) -> RunStatus:
-    """Where a run stands, from what is on disk; changes nothing and needs no lock.
-
-    Raises:
-        PlanError: there is no run at ``run_dir``.
-        StoreUnusable: its store is not there.
-    """
-    layout, records, history = _read_run(run_dir)
-    return standing_of(layout, records, history, _open_store_of(layout, records, history, store))
+    return tell(_open(run_dir, store), task)
 
 
 def cancel(run_dir: str | Path, video: str | None = None, *, store: str | None = None) -> Asked:
@@ -201,12 +164,7 @@ def cancel(run_dir: str | Path, video: str | None = None, *, store: str | None =
     """
     from ltx_ray.run.cancel import ask_to_stop
 
-    layout, records, history = _read_run(run_dir)
-    opened = None
-    if video is not None:
-        with suppress(StoreError):  # whoever renders must hear of it, also when its store is gone or does not answer
-            opened = _open_store_of(layout, records, history, store)
-    return ask_to_stop(layout, records, opened, video)
+    return ask_to_stop(_open(run_dir, store), video)
 
 
 def preview(
@@ -216,6 +174,7 @@ def preview(
     out: str | Path | None = None,
     store: str | None = None,
     silent: bool = False,
+    catalog: Catalog | None = None,
 ) -> Preview:
     """Join the finished beginning of a video, also while it is being rendered; needs no lock.
 
@@ -227,14 +186,11 @@ def preview(
     """
     from ltx_ray.run.preview import make_preview
 
-    layout, records, history = _read_run(run_dir)
-    opened = _open_store_of(layout, records, history, store)
-    return make_preview(layout, records, opened, video, out=None if out is None else Path(out), silent=silent)
+    run = _open(run_dir, store)
+    return make_preview(run, video, _models(catalog), out=None if out is None else Path(out), silent=silent)
 
 
-def verify(
-    run_dir: str | Path, *, store: str | None = None, repair: bool = False
-) -> tuple[int, list[tuple[str, str, str]]]:
+def verify(run_dir: str | Path, *, store: str | None = None, repair: bool = False) -> Verification:
     """Hash every artifact of the run's plan that is bound, and every finished file.
 
     Returns:
@@ -245,103 +201,63 @@ def verify(
         StoreUnusable: with ``repair``, its store is not there, or may be another run's.
         RunLocked: it is rendered now, and ``repair`` would take away what that makes.
     """
-    layout, *_ = _read_run(run_dir)
-    with RunLock(layout.lock) if repair else nullcontext():
-        return _verify(layout, store, repair=repair)
+    from ltx_ray.run.verify import verify_run
+
+    return verify_run(run_dir, store=store, repair=repair)
 
 
-def _verify(layout: RunLayout, store: str | None, *, repair: bool) -> tuple[int, list[tuple[str, str, str]]]:
-    layout, records, history = _read_run(layout.path)
-    names = {record["key"]: name_of(record) for record in records if "key" in record}
-    findings: list[tuple[str, str, str]] = []
-    bound: set[str] = set()
-    try:
-        opened = _open_store_of(layout, records, history, store, to_edit=repair)
-        bound = opened.keys() & names.keys()
-        spoilt = opened.verify(bound)
-    except StoreAbsent as error:
-        if repair:
-            raise
-        findings.append(("missing", "store", str(error)))
-        spoilt = []
-    lost = _lost(records, bound, history)
-    for key in lost:
-        findings.append(("missing", names[key], "was made, and is not in the store; `ltx-ray render` makes it again"))
-    for finding in spoilt:
-        findings.append((finding.kind, names[finding.key], finding.detail))
-        if repair and finding.kind != "estranged":  # the next render sees to these, with all that was made of them
-            opened.condemn(finding.key)
-    planned = {record["video"]["path"] for record in records if "video" in record}
-    files = {path: file for path, file in run_files.published(history).items() if path in planned}
-    for path, (digest, _) in sorted(files.items()):
-        file = layout.videos / path
-        if not file.exists():
-            findings.append(("missing", str(file), "is gone; `ltx-ray render` puts it back"))
-        elif (actual := _digest(file)) != digest:
-            findings.append(("corrupt", str(file), f"digest {actual[:12]}, published as {digest[:12]}"))
-            if repair:
-                file.unlink()
-    return len(bound) + len(lost) + len(files), findings
+def probe(files: Iterable[str | Path]) -> Iterator[Probed]:
+    """What is in media files, one after the other; a test card is read back and proven.
+
+    A file that is not there, or cannot be read, is answered by a sentence and raises nothing.
+    """
+    from ltx_ray.run.probe import probe_files
+
+    return probe_files(files)
 
 
-def _last_plan(layout: RunLayout, history: History) -> LastPlan | None:
-    return last_plan(run_files.read_lines(layout.plan), ever_made(history.records))
+def gc(options: GcOptions | None = None) -> Freed:
+    """Say what nothing in a store refers to and what no run needs any more, or free it.
+
+    Raises:
+        PlanError: the runs and the store do not go together, or all would go and nobody said so.
+        StoreError: there is no store, or a run that may need it cannot be read: nothing is deleted then.
+    """
+    from ltx_ray.run.collect import free
+
+    return free(options or GcOptions())
 
 
-def _with_note(dry: DryRun, history: History) -> DryRun:
-    """What is wrong with the journal, said once with the other notes of the plan."""
-    dry.plan.notes.extend(filter(None, [history.note]))
-    return dry
+def unlock(run_dir: str | Path) -> Holder | None:
+    """Break the lock of a render that died on another machine; whose it was, None = it was not locked.
+
+    Raises:
+        PlanError: there is no run at ``run_dir``.
+        RunLocked: its holder lives on this machine.
+    """
+    from ltx_ray.store.layout import RunLayout
+    from ltx_ray.store.lock import break_lock
+    from ltx_ray.store.run_dir import check_is_run
+
+    layout = RunLayout(run_path(run_dir))
+    check_is_run(layout)
+    return break_lock(layout.lock)
 
 
-def _lost(records: list[dict[str, Any]], bound: Collection[str], history: History) -> list[str]:
-    """Keys that were made, are not bound, and that a render would make again because a file needs them."""
-    lost = still_needed(records, bound) & ever_made(history.records)
-    return [record["key"] for record in records if record.get("key") in lost]
+def is_ray_left_behind() -> bool:
+    """Whether Ray still waits for a cluster's head that is gone, and would hold up the end of this process."""
+    from ltx_ray.cluster.owner import owner_left_behind
+
+    return owner_left_behind() is not None
 
 
-def _run(session: Session, options: RenderOptions) -> Summary:
-    """One round of a render; the journal also says how one ends that is cut off by what is nobody's fault."""
-    try:
-        return session.run(options)
-    except (HeadLost, Interrupted) as cut:
-        stopped = cut.exit_code if isinstance(cut, Interrupted) else None
-        with suppress(StoreError):  # what cut it off is what a person must hear of
-            session.journal.append(End(at=time.monotonic(), stopped=stopped, gave_up=told(cut)))
-        raise
+def _models(catalog: Catalog | None) -> Catalog:
+    from ltx_ray.models.catalog import BUILT_IN
+
+    return BUILT_IN if catalog is None else catalog
 
 
-def _layout(run_dir: str | Path) -> RunLayout:
-    return RunLayout(run_path(run_dir))
+def _open(run_dir: str | Path, store: str | None) -> Run:
+    from ltx_ray.run.record import Run
 
-
-def _read_run(run_dir: str | Path) -> tuple[RunLayout, list[dict[str, Any]], History]:
-    layout = _layout(run_dir)
-    return layout, run_files.read_plan(layout), read_journal(layout.journal)
-
-
-def _open_store_of(
-    layout: RunLayout,
-    records: Iterable[Mapping[str, Any]],
-    history: History,
-    named: str | None,
-    *,
-    to_edit: bool = False,
-) -> ArtifactStore:
-    """The store that is ``named``, or else the run's own; it must be there."""
-    if named is not None:
-        return open_existing(named)
-    return store_of(layout, history, run_files.planned_keys(records), to_edit=to_edit)
-
-
-def _store_place(layout: RunLayout, history: History, named: str | None) -> str:
-    """Where a render of this run keeps what it computes: as ``named``, or as ``place_to_render`` says."""
-    if named is not None:
-        check_store(named)  # before a directory of the run is made
-        return named
-    return place_to_render(layout, history, run_files.planned_keys(run_files.read_lines(layout.plan)))
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+    return Run.open(run_dir, store=store)

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ltx_ray.media.probe import MediaDescription, describe
+from ltx_ray.media.described import MediaDescription
+from ltx_ray.media.probe import describe
 from ltx_ray.media.read import read_frames, sample_blocks
 from ltx_ray.models.testcard.expected import Source
 from ltx_ray.models.testcard.facts import TESTCARD

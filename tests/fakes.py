@@ -26,7 +26,7 @@ class FakeClock:
 
 def make_task(key: str, stage: Stage = "generate", *, parents: Sequence[str] = (), unit: str = "") -> Task:
     """A task whose recipe means nothing."""
-    recipe = TextEncodeRecipe(model="fake", prompt=key, dtype="fp32")
+    recipe = TextEncodeRecipe(weights=(), prompt=key)
     return Task(key, stage, unit or key, recipe, tuple(Parent("input", parent) for parent in parents))
 
 

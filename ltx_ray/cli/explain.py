@@ -49,12 +49,10 @@ def explain(
 
 
 def _story(story: TaskStory) -> Iterator[str]:
-    from ltx_ray.plan.reasons import in_words
-
     yield f"{story.name}: {story.state}"
     yield from _wrapped("why", story.why)
     yield f"  key       {story.key}"
-    yield from _wrapped("recipe", ", ".join(in_words(dict(story.recipe))))
+    yield from _wrapped("recipe", story.recipe_in_words())
     yield from _relatives("inputs", story.parents)
     yield from _relatives("for", story.children)
     if story.attempts:

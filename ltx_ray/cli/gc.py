@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ltx_ray.cli.options import JsonOption, named_run
-from ltx_ray.errors import PlanError, RunLocked
 
 if TYPE_CHECKING:
-    from ltx_ray.store.artifacts import ArtifactStore
-    from ltx_ray.store.gc import Collected
-    from ltx_ray.store.runs import FinishedRun
-    from ltx_ray.store.users import Users
-
-DEFAULT_STORE = "runs/.store"
+    from ltx_ray.run.collect import Freed
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PREFIXES = "kmgt"
@@ -46,7 +38,7 @@ def num_bytes(text: str) -> int:
 def gc(
     store: Annotated[
         str | None,
-        typer.Option("--store", help=f"The store to clean.  [default: that of --keep-run, else {DEFAULT_STORE}]"),
+        typer.Option("--store", help="The store to clean.  [default: that of --keep-run, else runs/.store]"),
     ] = None,
     keep_run: Annotated[
         list[Path] | None,
@@ -81,146 +73,61 @@ def gc(
 
     Writes nothing, so a full disk is fine. What a run needs that is kept is never touched.
     """
-    from ltx_ray.store.gc import YOUNG_S, collect
-    from ltx_ray.store.open import open_store
-    from ltx_ray.store.users import keys_of
+    from ltx_ray import api
 
-    named = keep_run or []
-    if named and keep_none:
-        raise PlanError(f"--keep-none: --keep-run names {_listed(named)}; give one of the two")
-    opened = open_store(_store_of(named) if store is None else store, create=False)
-    users = _users(named, opened, keep_none=keep_none, is_limited=older_than is not None or max_size is not None)
-    with ExitStack() as locks:
-        # Nobody may begin to render a run whose files are on their way out.
-        expired = [] if ttl is None else list(_expired(users, opened, ttl, locks if delete else None))
-        file_bytes = sum(run.num_bytes for run in expired)
-        freed = collect(
-            opened,
-            keep=users.keys(but=[run.layout.path for run in expired]),
-            expired={key for run in expired for key in keys_of(run.layout)},
-            stale=users.stale,
+    freed = api.gc(
+        api.GcOptions(
+            store=store,
+            keep_runs=keep_run or [],
+            keep_none=keep_none,
             older_than_s=older_than,
             max_bytes=max_size,
-            young_s=min([YOUNG_S, *(limit for limit in (older_than, ttl) if limit is not None)]),
-            dry_run=not delete,
+            ttl_s=ttl,
+            delete=delete,
         )
-        for file in (file for run in expired for file in run.files if delete):
-            file.unlink(missing_ok=True)
-    num_kept = users.num_runs - len(expired)
-    _tell(freed, opened.location, users, expired, file_bytes, dry_run=not delete, as_json=as_json)
-    if max_size is not None and freed.num_bytes_left > max_size and not as_json:
-        over = _shown(freed.num_bytes_left - max_size)
+    )
+    _tell(freed, as_json=as_json)
+    num_left = freed.collected.num_bytes_left
+    if max_size is not None and num_left > max_size and not as_json:
+        over, num_kept = _shown(num_left - max_size), freed.num_runs_kept
         typer.echo(f"{over} over --max-size remain: {num_kept} kept runs need them, or they are younger than an hour")
 
 
-def _expired(users: Users, store: ArtifactStore, ttl_s: float, locks: ExitStack | None) -> Iterator[FinishedRun]:
-    """Runs of this very store that have had their time; each is judged again under its lock, which ``locks`` takes."""
-    from ltx_ray.store.lock import RunLock
-    from ltx_ray.store.runs import finished_run, is_own_store
-
-    for layout in users.runs:
-        run = finished_run(layout)
-        if run is None or run.at_rest_s < ttl_s or not is_own_store(layout, store):
-            continue
-        if locks is not None:
-            try:
-                locks.enter_context(RunLock(layout.lock))
-            except RunLocked:
-                continue
-            run = finished_run(layout, is_held=True)
-        if run is not None and run.at_rest_s >= ttl_s:
-            yield run
-
-
-def _users(named: list[Path], store: ArtifactStore, *, keep_none: bool, is_limited: bool) -> Users:
-    """The runs to keep: those named, or every one that is known to use the store."""
-    from ltx_ray.store.identity import check_is_store
-    from ltx_ray.store.layout import RunLayout
-    from ltx_ray.store.users import Users, users_of
-
-    check_is_store(store)
-    if keep_none:
-        return Users(stale=users_of(store).stale)
-    if not named:
-        found = users_of(store)
-        if is_limited and not found.num_runs and store.keys():
-            raise PlanError(
-                f"{store.location}: no run that uses it is known, so all of it would go; name those to keep with "
-                "--keep-run, or say --keep-none"
-            )
-        return found
-    users = Users(tuple(map(RunLayout, named)))
-    keep = users.keys()
-    if (bound := store.keys()) and keep.isdisjoint(bound):
-        raise PlanError(
-            f"--keep-run: {store.location} holds nothing of {_listed(named)}; name their store with --store"
-        )
-    return users
-
-
-def _store_of(runs: list[Path]) -> str:
-    """The one store that ``runs`` were rendered with."""
-    from ltx_ray.store.journal import read_journal
-    from ltx_ray.store.layout import RunLayout
-    from ltx_ray.store.runs import store_of
-    from ltx_ray.store.users import keys_of
-
-    layouts = list(map(RunLayout, runs))
-    stores = sorted({store_of(one, read_journal(one.journal), keys_of(one), to_edit=True).location for one in layouts})
-    if len(stores) > 1:
-        raise PlanError(
-            f"--keep-run: {_listed(runs)} have several stores; name one of them with --store: {_listed(stores)}"
-        )
-    return stores[0] if stores else DEFAULT_STORE
-
-
-def _listed(things: list[Path] | list[str]) -> str:
-    return ", ".join(map(str, things))
-
-
-def _tell(
-    freed: Collected,
-    location: str,
-    users: Users,
-    expired: list[FinishedRun],
-    file_bytes: int,
-    *,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    num_kept = users.num_runs - len(expired)
+def _tell(freed: Freed, *, as_json: bool) -> None:
+    collected = freed.collected
     if as_json:
         fields = {
             "type": "gc",
-            "store": location,
-            "keys": freed.num_keys,
-            "objects": freed.num_objects,
-            "tokens": freed.num_tokens,
-            "bytes": freed.num_bytes,
-            "young": freed.num_young,
-            "objects_left": freed.num_left,
-            "bytes_left": freed.num_bytes_left,
-            "runs_kept": num_kept,
-            "runs_unseen": [user.where for user in users.unseen],
-            "files": [str(file) for run in expired for file in run.files],
-            "file_bytes": file_bytes,
-            "dry_run": dry_run,
+            "store": freed.store,
+            "keys": collected.num_keys,
+            "objects": collected.num_objects,
+            "tokens": collected.num_tokens,
+            "bytes": collected.num_bytes,
+            "young": collected.num_young,
+            "objects_left": collected.num_left,
+            "bytes_left": collected.num_bytes_left,
+            "runs_kept": freed.num_runs_kept,
+            "runs_unseen": list(freed.unseen),
+            "files": [str(file) for run in freed.expired for file in run.files],
+            "file_bytes": sum(run.num_bytes for run in freed.expired),
+            "dry_run": not freed.is_done,
         }
         typer.echo(json.dumps(fields))
         return
-    would = "would be " if dry_run else ""
-    for run in expired:
+    would = "" if freed.is_done else "would be "
+    for run in freed.expired:
         days = run.at_rest_s / _SECONDS["d"]
-        typer.echo(f"{run.layout.path}: at rest for {days:.1f} days; its {len(run.files)} files {would}deleted")
-    forgotten = f"{freed.num_keys} keys forgotten, " if freed.num_keys else ""
-    spared = f"; {freed.num_young} spared for their age" if freed.num_young else ""
+        typer.echo(f"{run.run_dir}: at rest for {days:.1f} days; its {len(run.files)} files {would}deleted")
+    forgotten = f"{collected.num_keys} keys forgotten, " if collected.num_keys else ""
+    spared = f"; {collected.num_young} spared for their age" if collected.num_young else ""
+    shown = _shown(collected.num_bytes)
     typer.echo(
-        f"{location}: {forgotten}{freed.num_objects} objects, {_shown(freed.num_bytes)} {would}freed{spared}; "
-        f"{freed.num_left} objects, {_shown(freed.num_bytes_left)} stay, {num_kept} runs kept"
+        f"{freed.store}: {forgotten}{collected.num_objects} objects, {shown} {would}freed{spared}; "
+        f"{collected.num_left} objects, {_shown(collected.num_bytes_left)} stay, {freed.num_runs_kept} runs kept"
     )
-    for user in users.unseen:
-        typer.echo(f"{user.where}: cannot be seen from here, so what it needs stays; --keep-run names those that count")
-    if dry_run and (freed.num_keys or freed.num_bytes or expired):
+    for where in freed.unseen:
+        typer.echo(f"{where}: cannot be seen from here, so what it needs stays; --keep-run names those that count")
+    if not freed.is_done and (collected.num_keys or collected.num_bytes or freed.expired):
         typer.echo("nothing was deleted; add --delete to do it")
 
 

@@ -130,6 +130,6 @@ def _would_ray_decide(exit_code: int) -> bool:
     """Whether Ray may wait for a head that is gone as the interpreter ends, and end it with a code of its own."""
     if "ray" not in sys.modules:
         return False
-    from ltx_ray.cluster.owner import owner_left_behind
+    from ltx_ray import api
 
-    return exit_code != 0 or owner_left_behind() is not None
+    return exit_code != 0 or api.is_ray_left_behind()

@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+#: A seam that is so many times what is normal inside segments deserves a look.
+SEAM_WARNING = 3.0
+
 #: How Python shows bytes of an argument that are no text by the locale.
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
@@ -41,15 +44,15 @@ OverridesArgument = Annotated[
 
 def named_run(text: str) -> Path:
     """A run directory as a person names it."""
-    from ltx_ray.store.place import run_path
+    from ltx_ray import api
 
-    return run_path(text, where="RUN")
+    return api.run_path(text, where="RUN")
 
 
 def _run_option(text: str) -> Path:
-    from ltx_ray.store.place import run_path
+    from ltx_ray import api
 
-    return run_path(text)
+    return api.run_path(text)
 
 
 RunArgument = Annotated[

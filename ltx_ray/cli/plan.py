@@ -72,27 +72,21 @@ def plan(
 
 def _print_presets(family: str | None, overrides: list[str], *, as_json: bool) -> None:
     """Every preset of ``family``; None = of all."""
-    from ltx_ray.manifest.preset_table import check_family, preset_table, preset_values
-    from ltx_ray.manifest.presets import NEGATIVE_PROMPT, PRESETS
+    from ltx_ray import api
 
     if overrides:
         raise PlanError(f"--presets: {overrides[0]!r} changes no preset; give at most one family")
-    if family is not None:
-        check_family(family)
-    for name in PRESETS if family is None else [family]:
+    found = api.presets(family)
+    for one in found.families:
         if as_json:
-            for preset in PRESETS[name]:
-                row = {"type": "preset", "family": name, "preset": preset, "values": preset_values(name, preset)}
-                typer.echo(json.dumps(row))
+            for preset, values in one.values.items():
+                typer.echo(json.dumps({"type": "preset", "family": one.family, "preset": preset, "values": values}))
             continue
-        rows = preset_table(name)
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        typer.echo(name)
-        for cells in rows:
+        widths = [max(map(len, column)) for column in zip(*one.rows, strict=True)]
+        typer.echo(one.family)
+        for cells in one.rows:
             typer.echo("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
         typer.echo("")
     if not as_json:
-        typer.echo(
-            "-: the built-in value. published.*: what is published for LoRAs and images; this version applies neither"
-        )
-        typer.echo(f"negative_prompt of every LTX-2 preset, where guidance is away from it: {NEGATIVE_PROMPT}")
+        for line in found.legend:
+            typer.echo(line)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +13,7 @@ from ltx_ray.errors import MediaError, ProofFailed
 
 if TYPE_CHECKING:
     from ltx_ray.models.testcard.findings import CardProof, Tally, Visible
-    from ltx_ray.proof import Proof
+    from ltx_ray.run.probe import Probed
 
 #: What ``--json`` calls the clocks.
 _FIELDS: dict[Visible, str] = {"coarse": "frames", "fine": "fine", "flashes": "flashes"}
@@ -33,59 +31,24 @@ def probe(
 
     All files are looked at. One that is there and cannot be read is wrong too; one that is not there ends with exit 2.
     """
-    from ltx_ray.media.look import Looker
+    from ltx_ray import api
 
     wrong: list[str] = []
     absent: list[str] = []
-    with Looker() as looker:
-        for path in files:
-            if (sentence := _absent(path)) is not None:
-                typer.echo(_error(path, sentence, as_json=as_json))
-                absent.append(sentence)
-                continue
-            try:
-                said, found = looker.look(partial(_looked_at, as_json=as_json), path)
-            except MediaError as error:
-                typer.echo(_error(path, str(error), as_json=as_json))
-                wrong.append(str(error))
-            else:
-                typer.echo(said)
-                wrong += [f"{path}: {sentence}" for sentence in found[:1]]
+    for found in api.probe(files):
+        typer.echo(json.dumps(_fields(found)) if as_json else _text(found))
+        if found.error is not None:
+            (absent if found.is_absent else wrong).append(found.error)
+        wrong += [f"{found.path}: {sentence}" for sentence in found.wrong[:1]]
     if absent or wrong:
         others = len(absent) + len(wrong) - 1
         more = f", and {others} more {'files' if others > 1 else 'file'}" if others else ""
         raise MediaError(absent[0] + more) if absent else ProofFailed(wrong[0] + more)
 
 
-def _looked_at(path: Path, *, as_json: bool) -> tuple[str, tuple[str, ...]]:
-    """What to print of a file, and what is wrong with it; runs in a child process."""
-    from ltx_ray import proof
-
-    found = proof.probe(path)
-    return json.dumps(_fields(found)) if as_json else _text(found), found.wrong
-
-
-def _error(path: Path, sentence: str, *, as_json: bool) -> str:
-    return json.dumps({"type": "probe", "path": str(path), "error": sentence}) if as_json else sentence
-
-
-def _absent(path: Path) -> str | None:
-    """What is wrong with a path that is no file, or cannot be seen to be one; None if it is one."""
-    from ltx_ray.media.regular import irregular
-
-    try:
-        if path.is_dir():
-            return f"{path}: is a directory; name the files in it"
-        if (what := irregular(path)) is not None:
-            return f"{path}: {what}; name a media file"
-        return None if path.exists() else f"{path}: no file is here; check the path"
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            return f"{path}: no file can be here, the name is too long; check the path"
-        return f"{path}: cannot be looked at ({error.strerror}); check its path, its permissions and its disk"
-
-
-def _fields(found: Proof) -> dict[str, Any]:
+def _fields(found: Probed) -> dict[str, Any]:
+    if found.media is None:
+        return {"type": "probe", "path": str(found.path), "error": found.error}
     video, audio, card = found.media.video, found.media.audio, found.card
     return {
         "type": "probe",
@@ -131,7 +94,9 @@ def _fields(found: Proof) -> dict[str, Any]:
     }
 
 
-def _text(found: Proof) -> str:
+def _text(found: Probed) -> str:
+    if found.media is None:
+        return found.error or ""
     video, audio, card = found.media.video, found.media.audio, found.card
     parts = []
     if video is not None:

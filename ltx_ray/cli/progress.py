@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from ltx_ray.run.dry import DryRun
-from ltx_ray.run.render import Observer
 from ltx_ray.spec import records
 from ltx_ray.spec.task import STAGES
 
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
+    from ltx_ray.api import DryRun, Observer
     from ltx_ray.engine.state import RunState
     from ltx_ray.engine.story import RunningTask
 

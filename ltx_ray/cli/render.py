@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ltx_ray.cli.options import (
+    SEAM_WARNING,
     JsonOption,
     ManifestArgument,
     OverridesArgument,
@@ -19,10 +20,9 @@ from ltx_ray.cli.options import (
 )
 from ltx_ray.cli.output import outlived
 from ltx_ray.errors import Interrupted, RunIncomplete, StoreUnusable
-from ltx_ray.report.seams import SEAM_WARNING, warnings
 
 if TYPE_CHECKING:
-    from ltx_ray.run.render import Summary
+    from ltx_ray.api import Summary
 
 #: Reasons of failed tasks that are printed.
 MAX_REASONS = 10
@@ -57,10 +57,9 @@ def render(
     """Render a manifest; run it again to go on where it stopped. Ctrl-C stops every task at its next step."""
     from ltx_ray import api
     from ltx_ray.cli.progress import open_observer
-    from ltx_ray.run.render import RenderOptions
 
     resolved = api.load_manifest(manifest, overrides or [])
-    options = RenderOptions(
+    options = api.RenderOptions(
         run_dir=run,
         store=store,
         address=address,
@@ -85,7 +84,7 @@ def render(
 
 def _tell(summary: Summary, seam_warning: float, *, as_json: bool) -> None:
     videos = summary.run_dir / "videos"
-    warned = [line for id_, report in summary.seams.items() for line in warnings(id_, report, seam_warning)]
+    warned = summary.seam_warnings(seam_warning)
     if as_json:
         fields = {
             "type": "summary",

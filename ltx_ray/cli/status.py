@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ltx_ray.cli.options import JsonOption, RunArgument, SeamWarningOption, StoreOption
-from ltx_ray.report.seams import SEAM_WARNING, SeamReport, in_words, warnings
+from ltx_ray.cli.options import SEAM_WARNING, JsonOption, RunArgument, SeamWarningOption, StoreOption
 
 if TYPE_CHECKING:
+    from ltx_ray.report.seams import SeamReport
     from ltx_ray.run.standing import RunningTask, RunStatus, VideoStatus
 
 #: Running tasks that are printed.
@@ -29,7 +29,7 @@ def status(
     from ltx_ray import api
 
     found = api.status(run, store=store)
-    warned = [line for video in found.videos if video.seams for line in warnings(video.id, video.seams, seam_warning)]
+    warned = found.seam_warnings(seam_warning)
     if as_json:
         fields = {
             "type": "status",
@@ -59,7 +59,7 @@ def status(
     for task in found.running[:MAX_RUNNING]:
         typer.echo(f"running: {task.name} on {task.worker}{_since(task)}")
     for video in found.videos:
-        typer.echo(f"{video.path}  {_video(video)}{f'; {in_words(video.seams)}' if video.seams else ''}")
+        typer.echo(f"{video.path}  {_video(video)}{f'; {video.seams}' if video.seams else ''}")
     for line in warned:
         typer.echo(f"warning: {line}", err=True)
 

@@ -11,13 +11,9 @@ from ltx_ray.cli.options import JsonOption, RunArgument
 
 def unlock(run: RunArgument, as_json: JsonOption = False) -> None:
     """Break a stale lock. One of a live process here is refused; one of a dead process here needs no unlock."""
-    from ltx_ray.store.layout import RunLayout
-    from ltx_ray.store.lock import break_lock
-    from ltx_ray.store.run_dir import check_is_run
+    from ltx_ray import api
 
-    layout = RunLayout(run)
-    check_is_run(layout)
-    holder = break_lock(layout.lock)
+    holder = api.unlock(run)
     if as_json:
         typer.echo(json.dumps({"type": "unlock", "run": str(run), "was_locked": holder is not None}))
     elif holder is None:

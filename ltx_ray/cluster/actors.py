@@ -18,6 +18,9 @@ from ltx_ray.spec.events import Done, Failure
 from ltx_ray.spec.task import Task
 
 if TYPE_CHECKING:
+    from ltx_ray.models.catalog import Catalog
+    from ltx_ray.models.load import Loaded
+    from ltx_ray.spec.weights import Weights
     from ltx_ray.store.protocol import Store
 
 #: Methods that answer while a task runs.
@@ -31,7 +34,8 @@ class Greeting:
     token_name: str  #: the driver wrote ``token`` to the store under this name
     token: bytes
     answer_name: str  #: the worker writes it again under this one, and the driver reads it
-    models: frozenset[str]  #: digests of the weights that the plan needs
+    catalog: Catalog  #: where the worker gets its models
+    weights: frozenset[Weights]  #: that the plan needs
 
 
 class Steps(NamedTuple):
@@ -65,6 +69,7 @@ class StageActor:
 
         self._store_uri = store_uri
         self._store: Store | None = None
+        self._models: Loaded | None = None
         self._control: StepControl | None = None
         self._cancelled: set[tuple[str, int]] = set()
         self._said = LastLines()
@@ -82,12 +87,13 @@ class StageActor:
         """
         from ltx_ray.worker.prepare import prepare
 
-        self._store = prepare(
+        self._store, self._models = prepare(
             self._store_uri,
             token_name=greeting.token_name,
             token=greeting.token,
             answer_name=greeting.answer_name,
-            models=greeting.models,
+            catalog=greeting.catalog,
+            weights=greeting.weights,
         )
         return os.getpid()
 
@@ -95,12 +101,12 @@ class StageActor:
         """One attempt at a task; see ``worker.execute.attempt``."""
         from ltx_ray.worker.execute import attempt as attempt_task
 
-        assert self._store is not None, "hello comes first"
+        assert self._store is not None and self._models is not None, "hello comes first"
         self._said.clear()
         self._control = StepControl(task.key, attempt)
         if (task.key, attempt) in self._cancelled:  # calls of different groups may overtake each other
             return None
-        result = attempt_task(task, self._store, self._control)
+        result = attempt_task(task, self._store, self._control, self._models)
         return self._said.told(result) if isinstance(result, Failure) else result
 
     @ray.method(concurrency_group=CONTROL_GROUP)

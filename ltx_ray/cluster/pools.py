@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.actor import ActorHandle
@@ -39,7 +39,11 @@ from ltx_ray.spec.events import (
 from ltx_ray.spec.machine import Node, WorkerSpec
 from ltx_ray.spec.redact import told
 from ltx_ray.spec.task import Task
+from ltx_ray.spec.weights import Weights
 from ltx_ray.store.open import open_store
+
+if TYPE_CHECKING:
+    from ltx_ray.models.catalog import Catalog
 
 #: Deaths in a row, without a finished task between them, after which a worker is not started again.
 MAX_DEATHS_IN_A_ROW = 4
@@ -87,15 +91,16 @@ class RayPool:
         store_uri: str,
         cluster: LiveCluster,
         *,
-        models: frozenset[str] = frozenset(),
+        catalog: Catalog,
+        weights: frozenset[Weights] = frozenset(),
         grow: Grow = lambda spare, num_workers: (),
         actor: type[StageActor] = StageActor,
     ) -> None:
-        """``models``: digests of weights every worker must see. ``grow`` is asked while machines have no worker."""
+        """``weights``: what every worker must find by ``catalog``. ``grow`` is asked while machines have no worker."""
         self._specs = specs
         self._cluster = cluster
         self._store = open_store(store_uri, create=False)
-        self._models = models
+        self._catalog, self._weights = catalog, weights
         self._grow = grow
         self._workers: dict[str, Worker] = {}
         self._names: set[str] = set()  #: of every worker there ever was
@@ -187,7 +192,8 @@ class RayPool:
             scheduling_strategy=NodeAffinitySchedulingStrategy(spec.node, soft=False),
         ).remote(self._store.location)
         self._workers[spec.name] = Worker(spec, actor, is_first, deaths_in_a_row)
-        greeting = Greeting(self._token_name, self._token, self._answer_name(spec.name), self._models)
+        answer_name = self._answer_name(spec.name)
+        greeting = Greeting(self._token_name, self._token, answer_name, self._catalog, self._weights)
         self._calls[actor.hello.remote(greeting)] = Call(spec.name)
 
     def _freshen_token(self, now: float) -> None:

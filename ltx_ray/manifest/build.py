@@ -5,7 +5,9 @@ A value that was refused before (``BAD``) keeps every rule that needs it silent.
 
 from __future__ import annotations
 
-from ltx_ray.manifest import paths
+from typing import Any
+
+from ltx_ray.manifest import fields, paths
 from ltx_ray.manifest.fields import Wrong
 from ltx_ray.manifest.merged import Merged
 from ltx_ray.manifest.model_rules import size_problem
@@ -14,9 +16,7 @@ from ltx_ray.manifest.sampling import read_refine, read_stage1
 from ltx_ray.manifest.scenes import Ways, read_scenes
 from ltx_ray.manifest.schema import Extend, Output, Video
 from ltx_ray.manifest.seams import check_seams, check_segment, segment_of
-
-#: Containers that can hold a codec, where not all can.
-CONTAINERS_OF = {"ffv1": ("mkv",)}
+from ltx_ray.spec.codecs import CODECS, CONTAINERS, SOUND_CODECS, Setting
 
 
 def build(merged: Merged) -> Video:
@@ -74,16 +74,35 @@ def _extend(merged: Merged) -> Extend | None:
 
 def _output(merged: Merged) -> Output:
     values = merged.values
-    path = _path(merged)
+    path, codec = _path(merged), values["output.codec"]
+    coding, container = CODECS.get(codec), CONTAINERS.get(paths.container_of(path))
+    crf, presets = (coding.crf, coding.presets) if coding else (None, None)
+    sound = container.sound if container else ""
+    bit_rate = SOUND_CODECS[sound].bit_rate if sound else None
     return Output(
         path=path,
-        codec=values["output.codec"],
-        crf=values["output.crf"],
-        preset=values["output.preset"],
+        codec=codec,
+        crf=_setting(merged, "output.crf", codec, crf),
+        preset=_setting(merged, "output.preset", codec, presets),
         crop=_crop(merged),
-        audio_bit_rate=values["output.audio_bit_rate"],
+        audio_bit_rate=_setting(merged, "output.audio_bit_rate", sound, bit_rate),
         provenance=values["output.provenance"],
     )
+
+
+def _setting(merged: Merged, key: str, codec: str, setting: Setting[Any] | None) -> Any:
+    """What the encoder is told; None where it has no such setting, whatever is written."""
+    if setting is None:
+        if merged.is_set(key):
+            merged.note(key, f"{codec} has none; {merged.values[key]} is left out")
+        return None
+    value = merged.values.get(key, setting.default)
+    if value is not BAD and value not in setting.choices:
+        try:
+            fields.setting(setting)(value)
+        except Wrong as wrong:
+            merged.report(key, f"{wrong} for {codec}")
+    return value
 
 
 def _path(merged: Merged) -> str:
@@ -91,15 +110,15 @@ def _path(merged: Merged) -> str:
     values, template = merged.values, merged.values["output.path"]
     if template is BAD:
         return ""
-    fields = {"id": merged.id, "index": f"{merged.index:05d}", "preset": merged.preset}
-    fields |= {key: values.get(key, merged.seed) for key in ("seed", "width", "height")}
+    names = {"id": merged.id, "index": f"{merged.index:05d}", "preset": merged.preset}
+    names |= {key: values.get(key, merged.seed) for key in ("seed", "width", "height")}
     try:
-        path = paths.filled(template, fields)
+        path = paths.filled(template, names)
     except Wrong as wrong:
         merged.report("output.path", str(wrong))
         return ""
     codec = values["output.codec"]
-    allowed = paths.CONTAINERS if codec is BAD else CONTAINERS_OF.get(codec, paths.CONTAINERS)
+    allowed = CONTAINERS if codec is BAD else CODECS[codec].containers
     if paths.container_of(path) not in allowed:
         merged.report("output.path", f"{path!r} cannot hold {codec}; end it in .{' or .'.join(allowed)}")
     return path

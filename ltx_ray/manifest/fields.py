@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ltx_ray.manifest.problems import nearest, shown
+from ltx_ray.spec.codecs import Setting
 from ltx_ray.spec.names import why_unnameable
 
 Rule = Callable[[object], Any]
@@ -85,6 +86,15 @@ def one_of(what: str, choices: Sequence[str]) -> Rule:
         raise Wrong(f"{shown(value)} is not {what}; {nearest(value, choices)}")
 
     return rule
+
+
+def setting(*settings: Setting[Any] | None) -> Rule:
+    """A rule for what at least one of these settings takes, all of a kind; None takes nothing."""
+    there = [each for each in settings if each is not None]
+    what, choices = there[0].what, [each.choices for each in there]
+    if isinstance(choices[0], range):
+        return whole(min(numbers[0] for numbers in choices), max(numbers[-1] for numbers in choices), what)
+    return one_of(what, tuple(dict.fromkeys(itertools.chain.from_iterable(choices))))
 
 
 def text(what: str) -> Rule:

@@ -14,20 +14,9 @@ from ltx_ray.manifest.fields import Rule, Wrong
 from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, shown
 from ltx_ray.manifest.rates import MAX_RATE, MAX_SECONDS, broadcast_meaning, frame_rate, seconds
 from ltx_ray.manifest.sampling_keys import DESCENTS, sampling_groups, sampling_rules
+from ltx_ray.spec.codecs import CODECS, SOUND_CODECS
 from ltx_ray.spec.seeds import MAX_SEED
 
-CODECS = ("h264", "h265", "ffv1")
-ENCODER_PRESETS = (
-    "ultrafast",
-    "superfast",
-    "veryfast",
-    "faster",
-    "fast",
-    "medium",
-    "slow",
-    "slower",
-    "veryslow",
-)
 TILINGS = ("stream", "tiles")
 REFINE_ORDERS = ("chain", "alternate")
 MAX_SIZE_PX = 8192
@@ -70,11 +59,11 @@ VIDEO_RULES: dict[str, Rule] = {
     "decode.tiling": fields.one_of("a tiling", TILINGS),
     "decode.window": fields.or_null(fields.whole(2, MAX_FRAMES)),
     "output.path": fields.text("a path"),
-    "output.codec": fields.one_of("a codec", CODECS),
-    "output.crf": fields.whole(0, 51),
-    "output.preset": fields.one_of("an encoder preset", ENCODER_PRESETS),
+    "output.codec": fields.one_of("a codec", tuple(CODECS)),
+    "output.crf": fields.setting(*(codec.crf for codec in CODECS.values())),
+    "output.preset": fields.setting(*(codec.presets for codec in CODECS.values())),
     "output.crop": fields.crop,
-    "output.audio_bit_rate": fields.whole(32_000, 512_000, "a number of bits a second"),
+    "output.audio_bit_rate": fields.setting(*(codec.bit_rate for codec in SOUND_CODECS.values())),
     "output.provenance": fields.true_or_false,
 }
 SCENE_RULES: dict[str, Rule] = {

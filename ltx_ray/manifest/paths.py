@@ -10,10 +10,10 @@ from functools import lru_cache
 
 from ltx_ray.manifest.fields import Wrong
 from ltx_ray.manifest.problems import nearest, shown
+from ltx_ray.spec.codecs import CONTAINERS
 from ltx_ray.spec.names import why_unnameable
 
 FIELDS = ("id", "index", "seed", "preset", "width", "height")
-CONTAINERS = ("mp4", "mov", "mkv")
 #: A file system takes 255 bytes a name; the rest is for names of files being written.
 MAX_NAME_BYTES = 200
 MAX_PATH_BYTES = 1000

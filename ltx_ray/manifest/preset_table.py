@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from ltx_ray.errors import PlanError
-from ltx_ray.manifest.presets import PRESETS
+from ltx_ray.manifest.presets import NEGATIVE_PROMPT, PRESETS
 from ltx_ray.manifest.problems import nearest, shown
 
 #: Stands where a preset leaves a key to the built-in value.
 NOTHING = "-"
+LEGEND = (
+    f"{NOTHING}: the built-in value. published.*: what is published for LoRAs and images; this version applies neither",
+    f"negative_prompt of every LTX-2 preset, where guidance is away from it: {NEGATIVE_PROMPT}",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyPresets:
+    """The presets of a family of models."""
+
+    family: str
+    values: Mapping[str, Mapping[str, Any]]  #: by preset, as JSON has them
+    rows: list[tuple[str, ...]]  #: the same as a table, its head first
+
+
+class Presets(NamedTuple):
+    families: list[FamilyPresets]
+    legend: tuple[str, ...] = LEGEND  #: lines that say what the words of the tables mean
+
+
+def presets_of(family: str | None) -> Presets:
+    """Those of one family, or with None of each.
+
+    Raises:
+        PlanError: there is no such family.
+    """
+    if family is not None:
+        check_family(family)
+    names = PRESETS if family is None else [family]
+    return Presets(
+        [
+            FamilyPresets(name, {preset: preset_values(name, preset) for preset in PRESETS[name]}, preset_table(name))
+            for name in names
+        ]
+    )
 
 
 def check_family(family: str) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 Preset = Mapping[str, Any]
 
-#: Every key a video needs and no preset decides; ``seconds`` is 5 because that is one model call at any usual rate.
+#: Every key a video needs and neither preset nor codec decides; ``seconds`` is 5 because that is one model call at any
+#: usual rate.
 BUILT_IN: Preset = {
     "model": "testcard",
     "width": 768,
@@ -31,10 +32,7 @@ BUILT_IN: Preset = {
     "decode.tiling": "stream",
     "output.path": "{id}.mp4",
     "output.codec": "h264",
-    "output.crf": 18,
-    "output.preset": "medium",
     "output.crop": None,
-    "output.audio_bit_rate": 192_000,
     "output.provenance": True,
 }
 

@@ -64,10 +64,10 @@ class Output:
 
     path: str
     codec: str
-    crf: int
-    preset: str
+    crf: int | None  #: None = the codec has none
+    preset: str | None  #: None = the codec has none
     crop: tuple[int, int] | None  #: (width, height) in pixels of the final size, cut from the centre; even
-    audio_bit_rate: int
+    audio_bit_rate: int | None  #: None = the codec of the sound has none
     provenance: bool
 
 

@@ -1,4 +1,4 @@
-"""RGB to BT.709 limited-range yuv420p and back, with every argument of the conversion named.
+"""RGB to BT.709 limited-range YUV and back, with every argument of the conversion named.
 
 Left to itself swscale takes BT.601, so a file tagged BT.709 comes out up to 28 levels wrong; and without full chroma
 interpolation a flat colour is up to 4 levels off after a round trip instead of 2. One conversion thread: a renderer
@@ -24,11 +24,11 @@ _EXACT = (
 )
 
 
-def to_yuv(converter: VideoReformatter, picture: np.ndarray) -> VideoFrame:
-    """A uint8 RGB picture [height, width, 3] with even sides as a tagged BT.709 limited-range yuv420p frame."""
+def to_yuv(converter: VideoReformatter, picture: np.ndarray, pix_fmt: str) -> VideoFrame:
+    """A uint8 RGB picture [height, width, 3] with even sides as a tagged BT.709 limited-range frame of ``pix_fmt``."""
     frame = converter.reformat(
         VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24"),
-        format="yuv420p",
+        format=pix_fmt,
         src_colorspace=Colorspace.ITU709,
         dst_colorspace=Colorspace.ITU709,
         src_color_range=ColorRange.JPEG,

@@ -27,29 +27,8 @@ from ltx_ray.media.audio import Sound, open_wav
 from ltx_ray.media.open import open_media
 from ltx_ray.media.sound import add_sound, sound_packets
 from ltx_ray.media.write import create_media
+from ltx_ray.spec.codecs import CODECS, CONTAINERS
 from ltx_ray.spec.recipe import StitchRecipe
-
-
-@dataclass(frozen=True, slots=True)
-class _Container:
-    """What a container is called by FFmpeg, how it is asked for, and what may go into it."""
-
-    muxer: str
-    options: dict[str, str]
-    video_codecs: tuple[str, ...]
-    audio_codecs: tuple[str, ...]
-
-
-# The movie time scale rounds the edit list that hides AAC's priming: at the default of 1000 the sound comes out some
-# samples long; 240000 is a multiple of 48000 and of every usual frame rate's numerator.
-_MOV_OPTIONS = {"movflags": "+faststart", "movie_timescale": "240000"}
-_CONTAINERS = {
-    "mp4": _Container("mp4", _MOV_OPTIONS, ("h264", "hevc"), ("aac",)),
-    # QuickTime's own comment atom counts its length in 16 bits; a metadata key does not.
-    "mov": _Container("mov", _MOV_OPTIONS | {"movflags": "+faststart+use_metadata_tags"}, ("h264", "hevc"), ("aac",)),
-    # Matroska counts milliseconds, which cannot say where AAC's priming ends; FLAC has none.
-    "mkv": _Container("matroska", {}, ("h264", "hevc", "ffv1"), ("flac",)),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +54,12 @@ def join_chunks(chunks: Sequence[Path], out: Path, *, recipe: StitchRecipe, soun
     Raises:
         MediaError: chunks that do not fit each other, the recipe or the container; sound of another length.
     """
-    if recipe.container not in _CONTAINERS:
-        raise MediaError(f"container: {recipe.container!r} is not known; it is one of {', '.join(_CONTAINERS)}")
-    container = _CONTAINERS[recipe.container]
+    if recipe.container not in CONTAINERS:
+        raise MediaError(f"container: {recipe.container!r} is not known; it is one of {', '.join(CONTAINERS)}")
+    container = CONTAINERS[recipe.container]
     parts = [_scan(path) for path in chunks]
-    _check_chunks(parts, recipe, container)
-    track = None if sound is None else _check_sound(open_wav(sound), recipe, container)
+    _check_chunks(parts, recipe)
+    track = None if sound is None else _check_sound(open_wav(sound), recipe)
     with create_media(out, container.muxer, container.options) as target:
         if recipe.provenance is not None:
             target.metadata["comment"] = recipe.provenance
@@ -111,7 +90,7 @@ def _scan(path: Path) -> _Chunk:
     return _Chunk(path, array("l", (rank[pts] for pts in times)), codec, picture)
 
 
-def _check_chunks(parts: Sequence[_Chunk], recipe: StitchRecipe, container: _Container) -> None:
+def _check_chunks(parts: Sequence[_Chunk], recipe: StitchRecipe) -> None:
     if not parts:
         raise MediaError(f"there is no chunk to join; the recipe wants {recipe.num_frames} frames")
     for part in parts[1:]:
@@ -120,25 +99,20 @@ def _check_chunks(parts: Sequence[_Chunk], recipe: StitchRecipe, container: _Con
                 f"{part.path}: chunk was encoded with other settings than {parts[0].path.name}; "
                 "encode all chunks of a video alike"
             )
-    if parts[0].codec not in container.video_codecs:
-        raise MediaError(
-            f"container: {recipe.container} does not hold {parts[0].codec}; {_holders(parts[0].codec)} does"
-        )
+    holders = [name for codec in CODECS.values() if codec.stream == parts[0].codec for name in codec.containers]
+    if recipe.container not in holders:
+        raise MediaError(f"container: {recipe.container} does not hold {parts[0].codec}; {' or '.join(holders)} does")
     counts = [len(part.display) for part in parts]
     if sum(counts) != recipe.num_frames:
         listed = ", ".join(f"{part.path.name} {count}" for part, count in zip(parts, counts, strict=True))
         raise MediaError(f"chunks hold {sum(counts)} frames where the video has {recipe.num_frames}: {listed}")
 
 
-def _holders(codec: str) -> str:
-    return " or ".join(name for name, container in _CONTAINERS.items() if codec in container.video_codecs)
-
-
-def _check_sound(sound: Sound, recipe: StitchRecipe, container: _Container) -> Sound:
-    if recipe.audio_codec not in container.audio_codecs:
+def _check_sound(sound: Sound, recipe: StitchRecipe) -> Sound:
+    exact = CONTAINERS[recipe.container].sound
+    if recipe.audio_codec != exact:
         raise MediaError(
-            f"audio_codec: {recipe.audio_codec!r} is not exact in {recipe.container}; "
-            f"nearest is {container.audio_codecs[0]!r}"
+            f"audio_codec: {recipe.audio_codec!r} is not exact in {recipe.container}; nearest is {exact!r}"
         )
     wanted = math.floor(recipe.num_frames / recipe.frame_rate * sound.sample_rate_hz)
     if sound.num_samples != wanted:
@@ -154,9 +128,8 @@ def _add_picture(target: OutputContainer, template: VideoStream, frame_rate: Fra
     stream = target.add_stream_from_template(template, opaque=True)
     stream.time_base = 1 / frame_rate
     stream.codec_context.framerate = frame_rate
-    if template.codec_context.codec_tag == "hvc1":
-        # Apple's players refuse the muxer's own choice, hev1.
-        stream.codec_context.codec_tag = "hvc1"
+    if template.codec_context.codec_tag in {codec.tag for codec in CODECS.values()}:
+        stream.codec_context.codec_tag = template.codec_context.codec_tag
     return stream
 
 

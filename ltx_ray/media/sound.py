@@ -1,4 +1,4 @@
-"""A sound on disk to coded packets of an open file, in blocks: AAC for mp4 and mov, FLAC for Matroska.
+"""A sound on disk to coded packets of an open file, in blocks.
 
 AAC puts priming samples before sample 0; its packets say so with negative times and the container hides them.
 """
@@ -17,6 +17,7 @@ from av.packet import Packet
 
 from ltx_ray.errors import MediaError
 from ltx_ray.media.audio import Sound
+from ltx_ray.spec.codecs import SOUND_CODECS
 from ltx_ray.spec.recipe import StitchRecipe
 
 _LAYOUTS = {1: "mono", 2: "stereo"}
@@ -30,8 +31,9 @@ def add_sound(target: OutputContainer, sound: Sound, recipe: StitchRecipe) -> Au
     stream = target.add_stream(recipe.audio_codec, rate=sound.sample_rate_hz, options={"flags": "+bitexact"})
     assert isinstance(stream, AudioStream)
     stream.codec_context.layout = _LAYOUTS[sound.num_channels]
-    stream.codec_context.format = _sample_format(recipe.audio_codec)
-    if recipe.audio_codec == "aac":
+    codec = SOUND_CODECS[recipe.audio_codec]
+    stream.codec_context.format = codec.sample_format
+    if codec.bit_rate is not None:
         stream.codec_context.bit_rate = recipe.audio_bit_rate
     stream.time_base = Fraction(1, sound.sample_rate_hz)
     return stream
@@ -47,10 +49,6 @@ def sound_packets(stream: AudioStream, sound: Sound) -> Iterator[Packet[Any]]:
         start += block.shape[1]
         yield from stream.encode(frame)
     yield from stream.encode(None)
-
-
-def _sample_format(codec: str) -> str:
-    return "s32" if codec == "flac" else "fltp"
 
 
 def _frame(block: np.ndarray, sample_format: str, layout: str) -> AudioFrame:

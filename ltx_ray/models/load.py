@@ -1,46 +1,62 @@
-"""From the digest in a recipe to a loaded model; one per process, its parts load on first use."""
+"""From the weights in a recipe to a loaded model; one per process, its parts load on first use."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable, Collection, Mapping
 
-from ltx_ray.errors import ModelError
-from ltx_ray.models.catalog import BUILT_IN
-from ltx_ray.models.ltx2.tiny_facts import TINY
-from ltx_ray.models.testcard.facts import TESTCARD
+from ltx_ray.models.catalog import Catalog, Entry
+from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.protocols import Model
+from ltx_ray.spec.weights import Part, Weights
+
+#: In which precision each part is loaded, when it is.
+Precisions = Mapping[Part, str]
 
 
-def check_model(digest: str) -> None:
-    """Raise unless ``open_model`` finds these weights on this machine; loads nothing.
+class Loaded:
+    """The models of a catalogue as this process has them: one at a time."""
 
-    Raises:
-        ModelError: no model here has this digest.
-    """
-    if all(facts.digest != digest for facts in BUILT_IN.values()):
-        here = ", ".join(f"{facts.name} ({facts.digest})" for facts in BUILT_IN.values())
-        raise ModelError(f"model {digest}: not on this machine; there are {here}")
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self._entry: Entry | None = None
+        self._model: Model | None = None
+        self._precisions: dict[Part, str] = {}
+
+    def open(self, weights: Collection[Weights]) -> Model:
+        """The model that has these parts; it stays open until another is wanted, or one of its parts otherwise.
+
+        Raises:
+            ModelError: no model here has them.
+        """
+        entry, wanted = self.catalog.find(weights), {each.part: each.precision for each in weights}
+        if self._model is None or entry != self._entry or self._precisions | wanted != self._precisions:
+            self.close()
+            self._precisions = {each.part: each.precision for each in entry.facts.weights} | wanted
+            self._model, self._entry = LOADERS[entry.loader](entry.facts, self._precisions), entry
+        return self._model
+
+    def close(self) -> None:
+        """Let go of what is loaded."""
+        self._entry = self._model = None
 
 
-@lru_cache(maxsize=1)
-def open_model(digest: str) -> Model:
-    """The model whose weights have this digest.
+def _testcard(facts: ModelFacts, precisions: Precisions) -> Model:
+    from ltx_ray.models.testcard.model import TestCard
 
-    Raises:
-        ModelError: no model here has it.
-    """
-    check_model(digest)
-    if digest == TESTCARD.digest:
-        from ltx_ray.models.testcard.model import TestCard
+    return TestCard()
 
-        return TestCard()
-    for flavour, facts in TINY.items():
-        if digest == facts.digest:
-            import torch
 
-            from ltx_ray.models.ltx2.model import Ltx2Model, Parts
-            from ltx_ray.models.ltx2.tiny import cached_tiny
+def _tiny(facts: ModelFacts, precisions: Precisions) -> Model:
+    import torch
 
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-            return Ltx2Model(facts, Parts(cached_tiny(flavour), device=device))
-    raise AssertionError(f"{digest} is built in and cannot be opened")
+    from ltx_ray.models.ltx2.model import Ltx2Model, Parts
+    from ltx_ray.models.ltx2.tiny import cached_tiny
+    from ltx_ray.models.ltx2.tiny_facts import TINY
+
+    (flavour,) = (flavour for flavour, known in TINY.items() if known.digest == facts.digest)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Ltx2Model(facts, Parts(cached_tiny(flavour), precisions=precisions, device=device))
+
+
+#: What opens a model, by the name a catalogue's entry gives.
+LOADERS: Mapping[str, Callable[[ModelFacts, Precisions], Model]] = {"testcard": _testcard, "tiny": _tiny}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Protocol
 
 from ltx_ray.plan.keys import artifact_key
 from ltx_ray.spec.recipe import Recipe
@@ -42,5 +44,17 @@ class Plan:
 
     @property
     def outputs(self) -> set[str]:
-        """Keys of what a run is for: the files, and what is said of their seams."""
-        return {key for video in self.videos for key in (video.stitch, video.inspect) if key is not None}
+        """Keys of what a run is for."""
+        return outputs_of(self.videos)
+
+
+class _HasOutputs(Protocol):
+    @property
+    def stitch(self) -> str: ...
+    @property
+    def inspect(self) -> str | None: ...
+
+
+def outputs_of(videos: Iterable[_HasOutputs]) -> set[str]:
+    """Keys of what these videos are for: the files, and what is said of their seams."""
+    return {key for video in videos for key in (video.stitch, video.inspect) if key is not None}

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import PurePosixPath
+from typing import Any
 
 from ltx_ray.errors import ManifestError, PlanError, Problem
 from ltx_ray.manifest.schema import Manifest, Video
@@ -19,6 +20,7 @@ from ltx_ray.plan.opening import Opening, plan_opening
 from ltx_ray.plan.segments import Take, cut_takes
 from ltx_ray.plan.takes import TakeTasks, decoded_size, plan_take
 from ltx_ray.spec.canonical import canonical
+from ltx_ray.spec.codecs import CODECS, CONTAINERS
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.recipe import EncodeSettings, InspectRecipe, StitchRecipe
 from ltx_ray.spec.source import SourceFacts
@@ -27,8 +29,8 @@ from ltx_ray.spec.task import Parent
 PROVENANCE_SCHEMA = 1
 #: Coded frames between key frames: two seconds seek well, and every decode window starts one anyway.
 GOP_S = 2
-#: Encoder threads of one chunk; fixed because it can change the bytes. Chunks are what runs in parallel.
-ENCODE_THREADS = 1
+#: What the digest of an entry holds for settings that its codecs do not have. Another value would change files.
+UNUSED: Mapping[str, Any] = {"crf": 18, "preset": "medium", "audio_bit_rate": 192_000}
 #: A file's sound is put together as one WAV of stereo float32, which counts its bytes in 32 bits: three hours.
 MAX_SOUND_SAMPLES = (2**32 - 2**10) // 8
 
@@ -71,9 +73,16 @@ def _plan_video(plan: Plan, video: Video, facts: ModelFacts, sources: Mapping[st
     made: list[TakeTasks] = []
     for take_idx, take in enumerate(takes):
         unit = video.id if len(takes) == 1 else f"{video.id}/take {take_idx}"
-        head = opening.connector if opening and take_idx == 0 else None
-        file_start = shown_before + take.start
-        tasks = plan_take(plan, video, take, facts=facts, unit=unit, encode=encode, head=head, file_start=file_start)
+        tasks = plan_take(
+            plan,
+            video,
+            take,
+            facts=facts,
+            unit=unit,
+            encode=encode,
+            providers=(opening.connector,) if opening and take_idx == 0 else (),
+            file_start=shown_before + take.start,
+        )
         made.append(tasks)
         chunks += [Parent("chunk", key) for key in tasks.chunks]
         sounds.append(Parent("sound", tasks.sound))
@@ -84,7 +93,7 @@ def _plan_video(plan: Plan, video: Video, facts: ModelFacts, sources: Mapping[st
         sound_samples=sound_samples,
         frame_rate=video.frame_rate,
         container=container,
-        audio_codec="flac" if container == "mkv" else "aac",
+        audio_codec=CONTAINERS[container].sound,
         audio_bit_rate=video.output.audio_bit_rate,
         provenance=_provenance(video, takes, facts, opening) if video.output.provenance else None,
     )
@@ -138,7 +147,7 @@ def _encode_settings(video: Video, facts: ModelFacts) -> EncodeSettings:
         crf=video.output.crf,
         preset=video.output.preset,
         gop_frames=round(GOP_S * video.frame_rate),
-        threads=ENCODE_THREADS,
+        threads=CODECS[video.output.codec].threads,
         crop_px=_crop(video, facts),
     )
 
@@ -155,7 +164,8 @@ def _crop(video: Video, facts: ModelFacts) -> tuple[int, int] | None:
 def _provenance(video: Video, takes: list[Take], facts: ModelFacts, opening: Opening | None) -> str:
     """What the file says of itself: enough to make it again and to prove it, no path, date or run."""
     extend = video.extend and replace(video.extend, path="")
-    entry = replace(video, output=replace(video.output, path=""), extend=extend)
+    unused = {name: value for name, value in UNUSED.items() if getattr(video.output, name) is None}
+    entry = replace(video, output=replace(video.output, path="", **unused), extend=extend)
     prompts = list(dict.fromkeys(segment.scene.prompt for take in takes for segment in take.segments))
     seeds = [scene.seed for scene in video.scenes]
     lengths = [take.num_frames for take in takes]

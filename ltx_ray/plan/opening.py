@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ltx_ray.errors import PlanError
 from ltx_ray.manifest.schema import Video
-from ltx_ray.plan.chain import DTYPE, Head
+from ltx_ray.plan.conditions import Planned, Provided, Provider, SegmentStage
+from ltx_ray.plan.connectors import held_at_head
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.segments import Take, decode_windows
 from ltx_ray.plan.takes import decoded_size
@@ -34,7 +35,7 @@ class Opening:
     sha256: str
     num_frames: int
     num_shown: int
-    connector: Head
+    connector: Provider
     chunks: tuple[Parent, ...] = ()
     chunk_frames: tuple[int, ...] = ()
     sounds: tuple[Parent, ...] = ()
@@ -73,13 +74,21 @@ def plan_opening(
     file = plan.add("ingest", f"{video.id}/source", IngestRecipe(sha256=source.sha256))
     plan.files[file] = path
     parents = (Parent("file", file),)
-    connector = Head(
-        _condition(plan, video, facts, take, num_frames, parents, is_stage2=False),
-        None if video.is_draft else _condition(plan, video, facts, take, num_frames, parents, is_stage2=True),
-    )
+    stages: tuple[SegmentStage, ...] = ("generate",) if video.is_draft else ("generate", "refine")
+    keys = {stage: _condition(plan, video, facts, take, num_frames, parents, stage) for stage in stages}
     _note_conversion(plan, video, facts, source)
-    opening = Opening(source.sha256, num_frames, 0, connector)
+    opening = Opening(source.sha256, num_frames, 0, _connector(keys))
     return _shown(plan, video, facts, opening, parents, encode) if video.extend.include_source else opening
+
+
+def _connector(keys: Mapping[SegmentStage, str]) -> Provider:
+    """The end of the file, at the head of the first segment."""
+
+    def provide(planned: Planned, segment_idx: int, stage: SegmentStage) -> Iterator[Provided]:
+        if segment_idx == 0:
+            yield from held_at_head(planned, segment_idx, keys[stage])
+
+    return provide
 
 
 def _condition(
@@ -89,21 +98,20 @@ def _condition(
     take: Take,
     num_frames: int,
     parents: tuple[Parent, ...],
-    *,
-    is_stage2: bool,
+    stage: SegmentStage,
 ) -> str:
     width, height = video.width, video.height
-    if not is_stage2:
+    if stage == "generate":
         width, height = facts.video.stage1_px(width), facts.video.stage1_px(height)
     recipe = ConditionRecipe(
-        model=facts.digest,
+        weights=facts.weights_for("condition"),
         footage=Footage(frame_rate=video.frame_rate, width_px=width, height_px=height),
         start=num_frames - take.lead,
         stop=num_frames,
         num_cells=take.segments[0].own_cells.start,
-        dtype=DTYPE,
+        sample_rate_hz=facts.audio.sample_rate_hz,
     )
-    return plan.add("condition", f"{video.id}/source/{'full' if is_stage2 else 'half'}", recipe, parents)
+    return plan.add("condition", f"{video.id}/source/{'full' if stage == 'refine' else 'half'}", recipe, parents)
 
 
 def _shown(

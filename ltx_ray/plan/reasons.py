@@ -10,21 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from ltx_ray.plan.dag import Plan
+from ltx_ray.plan.dag import Plan, outputs_of
 from ltx_ray.spec.canonical import canonical
-from ltx_ray.spec.task import Task
+from ltx_ray.spec.task import Task, wanted
 
-
-@dataclass(frozen=True, slots=True)
-class LastTask:
-    """A task as the run's last plan recorded it; ``recipe`` is plain JSON."""
-
-    key: str
-    stage: str
-    recipe: dict[str, Any]
-    parents: tuple[str, ...]
+if TYPE_CHECKING:
+    from ltx_ray.plan.record import RecordedTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +36,8 @@ class LastPlan:
     """The run's last plan; ``made`` are the keys its journal says were finished."""
 
     made: Collection[str]
-    by_name: Mapping[str, LastTask]
-    by_key: Mapping[str, LastTask]
+    by_name: Mapping[str, RecordedTask]
+    by_key: Mapping[str, RecordedTask]
 
 
 def needed(plan: Plan, kept: Collection[str], *, without: Collection[str] = ()) -> set[str]:
@@ -53,13 +46,7 @@ def needed(plan: Plan, kept: Collection[str], *, without: Collection[str] = ()) 
     Videos are named by their ids.
     """
     videos = [video for video in plan.videos if video.id not in without]
-    wanted = {key for video in videos for key in (video.stitch, video.inspect) if key is not None}
-    needed_keys: set[str] = set()
-    for key in reversed(plan.tasks):
-        if key in wanted and key not in kept:
-            needed_keys.add(key)
-            wanted.update(parent.key for parent in plan.tasks[key].parents)
-    return needed_keys
+    return wanted(plan.tasks, outputs_of(videos), kept).difference(kept)
 
 
 def only_for(plan: Plan, kept: Collection[str], videos: Collection[str]) -> frozenset[str]:
@@ -80,13 +67,14 @@ def explain(plan: Plan, kept: Collection[str], last: LastPlan | None) -> Iterato
 
 
 def changed_fields(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """Each field that differs, as ``name old -> new``; nested fields get dotted names."""
+    """Each field that differs, as ``name old -> new``; nested fields and conditions get dotted names."""
     for name in sorted(old.keys() | new.keys()):
         before, after = old.get(name), new.get(name)
         if before == after:
             continue
-        if isinstance(before, dict) and isinstance(after, dict) and "fraction" not in after:
-            yield from changed_fields(before, after, f"{prefix}{name}.")
+        old_fields, new_fields = _fields(before), _fields(after)
+        if old_fields and new_fields:
+            yield from changed_fields(old_fields, new_fields, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name} {_show(before)} -> {_show(after)}"
 
@@ -94,8 +82,8 @@ def changed_fields(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -
 def in_words(recipe: dict[str, Any], prefix: str = "") -> Iterator[str]:
     """Each field of a recipe as ``name value``, short; nested fields get dotted names, empty ones are left out."""
     for name, value in sorted(_readable(recipe).items()):
-        if isinstance(value, dict) and "fraction" not in value:
-            yield from in_words(value, f"{prefix}{name}.")
+        if fields := _fields(value):
+            yield from in_words(fields, f"{prefix}{name}.")
         elif value not in (None, "", []):
             yield f"{prefix}{name} {_show(value)}"
 
@@ -111,14 +99,14 @@ def _why(task: Task, plan: Plan, last: LastPlan | None) -> Reason:
     return Reason("parent", _root_change(task, before, plan, last))
 
 
-def _root_change(task: Task, before: LastTask, plan: Plan, last: LastPlan) -> str:
+def _root_change(task: Task, before: RecordedTask, plan: Plan, last: LastPlan) -> str:
     """The first changed recipe above ``task``: stage and fields."""
     if len(before.parents) != len(task.parents):
         return f"{len(before.parents)} inputs -> {len(task.parents)}"
-    for parent, old_key in zip(task.parents, before.parents, strict=True):
-        if parent.key == old_key:
+    for parent, old_parent in zip(task.parents, before.parents, strict=True):
+        if parent.key == old_parent.key:
             continue
-        old, new = last.by_key.get(old_key), plan.tasks[parent.key]
+        old, new = last.by_key.get(old_parent.key), plan.tasks[parent.key]
         if old is None:
             return f"{new.stage} is another"
         if old.stage != new.stage:
@@ -129,7 +117,7 @@ def _root_change(task: Task, before: LastTask, plan: Plan, last: LastPlan) -> st
     return "stage version or key schema"
 
 
-def _diff(old: LastTask, new: Task) -> list[str]:
+def _diff(old: RecordedTask, new: Task) -> list[str]:
     return list(changed_fields(_readable(old.recipe), _readable(json.loads(canonical(new.recipe)))))
 
 
@@ -143,6 +131,15 @@ def _readable(recipe: dict[str, Any]) -> dict[str, Any]:
         return recipe
     provenance.pop("entry_sha256", None)
     return recipe | {"provenance": provenance}
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """What a value is made of by name, or by number for a list of such values; empty = it is shown as it is."""
+    if isinstance(value, dict):
+        return {} if "fraction" in value else value
+    if isinstance(value, list) and all(isinstance(each, dict) for each in value):
+        return {str(idx): each for idx, each in enumerate(value)}
+    return {}
 
 
 def _show(value: Any) -> str:

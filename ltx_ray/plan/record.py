@@ -1,17 +1,73 @@
-"""A plan as lines of JSON, and back as far as reasons need it; and the reasons themselves, for who asks later."""
+"""A plan as lines of JSON, and back; and the reasons of its tasks, for who asks later."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Self, cast
 
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.keys import artifact_key
-from ltx_ray.plan.reasons import LastPlan, LastTask, Reason
+from ltx_ray.plan.reasons import LastPlan, Reason
 from ltx_ray.spec.canonical import canonical
-from ltx_ray.spec.task import Task
+from ltx_ray.spec.rebuild import rebuilt_recipe
+from ltx_ray.spec.recipe import Recipe
+from ltx_ray.spec.task import Parent, Stage, Task
 
 RECORD_SCHEMA = 1
+
+
+class RecordedTask(NamedTuple):
+    """A task as a run's plan recorded it. ``stage`` and ``recipe`` may be those of another version of the program."""
+
+    key: str
+    stage: str
+    unit: str
+    recipe: dict[str, Any]  #: plain JSON
+    parents: tuple[Parent, ...]
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Self:
+        """From its line of the plan, which ``store.run_dir`` has looked through."""
+        parents = tuple(map(Parent._make, record["parents"]))
+        return cls(record["key"], record["stage"], record["unit"], record["recipe"], parents)
+
+    @property
+    def name(self) -> str:
+        """What it is called for people; as ``Task.name``."""
+        return f"{self.unit} {self.stage}"
+
+    def is_true_to_key(self) -> bool:
+        """Whether it still says what its key was made of; only then may its recipe be relied upon."""
+        try:
+            return artifact_key(cast(Stage, self.stage), cast(Recipe, self.recipe), self.parents) == self.key
+        except (KeyError, ValueError, RecursionError):  # no stage of ours, or nothing that has a canonical form
+            return False
+
+    def as_planned(self) -> Task:
+        """The task with its recipe.
+
+        Raises:
+            ValueError: it was changed since it was planned, or is of another version of the program.
+        """
+        if not self.is_true_to_key():
+            raise ValueError(f"{self.name}: its key was made of something else")
+        stage = cast(Stage, self.stage)
+        return Task(self.key, stage, self.unit, rebuilt_recipe(stage, self.recipe), self.parents)
+
+
+class RecordedVideo(NamedTuple):
+    """A video as a run's plan recorded it."""
+
+    id: str
+    path: str  #: relative to the run's videos directory
+    stitch: str  #: key
+    inspect: str | None  #: key; None = there is no seam to look at
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Self:
+        """From its line of the plan, which ``store.run_dir`` has looked through."""
+        fields = record["video"]
+        return cls(fields["id"], fields["path"], fields["stitch"], fields.get("inspect"))
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
@@ -39,36 +95,10 @@ def last_plan(records: Iterable[Mapping[str, Any]], made: Collection[str]) -> La
             return None
         if "key" not in record:
             continue
-        parents = tuple(key for _, key in record["parents"])
-        task = LastTask(record["key"], record["stage"], record["recipe"], parents)
+        task = RecordedTask.of(record)
         by_key[task.key] = task
-        by_name[name_of(record)] = task
+        by_name[task.name] = task
     return LastPlan(made, by_name, by_key) if by_key else None
-
-
-def name_of(record: Mapping[str, Any]) -> str:
-    """What the task of a record is called for people; as ``Task.name``."""
-    return f"{record['unit']} {record['stage']}"
-
-
-def is_true_to_key(record: Mapping[str, Any]) -> bool:
-    """Whether a task's record still says what its key was made of; only then may its recipe be relied upon."""
-    try:
-        return bool(artifact_key(record["stage"], record["recipe"], record["parents"]) == record["key"])
-    except (KeyError, ValueError, RecursionError):  # no stage of ours, or nothing that has a canonical form
-        return False
-
-
-def still_needed(records: Sequence[Mapping[str, Any]], kept: Collection[str]) -> set[str]:
-    """Keys that a render would make: what a video of these records waits for, given what is ``kept``."""
-    videos = [record["video"] for record in records if "video" in record]
-    wanted = {key for video in videos for key in (video["stitch"], video.get("inspect")) if key is not None}
-    keys: set[str] = set()
-    for record in reversed(records):
-        if record.get("key") in wanted and record["key"] not in kept:
-            keys.add(record["key"])
-            wanted.update(parent for _, parent in record["parents"])
-    return keys
 
 
 def standing_reasons(now: Iterable[tuple[Task, Reason]], before: Mapping[str, Reason]) -> dict[str, Reason]:

@@ -25,7 +25,7 @@ from ltx_ray.errors import PlanError
 from ltx_ray.manifest.schema import Scene, Video
 from ltx_ray.spec.grid import VideoGrid, round_half_up
 from ltx_ray.spec.model import ModelFacts
-from ltx_ray.spec.recipe import Piece
+from ltx_ray.spec.piece import Piece
 
 #: Frames of a segment where none are given and one call cannot hold the take.
 DEFAULT_FRAMES = 121

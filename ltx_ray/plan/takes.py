@@ -6,12 +6,14 @@ import math
 from dataclasses import dataclass, field
 
 from ltx_ray.manifest.schema import Video
-from ltx_ray.plan.chain import DTYPE, Chain, Head
+from ltx_ray.plan.chain import Chain
+from ltx_ray.plan.conditions import Provider
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.segments import Take
 from ltx_ray.plan.windows import Window, windows
 from ltx_ray.spec.model import ModelFacts
-from ltx_ray.spec.recipe import AudioDecodeRecipe, DecodeRecipe, EncodeSettings, Piece
+from ltx_ray.spec.piece import Piece
+from ltx_ray.spec.recipe import AudioDecodeRecipe, DecodeRecipe, EncodeSettings
 from ltx_ray.spec.task import Parent
 
 
@@ -34,11 +36,16 @@ def plan_take(
     facts: ModelFacts,
     unit: str,
     encode: EncodeSettings,
-    head: Head | None,
+    providers: tuple[Provider, ...],
     file_start: int,
 ) -> TakeTasks:
-    """Enter a take's tasks; ``file_start`` is the frame of the file at which it begins."""
-    chain = Chain(plan, video, take, facts, unit, head)
+    """Enter a take's tasks.
+
+    Args:
+        providers: of what its segments are given beside what they are given in every take.
+        file_start: the frame of the file at which it begins.
+    """
+    chain = Chain(plan, video, take, facts, unit, providers=providers)
     chain.plan()
     made = TakeTasks()
     for window_idx, window in enumerate(windows(video, take, facts)):
@@ -54,7 +61,7 @@ def plan_take(
 
 def _plan_window(plan: Plan, video: Video, window: Window, chain: Chain, encode: EncodeSettings, unit: str) -> str:
     recipe = DecodeRecipe(
-        model=chain.facts.digest,
+        weights=chain.facts.weights_for("decode"),
         pieces=window.pieces,
         start=window.start,
         stop=window.stop,
@@ -62,7 +69,6 @@ def _plan_window(plan: Plan, video: Video, window: Window, chain: Chain, encode:
         tiling=video.decode_tiling,
         frame_rate=video.frame_rate,
         encode=encode,
-        dtype=DTYPE,
     )
     parents = [Parent("latent", chain.refined[segment_idx]) for segment_idx in window.segments]
     if window.previous is not None:
@@ -77,11 +83,10 @@ def _plan_sound(plan: Plan, video: Video, take: Take, chain: Chain, unit: str) -
         for own_stop in [segment.own_cells.stop - segment.cells.start]
     )
     recipe = AudioDecodeRecipe(
-        model=chain.facts.digest,
+        weights=chain.facts.weights_for("audio_decode"),
         pieces=pieces,
         start=chain.facts.audio.num_samples(take.lead / video.frame_rate),
         num_samples=math.ceil(take.num_frames / video.frame_rate * chain.facts.audio.sample_rate_hz),
-        dtype=DTYPE,
     )
     parents = tuple(Parent("latent", chain.sounding[segment_idx]) for segment_idx in range(len(take.segments)))
     return plan.add("audio_decode", unit, recipe, parents)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from ltx_ray.manifest.schema import Video
 from ltx_ray.plan.segments import Take, decode_windows, pieces_of
 from ltx_ray.spec.model import ModelFacts
-from ltx_ray.spec.recipe import TILE_FRAMES, TILE_OVERLAP_FRAMES, Fade, Piece
+from ltx_ray.spec.piece import Piece
+from ltx_ray.spec.recipe import TILE_FRAMES, TILE_OVERLAP_FRAMES, Fade
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,6 @@ from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing
 if TYPE_CHECKING:
     from ltx_ray.store.protocol import Store
 
-#: A seam that is so many times what is normal inside segments deserves a look.
-SEAM_WARNING = 3.0
-
 #: What is measured, and what it is called when it is too much.
 METRICS = {
     "colour": "colour steps",
@@ -58,6 +55,13 @@ class SeamReport:
         found = [Worst(seam.multiple(metric), metric, seam) for seam in self.seams for metric in METRICS]
         return max(found, key=lambda worst: worst.multiple, default=None)
 
+    def __str__(self) -> str:
+        """``seams 12, worst colour 1.8x at 0:35.2``."""
+        if self.worst is None:
+            return f"seams not known: {self.problem}"
+        multiple, metric, seam = self.worst
+        return f"seams {len(self.seams)}, worst {metric} {multiple:.1f}x at {clock(seam.at_s)}"
+
     def over(self, threshold: float) -> Iterator[tuple[Worst, int]]:
         """For each metric that is over ``threshold`` somewhere its worst seam, and how many others are over it."""
         for metric in METRICS:
@@ -67,8 +71,10 @@ class SeamReport:
                 yield max(too_much, key=lambda worst: worst.multiple), len(too_much) - 1
 
 
-def read_seams(store: Store, key: str) -> SeamReport | None:
-    """The report that an inspection made; None if it has not been made."""
+def read_seams(store: Store, key: str | None) -> SeamReport | None:
+    """The report that an inspection made; None if it has not been made, or there is none to make."""
+    if key is None:
+        return None
     try:
         fields = json.loads(store.read(key))
     except ArtifactMissing:
@@ -76,14 +82,6 @@ def read_seams(store: Store, key: str) -> SeamReport | None:
     except ArtifactCorrupt as error:
         return SeamReport((), str(error))
     return SeamReport(tuple(Seam(**seam) for seam in fields["seams"]))
-
-
-def in_words(report: SeamReport) -> str:
-    """``seams 12, worst colour 1.8x at 0:35.2``."""
-    if report.worst is None:
-        return f"seams not known: {report.problem}"
-    multiple, metric, seam = report.worst
-    return f"seams {len(report.seams)}, worst {metric} {multiple:.1f}x at {clock(seam.at_s)}"
 
 
 def warnings(video_id: str, report: SeamReport, threshold: float) -> list[str]:

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ltx_ray.errors import PlanError
+from ltx_ray.errors import PlanError, StoreError
 from ltx_ray.plan.reasons import only_for
 from ltx_ray.spec.events import Event, TasksCancelled
 from ltx_ray.spec.records import Record, VideoCancelled
 from ltx_ray.store import requests
-from ltx_ray.store.lock import read_lock
 
 if TYPE_CHECKING:
     from ltx_ray.plan.dag import Plan
+    from ltx_ray.run.record import Run
     from ltx_ray.store.layout import RunLayout
-    from ltx_ray.store.protocol import Store
 
 #: A render looks for requests so often at most.
 POLL_S = 0.2
@@ -80,36 +80,34 @@ class Asked:
     is_heard: bool  #: it has read the request
 
 
-def ask_to_stop(
-    layout: RunLayout, records: Sequence[Mapping[str, Any]], store: Store | None, video: str | None
-) -> Asked:
+def ask_to_stop(run: Run, video: str | None) -> Asked:
     """Ask the render of this run to stop, or to leave out a video, and wait until it has heard.
-
-    ``store`` None: it is not there, so nothing is known to be finished.
 
     Raises:
         PlanError: nothing renders it, it has no such video, or the video is finished.
     """
-    holder = read_lock(layout.lock)
-    if holder is None or holder.life == "dead":
-        raise PlanError(f"{layout.path}: nothing renders it now, so there is nothing to cancel")
+    if run.holder is None or not run.is_live:
+        raise PlanError(f"{run.layout.path}: nothing renders it now, so there is nothing to cancel")
     if video is not None:
-        _check_video(layout, [record["video"] for record in records if "video" in record], store, video)
-    request = requests.ask(layout, video)
+        _check_video(run, video)
+    request = requests.ask(run.layout, video)
     until = time.monotonic() + HEARD_S
     while request.path.exists() and time.monotonic() < until:
         time.sleep(POLL_S / 4)
-    owner = holder.owner
+    owner = run.holder.owner
     name = f"process {owner.pid} on {owner.host}" if owner else "an unknown process"
     return Asked(name, not request.path.exists())
 
 
-def _check_video(layout: RunLayout, videos: Sequence[Mapping[str, Any]], store: Store | None, asked: str) -> None:
-    found = next((video for video in videos if video["id"] == asked), None)
+def _check_video(run: Run, asked: str) -> None:
+    found = next((video for video in run.videos if video.id == asked), None)
     if found is None:
-        near = difflib.get_close_matches(asked, [video["id"] for video in videos], n=3)
+        near = difflib.get_close_matches(asked, [video.id for video in run.videos], n=3)
         nearest = f"nearest {'are' if len(near) > 1 else 'is'} {', '.join(near)}"
         rest = nearest if near else "`ltx-ray status` lists them"
-        raise PlanError(f"{layout.path}: no video is called {asked!r}; {rest}")
-    if store is not None and store.known([found["stitch"]]) and (layout.videos / found["path"]).exists():
-        raise PlanError(f"{layout.path}: video {asked!r} is finished, so there is nothing to cancel")
+        raise PlanError(f"{run.layout.path}: no video is called {asked!r}; {rest}")
+    kept: Collection[str] = ()
+    with suppress(StoreError):  # whoever renders must hear of it, also when its store is gone or does not answer
+        kept = run.store.known([found.stitch])
+    if run.is_finished(found, kept):
+        raise PlanError(f"{run.layout.path}: video {asked!r} is finished, so there is nothing to cancel")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,9 @@ from ltx_ray.plan.reasons import LastPlan, Reason, explain, needed
 from ltx_ray.spec.task import Task
 
 if TYPE_CHECKING:
+    from ltx_ray.manifest.schema import Manifest
+    from ltx_ray.run.record import Run
+    from ltx_ray.spec.model import ModelFacts
     from ltx_ray.store.protocol import Store
 
 
@@ -28,14 +31,26 @@ class DryRun:
         return explain(self.plan, self.kept, self.last)
 
 
-def compare(plan: Plan, store: Store, last: LastPlan | None) -> DryRun:
-    """``plan`` against what ``store`` keeps and what was planned last."""
+def plan_run(run: Run, manifest: Manifest, models: Mapping[str, ModelFacts]) -> DryRun:
+    """What a render of ``manifest`` at the place of ``run`` would make; writes nothing."""
+    from ltx_ray.plan.graph import build_plan
+    from ltx_ray.run.sources import read_sources
+    from ltx_ray.store.open import open_store
+
+    history, place = run.history, run.place_to_render()
+    plan = build_plan(manifest, models, read_sources(manifest, run.layout.sources).facts)
+    return compare(plan, open_store(place, create=False), run.last_plan(), note=history.note)
+
+
+def compare(plan: Plan, store: Store, last: LastPlan | None, *, note: str | None = None) -> DryRun:
+    """``plan`` against what ``store`` keeps and what was planned last; ``note`` goes with those of the plan."""
     kept = frozenset(store.known(plan.tasks))
     if not kept and last is not None and (num_made := len(plan.tasks.keys() & set(last.made))):
         plan.notes.append(
             f"store: keeps nothing of this plan, though {num_made} of its tasks were made before; see that it is the "
             "right one and mounted, or all of them are made again"
         )
+    plan.notes.extend(filter(None, [note]))
     return DryRun(plan, kept, frozenset(needed(plan, kept)), last)
 
 

@@ -10,29 +10,28 @@ import difflib
 import math
 import secrets
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ltx_ray.errors import ModelError, PlanError, StoreUnusable
-from ltx_ray.models.catalog import BUILT_IN
-from ltx_ray.plan.record import is_true_to_key
-from ltx_ray.spec.recipe import AudioDecodeRecipe, ClipSoundRecipe, Piece, StitchRecipe
+from ltx_ray.spec.recipe import AudioDecodeRecipe, ClipDecodeRecipe, ClipSoundRecipe, DecodeRecipe, StitchRecipe
 from ltx_ray.spec.task import Parent, Task
 from ltx_ray.store.faults import storage_errors
 
 if TYPE_CHECKING:
-    from ltx_ray.spec.model import ModelFacts
+    from ltx_ray.models.catalog import Catalog
+    from ltx_ray.plan.record import RecordedVideo
+    from ltx_ray.run.record import Run
+    from ltx_ray.spec.grid import AudioGrid
     from ltx_ray.store.layout import RunLayout
     from ltx_ray.store.protocol import Store
-
-    Record = Mapping[str, Any]  #: a line of the plan
 
 #: Samples copied at a time: two seconds.
 BLOCK = 96_000
@@ -59,81 +58,102 @@ class Preview:
 
 
 class _Kept(NamedTuple):
-    """What the run planned and what of it is there; local files live as long as ``stack``."""
+    """What of a run is there; local files live as long as ``stack``."""
 
     store: Store
-    tasks: Mapping[str, Record]
     known: Collection[str]
+    catalog: Catalog
     stack: ExitStack
 
     def file(self, key: str) -> Path:
         return self.stack.enter_context(self.store.local_path(key))
 
-    def leading(self, parents: Sequence[Sequence[str]], role: str) -> list[Record]:
+    def grid(self, recipe: AudioDecodeRecipe) -> AudioGrid:
+        """Of the sound that the recipe's model makes."""
+        try:
+            return self.catalog.find(recipe.weights).facts.audio
+        except ModelError as error:
+            raise ModelError(f"{error}; so sound cannot be decoded: leave it out with --silent") from None
+
+    def sample_rate_hz(self, sound: Task) -> int:
+        recipe = sound.recipe
+        if isinstance(recipe, ClipSoundRecipe):
+            return recipe.sample_rate_hz
+        assert isinstance(recipe, AudioDecodeRecipe)
+        return self.grid(recipe).sample_rate_hz
+
+    def leading(self, parents: Sequence[Parent], role: str) -> tuple[Parent, ...]:
         """The parents with this role up to the first that is not there."""
-        keys = [key for parent_role, key in parents if parent_role == role]
-        return [self.tasks[key] for key in takewhile(self.known.__contains__, keys)]
+        with_role = (parent for parent in parents if parent.role == role)
+        return tuple(takewhile(lambda parent: parent.key in self.known, with_role))
 
 
-def make_preview(
-    layout: RunLayout,
-    records: Sequence[Record],
-    store: Store,
-    video_id: str,
-    *,
-    out: Path | None,
-    silent: bool,
-) -> Preview:
+def make_preview(run: Run, video_id: str, catalog: Catalog, *, out: Path | None, silent: bool) -> Preview:
     """Write the finished beginning of a video to ``out``, or below the run's ``preview/``.
 
     Raises:
         PlanError: no such video, nothing of it to show yet, or ``out`` is no place for it.
         StoreError: the plan of the video cannot be relied upon, or the file cannot be written.
     """
-    video = _video(layout, records, video_id)
-    target = _target(layout, video["path"], out)
-    tasks = {record["key"]: record for record in records if "key" in record}
-    stitch = tasks[video["stitch"]]
-    if not all(map(is_true_to_key, (stitch, *(tasks[key] for _, key in stitch["parents"])))):
-        raise StoreUnusable(
-            f"{layout.plan}: what it says of '{video_id}' was changed, or is of another version; "
-            "`ltx-ray render` writes it again"
-        )
+    store = run.store
+    video = _video(run, video_id)
+    target = _target(run.layout, video.path, out)
+    stitch, parts = _planned(run, video)
     with ExitStack() as stack:
-        kept = _Kept(store, tasks, store.known(tasks), stack)
-        whole = _recipe(stitch["recipe"])
+        kept = _Kept(store, run.kept, catalog, stack)
+        whole = stitch.recipe
+        assert isinstance(whole, StitchRecipe)
         with storage_errors(target):
-            if stitch["key"] in kept.known and not silent:
+            if stitch.key in kept.known and not silent:
                 scratch = stack.enter_context(_folder_beside(target))
-                shutil.copyfile(kept.file(stitch["key"]), scratch / "video")
+                shutil.copyfile(kept.file(stitch.key), scratch / "video")
                 num_shown, sound_s = whole.num_frames, float(whole.num_frames / whole.frame_rate)
             else:
-                chunks = kept.leading(stitch["parents"], "chunk")
+                chunks = [parts[parent.key] for parent in kept.leading(stitch.parents, "chunk")]
                 if not chunks:
                     raise PlanError(
-                        f"{layout.path}: nothing of '{video_id}' can be shown yet; try again a little later"
+                        f"{run.layout.path}: nothing of '{video_id}' can be shown yet; try again a little later"
                     )
                 scratch = stack.enter_context(_folder_beside(target))
-                num_shown = sum(chunk["recipe"]["stop"] - chunk["recipe"]["start"] for chunk in chunks)
-                recipe = replace(whole, num_frames=num_shown)
-                sounds = [] if silent else [tasks[key] for role, key in stitch["parents"] if role == "sound"]
+                num_shown = sum(map(_num_frames, chunks))
+                recipe = replace(whole, num_frames=num_shown, provenance=None)  # that speaks of the whole file
+                sounds = [] if silent else [parts[key] for role, key in stitch.parents if role == "sound"]
                 sound_s = _join(kept, chunks, sounds, recipe, scratch)
             (scratch / "video").replace(target)
     return Preview(video_id, target, num_shown, whole.num_frames, whole.frame_rate, sound_s)
 
 
-def _join(
-    kept: _Kept, chunks: Sequence[Record], sounds: Sequence[Record], recipe: StitchRecipe, scratch: Path
-) -> float:
+def _planned(run: Run, video: RecordedVideo) -> tuple[Task, dict[str, Task]]:
+    """The video's stitch and, by key, what it joins.
+
+    Raises:
+        StoreUnusable: what the plan says of them was changed.
+    """
+    try:
+        stitch = run.tasks[video.stitch].as_planned()
+        return stitch, {parent.key: run.tasks[parent.key].as_planned() for parent in stitch.parents}
+    except ValueError as error:
+        raise StoreUnusable(
+            f"{run.layout.plan}: what it says of '{video.id}' was changed, or is of another version; "
+            "`ltx-ray render` writes it again"
+        ) from error
+
+
+def _num_frames(chunk: Task) -> int:
+    assert isinstance(chunk.recipe, DecodeRecipe | ClipDecodeRecipe)
+    return chunk.recipe.stop - chunk.recipe.start
+
+
+def _join(kept: _Kept, chunks: Sequence[Task], sounds: Sequence[Task], recipe: StitchRecipe, scratch: Path) -> float:
     """Write ``scratch``/video of these chunks and of what there is of their sound; seconds of that."""
     from ltx_ray.media.audio import write_wav
     from ltx_ray.media.join import join_chunks
 
-    pictures = [kept.file(chunk["key"]) for chunk in chunks]
+    pictures = [kept.file(chunk.key) for chunk in chunks]
     if not sounds:
         join_chunks(pictures, scratch / "video", recipe=recipe, sound=None)
         return 0.0
-    rate_hz = _sample_rate_hz(sounds[0])
+    rate_hz = kept.sample_rate_hz(sounds[0])
     num_samples = math.floor(recipe.num_frames / recipe.frame_rate * rate_hz)
     parts = list(_parts(kept, sounds, recipe.sound_samples, num_samples, scratch))
     write_wav(_end_to_end(parts), scratch / "sound", sample_rate_hz=rate_hz)
@@ -150,7 +170,7 @@ class _Part(NamedTuple):
 
 
 def _parts(
-    kept: _Kept, sounds: Sequence[Record], lengths: Sequence[int], num_samples: int, scratch: Path
+    kept: _Kept, sounds: Sequence[Task], lengths: Sequence[int], num_samples: int, scratch: Path
 ) -> Iterator[_Part]:
     """As many takes as fill ``num_samples``, the last one cut; each has so many samples in the whole file."""
     from ltx_ray.media.audio import open_wav
@@ -159,7 +179,7 @@ def _parts(
         wanted = min(length, num_samples)
         num_samples -= wanted
         if wanted:
-            path = kept.file(sound["key"]) if sound["key"] in kept.known else _made(kept, sound, scratch / str(idx))
+            path = kept.file(sound.key) if sound.key in kept.known else _made(kept, sound, scratch / str(idx))
             yield _Part(path, wanted, min(wanted, open_wav(path).num_samples) if path is not None else 0)
 
 
@@ -174,34 +194,36 @@ def _end_to_end(parts: Sequence[_Part]) -> Iterator[np.ndarray]:
             yield np.zeros((2, min(BLOCK, part.num_samples - start)), np.float32)
 
 
-def _made(kept: _Kept, sound: Record, scratch: Path) -> Path | None:
+def _made(kept: _Kept, sound: Task, scratch: Path) -> Path | None:
     """The sound of a take as far as its segments are finished; None if nothing of it is."""
     recipe, parents = _beginning(kept, sound)
     if not parents or not recipe.num_samples:
         return None
+    from ltx_ray.models.load import Loaded
     from ltx_ray.worker.make import make
     from ltx_ray.worker.parents import Parents
 
     scratch.mkdir()
-    task = Task(sound["key"], sound["stage"], sound["unit"], recipe, parents)
-    content, _ = make(recipe, Parents(task, kept.store, kept.stack), _Unwatched(), scratch=scratch)
+    task = replace(sound, recipe=recipe, parents=parents)
+    inputs = Parents(task, kept.store, kept.stack)
+    content, _ = make(recipe, inputs, models=Loaded(kept.catalog), control=_Unwatched(), scratch=scratch)
     assert isinstance(content, Path)
     return content
 
 
-def _beginning(kept: _Kept, sound: Record) -> tuple[AudioDecodeRecipe | ClipSoundRecipe, tuple[Parent, ...]]:
-    """The task of a sound without what it would need of unfinished segments."""
-    fields = sound["recipe"]
-    if "pieces" not in fields:
-        there = kept.leading(sound["parents"], "file")
-        return ClipSoundRecipe(**fields), tuple(Parent("file", record["key"]) for record in there)
-    parents = tuple(Parent("latent", record["key"]) for record in kept.leading(sound["parents"], "latent"))
-    pieces = tuple(Piece(*piece) for piece in fields["pieces"][: len(parents)])
-    grid = _facts(fields["model"]).audio
+def _beginning(kept: _Kept, sound: Task) -> tuple[AudioDecodeRecipe | ClipSoundRecipe, tuple[Parent, ...]]:
+    """The recipe and inputs of a sound without what it would need of unfinished segments."""
+    recipe = sound.recipe
+    if isinstance(recipe, ClipSoundRecipe):
+        return recipe, kept.leading(sound.parents, "file")
+    assert isinstance(recipe, AudioDecodeRecipe)
+    parents = kept.leading(sound.parents, "latent")
+    pieces = recipe.pieces[: len(parents)]
+    grid = kept.grid(recipe)
     num_cells = sum(piece.stop - piece.start for piece in pieces)
     decoded = grid.num_samples(grid.num_slots(num_cells) * grid.slot_s) if num_cells else 0
-    num_samples = max(0, min(fields["num_samples"], decoded - fields["start"]))
-    return AudioDecodeRecipe(**{**fields, "pieces": pieces, "num_samples": num_samples}), parents
+    num_samples = max(0, min(recipe.num_samples, decoded - recipe.start))
+    return replace(recipe, pieces=pieces, num_samples=num_samples), parents
 
 
 class _Unwatched:
@@ -210,32 +232,13 @@ class _Unwatched:
     def step(self, step_idx: int, num_steps: int) -> None: ...
 
 
-def _sample_rate_hz(sound: Record) -> int:
-    fields = sound["recipe"]
-    rate_hz: int = fields.get("sample_rate_hz") or _facts(fields["model"]).audio.sample_rate_hz
-    return rate_hz
-
-
-def _facts(digest: str) -> ModelFacts:
-    for facts in BUILT_IN.values():
-        if facts.digest == digest:
-            return facts
-    raise ModelError(f"model {digest}: not on this machine, so sound cannot be decoded; leave it out with --silent")
-
-
-def _recipe(fields: Record) -> StitchRecipe:
-    """A stitch's recipe as the plan has it; its provenance speaks of the whole file and is left out."""
-    frame_rate = Fraction(*fields["frame_rate"]["fraction"])
-    return StitchRecipe(**{**fields, "frame_rate": frame_rate, "provenance": None})
-
-
-def _video(layout: RunLayout, records: Sequence[Record], video_id: str) -> Record:
-    videos: dict[str, Record] = {record["video"]["id"]: record["video"] for record in records if "video" in record}
+def _video(run: Run, video_id: str) -> RecordedVideo:
+    videos = {video.id: video for video in run.videos}
     if video_id in videos:
         return videos[video_id]
     nearest = difflib.get_close_matches(video_id, videos, n=1, cutoff=0.0)
     hint = f"nearest is '{nearest[0]}'" if nearest else "it has no video"
-    raise PlanError(f"{layout.path}: has no video '{video_id}'; {hint}")
+    raise PlanError(f"{run.layout.path}: has no video '{video_id}'; {hint}")
 
 
 def _target(layout: RunLayout, path: str, out: Path | None) -> Path:

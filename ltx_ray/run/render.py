@@ -1,24 +1,24 @@
-"""One render of one locked run: what is missing goes to workers, what is finished goes to ``videos/``.
+"""One round of a render of a locked run: what is missing goes to workers, what is finished goes to ``videos/``.
 
 Ray is started only when something has to be made. Everything here is told to an Observer, which shows it to a person.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, Interrupted, StoreError, StoreUnusable
-from ltx_ray.plan.dag import Plan, PlannedVideo
+from ltx_ray.plan.dag import PlannedVideo
 from ltx_ray.plan.placement import place
 from ltx_ray.report.seams import SeamReport, read_seams
 from ltx_ray.run.attempts import STORAGE_CAUSES, given_up, made_here
-from ltx_ray.run.dry import DryRun, forget_estranged
+from ltx_ray.run.dry import DryRun
 from ltx_ray.run.keeping import Keeper
 from ltx_ray.run.sources import ingest
+from ltx_ray.run.summary import Observer, Summary
 from ltx_ray.spec.keep import Keep
 from ltx_ray.spec.records import Done, Failure, Published, Record
 from ltx_ray.spec.redact import told
@@ -31,69 +31,18 @@ from ltx_ray.store.layout import RunLayout
 if TYPE_CHECKING:
     from ltx_ray.cluster.driver import StopSignals
     from ltx_ray.engine.state import RunState
-    from ltx_ray.manifest.schema import Manifest
-    from ltx_ray.report.index import IndexRow
+    from ltx_ray.models.catalog import Catalog
+    from ltx_ray.run.options import RenderOptions
     from ltx_ray.spec.machine import Node, WorkerSpec
     from ltx_ray.spec.protocols import Pool
     from ltx_ray.store.artifacts import ArtifactStore
-    from ltx_ray.store.protocol import Store
 
-
-class Observer(Protocol):
-    """Is told how a render goes on; every method may do nothing."""
-
-    def begin(self, dry: DryRun, run_dir: Path) -> None:
-        """The plan is made and the run is locked; nothing has run."""
-
-    def record(self, record: Record) -> None:
-        """A journal record became durable."""
-
-    def turn(self, state: RunState) -> None:
-        """The loop went round; called several times a second."""
-
-
-class Silent:
-    """The Observer that does nothing."""
-
-    def begin(self, dry: DryRun, run_dir: Path) -> None: ...
-    def record(self, record: Record) -> None: ...
-    def turn(self, state: RunState) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """How a render ended."""
-
-    run_dir: Path
-    finished: tuple[PlannedVideo, ...]
-    unfinished: tuple[PlannedVideo, ...]
-    num_made: int
-    num_cached: int
-    failed: Mapping[str, str]  #: task name -> why, of those given up
-    num_blocked: int  #: tasks that wait for one of these
-    cancelled: tuple[str, ...]  #: ids of unfinished videos that it was asked to leave out
-    left_over: tuple[str, ...]  #: files in videos/ of an earlier manifest
-    seams: Mapping[str, SeamReport]  #: of the finished videos that have any, by id
-    gave_up: str | None  #: why the run as a whole stopped early; None = it did not
-    store_fault: str | None  #: what is wrong with its storage, if it gave up for that
-    stopped: int | None  #: exit code of the signal that stopped the run; None = it ran to its end
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RenderOptions:
-    """Where and with what to render; none of it changes a byte of the result."""
-
-    run_dir: str | Path | None = None  #: None = runs/<manifest stem>
-    store: str | None = None  #: directory or fsspec URI; None = .store beside the run
-    address: str | None = None  #: of a Ray cluster; None = start Ray in this process
-    inline: bool = False  #: run every task in this process, without Ray
-    workers: int | None = None  #: at most so many; None = what the machines bear
-    retry_failed: bool = False  #: try again what an earlier render gave up
-    hang_limit_s: float | None = 900.0  #: a task that makes no step for so long is killed; None = it may take for ever
+#: Work is left and no worker that could do it has been there for so long.
+NO_WORKER_TIMEOUT_S = 120.0
 
 
 class Session:
-    """Holds what one render needs; the caller holds the run's lock."""
+    """Holds what one round needs; the caller holds the run's lock."""
 
     def __init__(
         self,
@@ -103,9 +52,11 @@ class Session:
         dry: DryRun,
         observer: Observer,
         *,
+        catalog: Catalog,
         keep: Keep = "all",
     ) -> None:
         self.layout, self.store, self.journal, self.dry, self.observer = layout, store, journal, dry, observer
+        self.catalog = catalog
         made = made_here(journal.history.records)
         self.keeper = Keeper(layout, store, dry.plan, keep, made=made, record=self._record)
         self.unpublished: dict[str, str] = {}
@@ -122,7 +73,9 @@ class Session:
 
     def again(self, dry: DryRun) -> Session:
         """A session that goes on where this one ended, with another comparison."""
-        session = type(self)(self.layout, self.store, self.journal, dry, self.observer, keep=self.keeper.keep)
+        session = type(self)(
+            self.layout, self.store, self.journal, dry, self.observer, catalog=self.catalog, keep=self.keeper.keep
+        )
         session.published = self.published
         session.keeper.made |= self.keeper.made
         session.given_up |= self.given_up
@@ -222,9 +175,10 @@ class Session:
         stack: ExitStack,
     ) -> Pool:
         if options.inline:
+            from ltx_ray.models.load import Loaded
             from ltx_ray.worker.inline import InlinePool
 
-            return InlinePool(self.store, should_stop)
+            return InlinePool(self.store, Loaded(self.catalog), should_stop)
         from ltx_ray.cluster.environment import prepare_environment
 
         prepare_environment()
@@ -243,8 +197,8 @@ class Session:
             room = min(options.workers or num_tasks, num_tasks) - num_workers
             return place(list(spare), max_workers=room, num_tasks=num_tasks) if room > 0 else ()
 
-        models = frozenset(str(task.recipe.model) for task in tasks.values() if hasattr(task.recipe, "model"))
-        return RayPool(specs, self.store.location, cluster, models=models, grow=grow)
+        weights = frozenset(each for task in tasks.values() for each in getattr(task.recipe, "weights", ()))
+        return RayPool(specs, self.store.location, cluster, catalog=self.catalog, weights=weights, grow=grow)
 
     def _turn(self, state: RunState) -> None:
         self.journal.check()
@@ -315,53 +269,10 @@ class Session:
         return video.stitch in state.progress and state.progress[video.stitch].status == "done"
 
     def _seams(self, finished: Sequence[PlannedVideo]) -> dict[str, SeamReport]:
-        return {video.id: report for video in finished if (report := seams_of(self.store, video.inspect))}
+        return {video.id: report for video in finished if (report := read_seams(self.store, video.inspect))}
 
     def _left_over(self) -> tuple[str, ...]:
         planned = {video.path for video in self.dry.plan.videos}
         return tuple(
             path for path in sorted(self.published) if path not in planned and (self.layout.videos / path).exists()
         )
-
-
-def seams_of(store: Store, inspect: str | None) -> SeamReport | None:
-    """What is known of a video's seams, by the key of its inspection; None where it has none or was not looked at."""
-    return None if inspect is None else read_seams(store, inspect)
-
-
-def must_go_on(session: Session, summary: Summary) -> bool:
-    """Whether a render that has ended found inputs to make again: lost ones, or such as came out different."""
-    if summary.stopped is not None or summary.gave_up or summary.cancelled:
-        return False
-    return session.has_losses or (not summary.unfinished and forget_estranged(session.store, session.dry.plan) > 0)
-
-
-def index_rows(
-    manifest: Manifest, plan: Plan, summary: Summary, published: Mapping[str, tuple[str, int]]
-) -> Iterator[IndexRow]:
-    """What ``index.parquet`` says of each video of the manifest, finished or not."""
-    from ltx_ray.report.index import IndexRow
-
-    finished = {video.id for video in summary.finished}
-    for entry, video in zip(manifest.videos, plan.videos, strict=True):
-        digest, num_bytes = published.get(video.path, (None, None)) if video.id in finished else (None, None)
-        seams = SeamReport(()) if video.inspect is None else summary.seams.get(video.id)
-        yield IndexRow(
-            id=video.id,
-            path=video.path,
-            num_frames=video.num_frames,
-            frame_rate=video.frame_rate,
-            width_px=video.width_px,
-            height_px=video.height_px,
-            num_bytes=num_bytes,
-            sha256=digest,
-            model=entry.model,
-            prompts=tuple(scene.prompt for scene in entry.scenes),
-            seeds=tuple(scene.seed for scene in entry.scenes),
-            stitch_key=video.stitch,
-            seams=seams if video.id in finished else None,
-        )
-
-
-#: Work is left and no worker that could do it has been there for so long.
-NO_WORKER_TIMEOUT_S = 120.0

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from ltx_ray.plan.record import name_of, still_needed
-from ltx_ray.run.attempts import LastRender, attempts, failures, last_render
-from ltx_ray.run.render import seams_of
-from ltx_ray.store.lock import Holder, read_lock
+from ltx_ray.report.seams import SeamReport, read_seams, warnings
 
 if TYPE_CHECKING:
-    from ltx_ray.report.seams import SeamReport
-    from ltx_ray.store.journal import History
-    from ltx_ray.store.layout import RunLayout
+    from ltx_ray.plan.record import RecordedTask
+    from ltx_ray.run.record import Run
     from ltx_ray.store.owner import Life
-    from ltx_ray.store.protocol import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,71 +56,65 @@ class RunStatus:
     gave_up: str | None  #: why the last render stopped early by itself; None = it did not, or did not say
     problem: str | None  #: what is wrong with the journal
 
+    def seam_warnings(self, threshold: float) -> list[str]:
+        """A sentence for each video and metric that is over so many times what is normal somewhere."""
+        return [line for video in self.videos if video.seams for line in warnings(video.id, video.seams, threshold)]
 
-def standing_of(layout: RunLayout, records: list[dict[str, Any]], history: History, store: Store) -> RunStatus:
-    """``records`` are those of the run's plan."""
-    tasks = {record["key"]: record for record in records if "key" in record}
-    kept = store.known(tasks)
-    holder = read_lock(layout.lock)
-    last = last_render(history.records)
-    videos = tuple(_video_statuses(layout, records, store, kept, failures(history.records), last))
-    is_live = holder is not None and holder.life != "dead"
+
+def standing_of(run: Run) -> RunStatus:
+    """Raises StoreAbsent if its store is not there."""
+    kept = run.kept
+    holder, last = run.holder, run.last_render
+    videos = tuple(_video_statuses(run))
     return RunStatus(
-        run_dir=layout.path,
-        state=_state(holder, last, are_all_finished=all(video.is_finished for video in videos)),
-        store=store.location,
+        run_dir=run.layout.path,
+        state=_state(run, are_all_finished=all(video.is_finished for video in videos)),
+        store=run.store.location,
         holder=f"process {holder.owner.pid} on {holder.owner.host}" if holder and holder.owner else None,
-        stages=_stage_counts(tasks.values(), kept, still_needed(records, kept)),
+        stages=_stage_counts(run.tasks.values(), kept, run.needed()),
         running=tuple(
-            RunningTask(name_of(tasks[attempt.task]), attempt.worker, attempt.attempt, attempt.began)
-            for attempt in attempts(history.records, tasks, is_live=is_live)
+            RunningTask(run.tasks[attempt.task].name, attempt.worker, attempt.attempt, attempt.began)
+            for attempt in run.attempts(run.tasks)
             if attempt.outcome == "running"
         ),
         videos=videos,
         gave_up=last.end.gave_up if last and last.end and not holder else None,
-        problem=history.note,
+        problem=run.history.note,
     )
 
 
-def _state(holder: Holder | None, last: LastRender | None, *, are_all_finished: bool) -> State:
-    if holder is not None:
+def _state(run: Run, *, are_all_finished: bool) -> State:
+    if run.holder is not None:
         states: dict[Life, State] = {"alive": "rendering", "dead": "died", "unknown": "out of sight"}
-        return states[holder.life]
+        return states[run.holder.life]
     if are_all_finished:
         return "finished"
+    last = run.last_render
     if last is None or last.end is None:
         return "ended early"
     return "stopped" if last.end.stopped else "unfinished"
 
 
-def _stage_counts(tasks: Iterable[Any], kept: Collection[str], needed: Collection[str]) -> dict[str, StageCounts]:
+def _stage_counts(
+    tasks: Iterable[RecordedTask], kept: Collection[str], needed: Collection[str]
+) -> dict[str, StageCounts]:
     counts: dict[str, StageCounts] = {}
     for task in tasks:
-        total, num_kept, num_needed = counts.get(task["stage"], (0, 0, 0))
-        key = task["key"]
-        counts[task["stage"]] = StageCounts(total + 1, num_kept + (key in kept), num_needed + (key in needed))
+        total, num_kept, num_needed = counts.get(task.stage, (0, 0, 0))
+        counts[task.stage] = StageCounts(total + 1, num_kept + (task.key in kept), num_needed + (task.key in needed))
     return counts
 
 
-def _video_statuses(
-    layout: RunLayout,
-    records: list[dict[str, Any]],
-    store: Store,
-    kept: Collection[str],
-    failed: Mapping[str, str],
-    last: LastRender | None,
-) -> Iterator[VideoStatus]:
+def _video_statuses(run: Run) -> Iterator[VideoStatus]:
     why: dict[str, str] = {}  # a parent stands before its children
-    for task in (record for record in records if "key" in record):
-        key = task["key"]
-        if key in failed and key not in kept:
-            why[key] = f"{name_of(task)} failed: {failed[key]}"
-        elif blocked_by := next((why[parent] for _, parent in task["parents"] if parent in why), None):
+    for key, task in run.tasks.items():
+        if key in run.failed and key not in run.kept:
+            why[key] = f"{task.name} failed: {run.failed[key]}"
+        elif blocked_by := next((why[parent.key] for parent in task.parents if parent.key in why), None):
             why[key] = blocked_by
-    cancelled = last.cancelled if last else frozenset()
-    for video in (record["video"] for record in records if "video" in record):
-        path = layout.videos / video["path"]
-        is_finished = video["stitch"] in kept and path.exists()
-        seams = seams_of(store, video.get("inspect")) if is_finished else None
-        is_cancelled = video["id"] in cancelled and not is_finished
-        yield VideoStatus(video["id"], path, is_finished, is_cancelled, why.get(video["stitch"], ""), seams)
+    cancelled = run.last_render.cancelled if run.last_render else frozenset()
+    for video in run.videos:
+        is_finished = run.is_finished(video, run.kept)
+        seams = read_seams(run.store, video.inspect) if is_finished else None
+        is_cancelled = video.id in cancelled and not is_finished
+        yield VideoStatus(video.id, run.file(video), is_finished, is_cancelled, why.get(video.stitch, ""), seams)

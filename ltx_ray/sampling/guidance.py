@@ -39,7 +39,7 @@ class Questions:
 
     Args:
         negative_text: what the encoder made of the negative prompt; every tensor has a batch axis first and the shape
-            of its namesake in ``text``. Entries of ``text`` that it lacks are passed on as they are.
+            of its namesake in ``text``.
 
     Raises:
         PlanError: guidance asks for a negative prompt or for blocks that are not there.
@@ -125,7 +125,7 @@ def _negative_and_plain(guidance: Guidance, text: Texts, negative_text: Texts | 
         raise PlanError(
             "guidance.cfg: not 1.0, and there is no negative prompt to compare with; give one or set cfg to 1.0"
         )
-    return {**text, **{name: torch.cat([negative_text[name], text[name]]) for name in negative_text}}
+    return {name: torch.cat([negative_text[name], text[name]]) for name in text}
 
 
 def _impairable(denoiser: Denoiser) -> ImpairableDenoiser:

@@ -23,8 +23,13 @@ class VideoLayout(NamedTuple):
     frame_rate: Fraction
 
     @property
+    def tokens_each(self) -> int:
+        """Of a latent."""
+        return self.height * self.width
+
+    @property
     def num_tokens(self) -> int:
-        return self.num_latents * self.height * self.width
+        return self.num_latents * self.tokens_each
 
 
 class AudioLayout(NamedTuple):
@@ -33,6 +38,11 @@ class AudioLayout(NamedTuple):
     start: int
     num_cells: int
     origin_s: Fraction
+
+    @property
+    def tokens_each(self) -> int:
+        """Of a cell."""
+        return 1
 
     @property
     def num_tokens(self) -> int:

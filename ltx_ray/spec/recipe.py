@@ -1,45 +1,28 @@
 """Recipes: everything that decides the bytes of an artifact, and nothing else. They are what gets hashed.
 
 Device, worker, path and log level never appear here. Adding or renaming a field changes every key of its stage.
+``weights`` are those of the parts that the recipe's stage uses, as ``spec.stages`` lists them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Literal
+
+from ltx_ray.spec.conditions import Condition
+from ltx_ray.spec.piece import Piece
+from ltx_ray.spec.weights import Weights
 
 #: The reference's grid of overlapping pieces in time, in frames; see ``models.ltx2.video_tiles``.
 TILE_FRAMES = 80
 TILE_OVERLAP_FRAMES = 24
 
 
-class Piece(NamedTuple):
-    """Latents, or audio cells, [start, stop) of an artifact. Pieces of several parents lie end to end."""
-
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pins:
-    """What is known of a segment beforehand: latents and cells of another artifact, and where they go in the segment.
-
-    The connector stands at the head, with its own first latent of one frame.
-    """
-
-    latents: Piece  #: of the artifact
-    latent_start: int  #: in the segment
-    cells: Piece  #: of the artifact; may be empty
-    cell_start: int  #: in the segment
-    strength: float = 1.0  #: of the latents; 1 = pinned bit for bit; cells are always pinned
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextEncodeRecipe:
-    model: str  #: ModelFacts.digest
+    weights: tuple[Weights, ...]
     prompt: str
-    dtype: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +66,19 @@ class SamplingRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What a model that asks for it is told of a descent, beside its text and its states."""
+
+    stage: Literal[1, 2]  #: 1 starts from nothing, 2 from what stage 1 made
+    label: str  #: the video id
+    is_free: bool  #: nothing stands before the segment on purpose, though it does not begin its take
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentRecipe:
     """One descent over one segment of video and audio latents."""
 
-    model: str
+    weights: tuple[Weights, ...]
     sampling: SamplingRecipe
     video_seed: int
     audio_seed: int
@@ -97,10 +89,8 @@ class SegmentRecipe:
     origin_s: Fraction  #: when the segment's frame 0 is shown, in seconds of its take
     audio_start: int  #: first audio cell, counted from the take's start
     num_audio_cells: int
-    head: Pins | None  #: the connector, of the parent "connector"; None = nothing stands before
-    tail: Pins | None  #: what a later segment has settled already, of the parent "tail"
-    dtype: str
-    label: str | None  #: the video id, for models that paint it; otherwise None
+    conditions: tuple[Condition, ...]  #: what is given; for each a parent "condition", in this order
+    call: Call | None  #: for models that ask (``ModelFacts.wants_call``); otherwise None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,23 +100,20 @@ class GenerateRecipe(SegmentRecipe):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpscaleRecipe:
-    model: str
+    weights: tuple[Weights, ...]
     ratio: Fraction
-    dtype: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefineRecipe(SegmentRecipe):
     """Stage 2: from the upscaled latent noised to ``sampling.sigmas[0]``, at final size."""
 
-    is_free: bool = False  #: it has no head on purpose, though it does not begin its take: its neighbours go by it
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectRecipe:
     """The last kept frames of a segment decoded, brought to a size and encoded again: the head of the next segment."""
 
-    model: str
+    weights: tuple[Weights, ...]
     pieces: tuple[Piece, ...]  #: of each parent "latent": the connector's latents, context before, overshoot after
     start: int  #: frames [start, stop) of what the pieces decode to are the connector
     stop: int
@@ -134,7 +121,6 @@ class ConnectRecipe:
     width_px: int  #: of the connector's latent
     height_px: int
     tiling: str  #: as in DecodeRecipe
-    dtype: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,21 +143,21 @@ class Footage:
 class ConditionRecipe:
     """Frames [start, stop) of the parent "file" and the sound under them, as latents: a connector from outside."""
 
-    model: str
+    weights: tuple[Weights, ...]
     footage: Footage
     start: int
     stop: int
     num_cells: int  #: audio cells that end inside the frames, counted from ``start``
-    dtype: str
+    sample_rate_hz: int  #: at which the encoder is given the sound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeSettings:
     """How frames become a coded chunk. The thread count is fixed because it can change the bytes."""
 
-    codec: str  #: "h264", "h265", "ffv1"
-    crf: int
-    preset: str
+    codec: str  #: a row of spec.codecs
+    crf: int | None  #: None = the codec has none
+    preset: str | None  #: None = the codec has none
     gop_frames: int
     threads: int
     crop_px: tuple[int, int] | None  #: (width, height), cut from the centre
@@ -193,7 +179,7 @@ class DecodeRecipe:
     Nothing here says where in the take the window lies, so an edit before or after it changes nothing.
     """
 
-    model: str
+    weights: tuple[Weights, ...]
     pieces: tuple[Piece, ...]  #: of each parent "latent": the window's latents and what their decoding depends on
     start: int  #: frames [start, stop) of what the pieces decode to
     stop: int
@@ -201,7 +187,6 @@ class DecodeRecipe:
     tiling: str  #: "stream", exact in flat memory, or "tiles", the reference's grid of overlapping pieces
     frame_rate: Fraction
     encode: EncodeSettings
-    dtype: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,11 +196,10 @@ class AudioDecodeRecipe:
     It may be a sample longer than what is heard, so that it is the same wherever in a file the take begins.
     """
 
-    model: str
+    weights: tuple[Weights, ...]
     pieces: tuple[Piece, ...]  #: cells of each parent "latent"
     start: int
     num_samples: int
-    dtype: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,9 +229,9 @@ class StitchRecipe:
     num_frames: int
     sound_samples: tuple[int, ...]  #: of each sound the first so many: together as long as the picture
     frame_rate: Fraction
-    container: str  #: "mp4", "mov" or "mkv"
+    container: str  #: a row of spec.codecs, as is its sound
     audio_codec: str
-    audio_bit_rate: int
+    audio_bit_rate: int | None  #: None = the codec has none
     provenance: str | None  #: canonical JSON put into the file's comment tag; None = nothing is written
 
 

@@ -1,7 +1,7 @@
 """The stages: one row each, in the order a video passes through them. Whatever lists stages derives from this table.
 
-A row that lacks a column is a TypeError. To add a stage: its name, its row, its recipe (``spec.recipe``), what makes it
-(``worker.make``) and a line in the plan.
+A row that lacks a column is a TypeError. To add a stage: its name, its row, its recipe (``spec.recipe``), the file of
+its name below ``stages`` that makes it, and a line in the plan.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ltx_ray.spec.recipe import (
     TextEncodeRecipe,
     UpscaleRecipe,
 )
+from ltx_ray.spec.weights import Part
 
 Stage = Literal[
     "ingest", "text_encode", "condition", "generate", "upscale", "connect", "refine", "decode", "audio_decode",
@@ -46,6 +47,7 @@ class StageSpec:
     #: changes with it.
     version: int
     recipes: tuple[type, ...]  #: the kinds of recipe it takes
+    weights: tuple[Part, ...]  #: the parts of a model that it uses, in the order in which recipes carry them
     device: Device
     #: One task is taken to last so long, for 121 frames at 1080p on an H100: round figures, not measured here. Only
     #: their proportions matter to the order of tasks, and it hardly changes with them: in a chain of segments refine
@@ -55,20 +57,57 @@ class StageSpec:
 
 
 SPECS: Mapping[Stage, StageSpec] = {
-    "ingest": StageSpec(version=1, recipes=(IngestRecipe,), device="driver", seconds=1.0, kept_by=ONLY_ALL),
-    "text_encode": StageSpec(version=1, recipes=(TextEncodeRecipe,), device="gpu", seconds=1.0, kept_by=ONLY_ALL),
-    "condition": StageSpec(version=2, recipes=(ConditionRecipe,), device="gpu", seconds=2.0, kept_by=SAMPLED),
-    "generate": StageSpec(version=1, recipes=(GenerateRecipe,), device="gpu", seconds=10.0, kept_by=SAMPLED),
-    "upscale": StageSpec(version=1, recipes=(UpscaleRecipe,), device="gpu", seconds=1.0, kept_by=ONLY_ALL),
-    "connect": StageSpec(version=1, recipes=(ConnectRecipe,), device="gpu", seconds=2.0, kept_by=ONLY_ALL),
-    "refine": StageSpec(version=1, recipes=(RefineRecipe,), device="gpu", seconds=25.0, kept_by=SAMPLED),
+    "ingest": StageSpec(version=1, recipes=(IngestRecipe,), weights=(), device="driver", seconds=1.0, kept_by=ONLY_ALL),
+    "text_encode": StageSpec(
+        version=1,
+        recipes=(TextEncodeRecipe,),
+        weights=("text_encoder", "connectors"),
+        device="gpu",
+        seconds=1.0,
+        kept_by=ONLY_ALL,
+    ),
+    "condition": StageSpec(
+        version=2,
+        recipes=(ConditionRecipe,),
+        weights=("video_vae", "audio_vae"),
+        device="gpu",
+        seconds=2.0,
+        kept_by=SAMPLED,
+    ),
+    "generate": StageSpec(
+        version=1, recipes=(GenerateRecipe,), weights=("transformer",), device="gpu", seconds=10.0, kept_by=SAMPLED
+    ),
+    "upscale": StageSpec(
+        version=1,
+        recipes=(UpscaleRecipe,),
+        weights=("upscaler", "video_vae"),
+        device="gpu",
+        seconds=1.0,
+        kept_by=ONLY_ALL,
+    ),
+    "connect": StageSpec(
+        version=1, recipes=(ConnectRecipe,), weights=("video_vae",), device="gpu", seconds=2.0, kept_by=ONLY_ALL
+    ),
+    "refine": StageSpec(
+        version=1, recipes=(RefineRecipe,), weights=("transformer",), device="gpu", seconds=25.0, kept_by=SAMPLED
+    ),
     "decode": StageSpec(
-        version=1, recipes=(DecodeRecipe, ClipDecodeRecipe), device="gpu", seconds=6.0, kept_by=ONLY_ALL
+        version=1,
+        recipes=(DecodeRecipe, ClipDecodeRecipe),
+        weights=("video_vae",),
+        device="gpu",
+        seconds=6.0,
+        kept_by=ONLY_ALL,
     ),
     "audio_decode": StageSpec(
-        version=1, recipes=(AudioDecodeRecipe, ClipSoundRecipe), device="gpu", seconds=1.0, kept_by=ONLY_ALL
+        version=1,
+        recipes=(AudioDecodeRecipe, ClipSoundRecipe),
+        weights=("audio_vae", "vocoder"),
+        device="gpu",
+        seconds=1.0,
+        kept_by=ONLY_ALL,
     ),
-    "stitch": StageSpec(version=1, recipes=(StitchRecipe,), device="cpu", seconds=1.0, kept_by=ALWAYS),
-    "inspect": StageSpec(version=1, recipes=(InspectRecipe,), device="cpu", seconds=1.0, kept_by=ALWAYS),
+    "stitch": StageSpec(version=1, recipes=(StitchRecipe,), weights=(), device="cpu", seconds=1.0, kept_by=ALWAYS),
+    "inspect": StageSpec(version=1, recipes=(InspectRecipe,), weights=(), device="cpu", seconds=1.0, kept_by=ALWAYS),
 }
 STAGES: tuple[Stage, ...] = tuple(SPECS)

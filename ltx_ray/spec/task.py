@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from ltx_ray.spec.recipe import Recipe
 from ltx_ray.spec.stages import STAGES, Stage
 
-__all__ = ["STAGES", "Parent", "Stage", "Task"]
+__all__ = ["STAGES", "Parent", "Stage", "Task", "wanted"]
 
 
 class Parent(NamedTuple):
@@ -31,3 +32,25 @@ class Task:
     @property
     def name(self) -> str:
         return f"{self.unit} {self.stage}"
+
+
+class _HasParents(Protocol):
+    @property
+    def parents(self) -> tuple[Parent, ...]: ...
+
+
+_Task = TypeVar("_Task", bound=_HasParents)
+
+
+def wanted(tasks: dict[str, _Task], outputs: Iterable[str], kept: Collection[str]) -> set[str]:
+    """The outputs, and every input that one of them still waits for: of what is ``kept``, no input is wanted.
+
+    Args:
+        tasks: by key, parents before children.
+        outputs: keys of what the tasks are for.
+    """
+    keys = set(outputs)
+    for key in reversed(tasks):
+        if key in keys and key not in kept:
+            keys.update(parent.key for parent in tasks[key].parents)
+    return keys

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
+from ltx_ray.media.audio import write_wav
+from ltx_ray.media.footage import footage_samples
 from ltx_ray.spec.protocols import Control, Model
-from ltx_ray.spec.recipe import AudioDecodeRecipe
+from ltx_ray.spec.recipe import AudioDecodeRecipe, ClipSoundRecipe
+from ltx_ray.stages.work import CELLS_AXIS, File, Work, makes
 
 #: Cells of a block, about 10 s. Blocks begin where the decoders' own windows do, so that none is decoded twice.
 BLOCK_CELLS = 250
@@ -32,3 +36,26 @@ def audio_decode(recipe: AudioDecodeRecipe, audio_BLC: Tensor, model: Model, con
         if begin < end:
             control.step(idx, num_blocks)
             yield decoder.decode(audio_BLC, begin, end).numpy()
+
+
+@makes(AudioDecodeRecipe)
+def _make(recipe: AudioDecodeRecipe, work: Work) -> File:
+    audio, model = (
+        work.inputs.joined("latent", "audio", recipe.pieces, dim=CELLS_AXIS),
+        work.models.open(recipe.weights),
+    )
+    blocks = audio_decode(recipe, audio, model, work.control)
+    return _sound(blocks, model.facts.audio.sample_rate_hz, work.scratch)
+
+
+@makes(ClipSoundRecipe)
+def _make_of_file(recipe: ClipSoundRecipe, work: Work) -> File:
+    (file,), rate_hz = work.inputs.files("file"), recipe.sample_rate_hz
+    return _sound(
+        footage_samples(file, sample_rate_hz=rate_hz, start=0, stop=recipe.num_samples), rate_hz, work.scratch
+    )
+
+
+def _sound(blocks: Iterable[np.ndarray], sample_rate_hz: int, scratch: Path) -> File:
+    write_wav(blocks, scratch / "sound", sample_rate_hz=sample_rate_hz)
+    return File(scratch / "sound", ".wav")

@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ltx_ray.media.footage import footage_frames, footage_samples
 from ltx_ray.spec.protocols import Model
 from ltx_ray.spec.recipe import ConditionRecipe
+from ltx_ray.stages.work import Work, makes
 
 #: Sound before the first frame that a model may listen to.
 CONTEXT_S = 4
@@ -38,3 +40,16 @@ def condition(
         torch.from_numpy(samples), recipe.num_cells, num_context_samples=num_context_samples
     )
     return {"video": model.video_encoder().encode(frames_NHWC), "audio": audio}
+
+
+@makes(ConditionRecipe)
+def _make(recipe: ConditionRecipe, work: Work) -> dict[str, Tensor]:
+    """The recipe's frames of the file, with the sound from some seconds before them on."""
+    (file,) = work.inputs.files("file")
+    rate_hz = recipe.sample_rate_hz
+    begin, stop = (int(frame / recipe.footage.frame_rate * rate_hz) for frame in (recipe.start, recipe.stop))
+    first = max(0, begin - CONTEXT_S * rate_hz)
+    frames = footage_frames(file, recipe.footage, recipe.start, recipe.stop)
+    blocks = list(footage_samples(file, sample_rate_hz=rate_hz, start=first, stop=stop))
+    samples = np.concatenate(blocks, axis=1)
+    return condition(recipe, frames, samples, work.models.open(recipe.weights), num_context_samples=begin - first)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ltx_ray.spec.protocols import Control, Model
 from ltx_ray.spec.recipe import ConnectRecipe
+from ltx_ray.stages.work import CELLS_AXIS, FRAMES_AXIS, Work, makes
 
 
 def connect(
@@ -56,3 +57,10 @@ def _error(found_BCFHW: Tensor, wanted_BCFHW: Tensor) -> Tensor:
     wanted = wanted_BCFHW.float()
     error: Tensor = (found_BCFHW.float() - wanted).square().mean().sqrt() / wanted.std().clamp_min(1e-6)
     return error.reshape(1)
+
+
+@makes(ConnectRecipe)
+def _make(recipe: ConnectRecipe, work: Work) -> dict[str, Tensor]:
+    video = work.inputs.joined("latent", "video", recipe.pieces, dim=FRAMES_AXIS)
+    audio = work.inputs.joined("sound", "audio", [recipe.cells], dim=CELLS_AXIS)
+    return connect(recipe, video, audio, work.models.open(recipe.weights), work.control)

@@ -5,14 +5,19 @@ N frames, H W height and width in px, C channels; B batch, F latent frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ltx_ray.media.footage import footage_frames
+from ltx_ray.media.write import encode_chunk
 from ltx_ray.spec.protocols import Control, Model
-from ltx_ray.spec.recipe import DecodeRecipe
+from ltx_ray.spec.recipe import ClipDecodeRecipe, DecodeRecipe, EncodeSettings
+from ltx_ray.stages.work import FRAMES_AXIS, File, Work, makes
 
 
 def decode(
@@ -58,3 +63,32 @@ def _blended(frames_NHWC: Tensor, fading_NHWC: Tensor, start: int) -> Tensor:
     new, old = frames_NHWC[:count].float(), fading_NHWC[start : start + count].float()
     mixed = torch.round(old + (new - old) * share[:, None, None, None]).to(torch.uint8)
     return torch.cat([mixed, frames_NHWC[count:]])
+
+
+@makes(DecodeRecipe)
+def _make(recipe: DecodeRecipe, work: Work) -> File:
+    video, previous = work.inputs.joined("latent", "video", recipe.pieces, dim=FRAMES_AXIS), None
+    if recipe.fade is not None:
+        previous = work.inputs.joined("previous", "video", recipe.fade.pieces, dim=FRAMES_AXIS)
+    frames = decode(recipe, video, work.models.open(recipe.weights), work.control, previous_BCFHW=previous)
+    return _chunk(frames, recipe.encode, recipe.frame_rate, work.scratch)
+
+
+@makes(ClipDecodeRecipe)
+def _make_of_file(recipe: ClipDecodeRecipe, work: Work) -> File:
+    (file,) = work.inputs.files("file")
+    pictures = footage_frames(file, recipe.footage, recipe.start, recipe.stop)
+    frames = _told(pictures, recipe.stop - recipe.start, work.control)
+    return _chunk(frames, recipe.encode, recipe.footage.frame_rate, work.scratch)
+
+
+def _chunk(frames: Iterable[np.ndarray], settings: EncodeSettings, frame_rate: Fraction, scratch: Path) -> File:
+    encode_chunk(frames, scratch / "chunk", settings=settings, frame_rate=frame_rate)
+    return File(scratch / "chunk")
+
+
+def _told(pictures: Iterable[np.ndarray], num_frames: int, control: Control) -> Iterator[np.ndarray]:
+    """Pictures [1, height, width, 3], each told to ``control``."""
+    for idx, picture in enumerate(pictures):
+        control.step(idx, num_frames)
+        yield picture[None]

@@ -7,13 +7,13 @@ seeds. What the recipe pins comes out of the descent as it was given, bit for bi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from ltx_ray.sampling.conditioning import hold
+from ltx_ray.sampling.conditioning import Grid, apply
 from ltx_ray.sampling.denoise import denoise
 from ltx_ray.sampling.noise import draw, noised
 from ltx_ray.sampling.state import (
@@ -22,23 +22,20 @@ from ltx_ray.sampling.state import (
     Tokens,
     VideoLayout,
     empty_state,
-    pack_video,
     unpack_video,
 )
+from ltx_ray.spec.conditions import Condition, Modality
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.protocols import Control, Model
-from ltx_ray.spec.recipe import Pins, RefineRecipe, SegmentRecipe
-
-#: Which stage asks, for models that must know: 1 starts from nothing, 2 from what stage 1 made.
-STAGE_NUMBERS = {"generate": 1, "refine": 2}
+from ltx_ray.spec.recipe import SegmentRecipe
+from ltx_ray.stages.work import CELLS_AXIS, FRAMES_AXIS, MASK_AXIS, Inputs
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What a neighbour has settled: the latents and cells that the recipe's ``Pins`` name, and no others."""
+class Given(NamedTuple):
+    """What a condition names: its piece of its artifact, and the same piece of its mask if it has one."""
 
-    video: Tensor  #: [1, C, F, H, W]
-    audio: Tensor  #: [1, L, C]
+    latent: Tensor  #: [1, C, F, H, W], or cells [1, L, C]
+    mask: Tensor | None = None  #: float32 [1, F, H, W], or [1, L]
 
 
 def layouts(recipe: SegmentRecipe, facts: ModelFacts) -> tuple[VideoLayout, AudioLayout]:
@@ -55,18 +52,15 @@ def sample_segment(
     model: Model,
     control: Control,
     *,
-    stage: str,
     negative: Mapping[str, Tensor] | None = None,
-    connector: Known | None = None,
-    tail: Known | None = None,
+    given: Sequence[Given] = (),
     start: Tokens | None = None,
 ) -> dict[str, Tensor]:
     """Descend the recipe's sigmas from noise, or from the given latents noised to the first sigma.
 
     Args:
         negative: what the negative prompt was encoded to; needed when the guidance is away from it.
-        connector: for ``recipe.head``.
-        tail: for ``recipe.tail``.
+        given: what ``recipe.conditions`` name, in their order.
         start: tokens of what the stage before made of the whole segment.
 
     Returns:
@@ -81,17 +75,16 @@ def sample_segment(
     audio = empty_state(audio_layout, facts.audio_channels)
     if start is not None:
         video, audio = _starting_from(video, start.video), _starting_from(audio, start.audio)
-    for role, pins, known in (("connector", recipe.head, connector), ("tail", recipe.tail, tail)):
-        video, audio = _pinned(video, audio, pins, known, role)
+    video, audio = _conditioned(video, audio, recipe, facts, given)
     sigma = recipe.sampling.sigmas[0]
     video = noised(video, draw(recipe.video_seed, video.latent.shape), sigma)
     audio = noised(audio, draw(recipe.audio_seed, audio.latent.shape), sigma)
     video, audio = denoise(
-        model.denoiser(),
+        model.denoiser(recipe.call),
         video,
         audio,
         sampling=recipe.sampling,
-        text={**text, **_conditions(recipe, stage)},
+        text=text,
         control=control,
         guidance=recipe.sampling.guidance,
         negative_text=negative,
@@ -100,38 +93,36 @@ def sample_segment(
     return {"video": unpack_video(video.latent, video_layout), "audio": audio.latent}
 
 
-def _conditions(recipe: SegmentRecipe, stage: str) -> dict[str, Tensor]:
-    """What a model may want to know of the call beside its prompt; LTX wants nothing of it."""
-    conditions = {"stage": torch.tensor(STAGE_NUMBERS[stage], dtype=torch.uint8)}
-    if recipe.label is not None:
-        conditions["label"] = torch.frombuffer(bytearray(recipe.label.encode()), dtype=torch.uint8)
-    if isinstance(recipe, RefineRecipe) and recipe.is_free:
-        conditions["free"] = torch.tensor(1, dtype=torch.uint8)
-    return conditions
-
-
-def _pinned(
-    video: LatentState, audio: LatentState, pins: Pins | None, known: Known | None, role: str
+def _conditioned(
+    video: LatentState, audio: LatentState, recipe: SegmentRecipe, facts: ModelFacts, given: Sequence[Given]
 ) -> tuple[LatentState, LatentState]:
-    """Both states with what ``known`` holds in the places that ``pins`` names."""
-    if pins is None or known is None:
-        if pins is not None or known is not None:
-            raise ValueError(f"{role}: {'given, and the recipe pins none' if pins is None else 'missing, and pinned'}")
-        return video, audio
-    layout = video.video_layout
-    num_latents, num_cells = pins.latents.stop - pins.latents.start, pins.cells.stop - pins.cells.start
-    _check_shape(role, known.video, (1, video.clean.shape[2], num_latents, layout.height, layout.width))
-    _check_shape(role, known.audio, (1, num_cells, audio.clean.shape[2]))
-    start = pins.latent_start * layout.height * layout.width
-    video = hold(video, pack_video(known.video), start=start, strength=pins.strength)
-    return video, hold(audio, known.audio, start=pins.cell_start)
+    """Both states with what the recipe's conditions say of them."""
+    if len(given) != len(recipe.conditions):
+        raise ValueError(f"conditions: {len(given)} given, and the recipe has {len(recipe.conditions)}")
+    states: dict[Modality, LatentState] = {"video": video, "audio": audio}
+    grids: dict[Modality, Grid] = {"video": facts.video, "audio": facts.audio}
+    for condition, each in zip(recipe.conditions, given, strict=True):
+        name = condition.modality
+        states[name] = apply(states[name], condition, each.latent, grids[name], each.mask)
+    return states["video"], states["audio"]
 
 
 def _starting_from(state: LatentState, tokens_BTC: Tensor) -> LatentState:
-    _check_shape("start", tokens_BTC, tuple(state.latent.shape))
+    shape = tuple(state.latent.shape)
+    if tuple(tokens_BTC.shape) != shape:
+        raise ValueError(f"start: latent of shape {tuple(tokens_BTC.shape)} where {shape} is needed")
     return replace(state, latent=tokens_BTC)
 
 
-def _check_shape(what: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
-    if tuple(tensor.shape) != shape:
-        raise ValueError(f"{what}: latent of shape {tuple(tensor.shape)} where {shape} is needed")
+def read_given(inputs: Inputs, conditions: Sequence[Condition]) -> list[Given]:
+    """What conditions name: of a parent "condition" for each, and of a parent "mask" for each that has one."""
+    axes = {"video": FRAMES_AXIS, "audio": CELLS_AXIS}
+    latents = inputs.each("condition", [(each.modality, each.piece, axes[each.modality]) for each in conditions])
+    masks = iter(inputs.each("mask", [("mask", each.piece, MASK_AXIS) for each in conditions if each.has_mask]))
+    pairs = zip(conditions, latents, strict=True)
+    return [Given(latent, next(masks) if condition.has_mask else None) for condition, latent in pairs]
+
+
+def negative_text(inputs: Inputs) -> dict[str, Tensor] | None:
+    """What the negative prompt was encoded to, if there is one."""
+    return inputs.tensors("negative") if inputs.has("negative") else None

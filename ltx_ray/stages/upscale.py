@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ltx_ray.spec.protocols import Model
 from ltx_ray.spec.recipe import UpscaleRecipe
+from ltx_ray.stages.work import Work, makes
 
 
 def upscale(recipe: UpscaleRecipe, video_BCFHW: Tensor, model: Model) -> dict[str, Tensor]:
@@ -14,3 +15,8 @@ def upscale(recipe: UpscaleRecipe, video_BCFHW: Tensor, model: Model) -> dict[st
     expected = tuple(int(side * recipe.ratio) for side in video_BCFHW.shape[-2:])
     assert tuple(video.shape[-2:]) == expected, f"upscaled to {tuple(video.shape[-2:])}, planned {expected}"
     return {"video": video}
+
+
+@makes(UpscaleRecipe)
+def _make(recipe: UpscaleRecipe, work: Work) -> dict[str, Tensor]:
+    return upscale(recipe, work.inputs.tensor("latent", "video"), work.models.open(recipe.weights))

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 
 from ltx_ray.spec.keep import KEEPS, Keep
 from ltx_ray.spec.stages import SPECS, Stage
-from ltx_ray.spec.task import Task
+from ltx_ray.spec.task import Task, wanted
 
 SURVIVORS: Mapping[Keep, frozenset[Stage]] = {
     keep: frozenset(stage for stage, spec in SPECS.items() if keep in spec.kept_by) for keep in KEEPS
@@ -28,8 +28,5 @@ def superfluous(tasks: dict[str, Task], outputs: Collection[str], kept: Collecti
         tasks: of the plan, by key, parents before children.
         outputs: keys of what the run is for; none of them goes, nor an input of anything that they still wait for.
     """
-    wanted = set(outputs)
-    for key in reversed(tasks):
-        if key in wanted and key not in kept:
-            wanted.update(parent.key for parent in tasks[key].parents)
-    return {key for key in kept if key in tasks and key not in wanted and tasks[key].stage not in SURVIVORS[keep]}
+    inputs = wanted(tasks, outputs, kept)
+    return {key for key in kept if key in tasks and key not in inputs and tasks[key].stage not in SURVIVORS[keep]}

@@ -1,4 +1,4 @@
-"""A run and its store: which store a run was rendered with, where that is now, and whether the run has had its time.
+"""A run and its store: which store a run was rendered with, and where that is now.
 
 A run records the id of its store and where it was: its path, and the way from the run to it. A run that was moved or
 copied along with its store finds that one; a path alone proves nothing.
@@ -7,52 +7,20 @@ copied along with its store finds that one; a path alone proves nothing.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 from ltx_ray.errors import PlanError, StoreAbsent, StoreError, StoreUnusable
 from ltx_ray.spec.records import Render
 from ltx_ray.spec.redact import redact
-from ltx_ray.store import run_dir
 from ltx_ray.store.artifacts import ArtifactStore
-from ltx_ray.store.faults import storage_errors
 from ltx_ray.store.identity import is_store, read_identity
-from ltx_ray.store.journal import History, read_journal
+from ltx_ray.store.journal import History
 from ltx_ray.store.layout import RunLayout
 from ltx_ray.store.local import LocalShelf
-from ltx_ray.store.lock import read_lock
 from ltx_ray.store.open import open_store
 from ltx_ray.store.place import is_uri
-
-
-@dataclass(frozen=True, slots=True)
-class FinishedRun:
-    """A run whose every file is in place and that nobody renders."""
-
-    layout: RunLayout
-    at_rest_s: float  #: since its journal was last written
-    files: tuple[Path, ...]
-
-    @property
-    def num_bytes(self) -> int:
-        return sum(file.stat().st_size for file in self.files)
-
-
-def finished_run(layout: RunLayout, *, is_held: bool = False) -> FinishedRun | None:
-    """The run if it is finished and at rest; ``is_held``: its lock is ours. Raises as ``run_dir.read_plan``."""
-    holder = None if is_held else read_lock(layout.lock)
-    if holder is not None and holder.life != "dead":
-        return None
-    published = run_dir.published(read_journal(layout.journal))
-    paths = [record["video"]["path"] for record in run_dir.read_plan(layout) if "video" in record]
-    with storage_errors(layout.path):
-        files = tuple(layout.videos / path for path in paths)
-        if not all(path in published and file.is_file() for path, file in zip(paths, files, strict=True)):
-            return None
-        return FinishedRun(layout, time.time() - layout.journal.stat().st_mtime, files)
 
 
 class Recorded(NamedTuple):
@@ -173,9 +141,9 @@ def place_to_render(layout: RunLayout, history: History, keys: Iterable[str]) ->
     return str(layout.default_store)
 
 
-def is_own_store(layout: RunLayout, store: ArtifactStore) -> bool:
+def is_own_store(layout: RunLayout, history: History, keys: Iterable[str], store: ArtifactStore) -> bool:
     """Whether the run goes with this very store, not with another one or with a copy of it."""
-    own = find_store(layout, read_journal(layout.journal), run_dir.planned_keys(run_dir.read_lines(layout.plan)))
+    own = find_store(layout, history, keys)
     return own is not None and _is_any(own, [store.location])
 
 

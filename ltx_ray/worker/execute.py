@@ -24,6 +24,7 @@ from ltx_ray.spec.canonical import canonical
 from ltx_ray.spec.events import Cause, Done, Failure
 from ltx_ray.spec.protocols import Control
 from ltx_ray.spec.task import Task
+from ltx_ray.stages.work import Models
 from ltx_ray.store.faults import DISK_FAULTS, storage_error
 from ltx_ray.store.key_file import Meta
 from ltx_ray.store.protocol import Store
@@ -39,10 +40,10 @@ def use_fixed_threads() -> None:
     torch.set_num_threads(1)
 
 
-def attempt(task: Task, store: Store, control: Control) -> Done | Failure | None:
+def attempt(task: Task, store: Store, control: Control, models: Models) -> Done | Failure | None:
     """One attempt at a task; raises nothing that a stage, a store or an encoder raised."""
     try:
-        return execute(task, store, control)
+        return execute(task, store, control, models)
     except Cancelled:
         return None
     except ArtifactCorrupt as error:
@@ -64,7 +65,7 @@ def attempt(task: Task, store: Store, control: Control) -> Done | Failure | None
         return _failure(error, "stage", retryable=True)
 
 
-def execute(task: Task, store: Store, control: Control) -> Done:
+def execute(task: Task, store: Store, control: Control, models: Models) -> Done:
     """Make the artifact of ``task`` unless it is kept already, and say what is bound to its key."""
     if (kept := store.lookup(task.key)) is not None:
         return Done(task.key, kept.digest, kept.num_bytes)
@@ -74,7 +75,7 @@ def execute(task: Task, store: Store, control: Control) -> Done:
         run_begun = time.monotonic()
         scratch = stack.enter_context(store.scratch())
         with _disk_faults_told(task.name):
-            content, suffix = make(task.recipe, parents, control, scratch=scratch)
+            content, suffix = make(task.recipe, parents, models=models, control=control, scratch=scratch)
         ran = time.monotonic()
         meta = Meta(
             stage=task.stage,

@@ -13,7 +13,7 @@ from types import FrameType
 import torch
 
 from ltx_ray.errors import Cancelled
-from ltx_ray.models.load import open_model
+from ltx_ray.models.load import Loaded
 from ltx_ray.spec.events import (
     Event,
     Failure,
@@ -41,8 +41,8 @@ class InlinePool:
     can end a stage that hangs, either.
     """
 
-    def __init__(self, store: Store, should_stop: Callable[[], bool]) -> None:
-        self._store = store
+    def __init__(self, store: Store, models: Loaded, should_stop: Callable[[], bool]) -> None:
+        self._store, self._models = store, models
         self._should_stop = should_stop
         self._submitted: tuple[Task, int] | None = None
         self._happened: list[Event] = []
@@ -64,7 +64,7 @@ class InlinePool:
 
     def kill(self, worker: str, cause: KillCause) -> None:
         """This process cannot be replaced, but what it holds can be given back."""
-        open_model.cache_clear()
+        self._models.close()
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -81,7 +81,7 @@ class InlinePool:
         (task, number), self._submitted = self._submitted, None
         self._said.clear()
         with _stopped_late(self._should_stop), self._said.listening():
-            result = attempt(task, self._store, self)
+            result = attempt(task, self._store, self, self._models)
         now = time.monotonic()
         if result is None:
             return [TaskCancelled(now, task.key, WORKER, number)]

@@ -14,7 +14,7 @@ from typing import Any
 from safetensors import safe_open
 from torch import Tensor
 
-from ltx_ray.spec.recipe import Piece
+from ltx_ray.spec.piece import Piece
 from ltx_ray.spec.task import Task
 from ltx_ray.store.protocol import Store
 
@@ -66,6 +66,20 @@ class Parents:
                 done += part.shape[dim]
         assert joined is not None
         return joined
+
+    def each(self, role: str, places: Sequence[tuple[str, Piece, int]]) -> list[Tensor]:
+        """Of every parent with this role, in order, its piece of one tensor: the tensor's name, the piece and its axis.
+
+        Raises:
+            ValueError: a piece lies outside its tensor.
+        """
+        keys = self._keys(role)
+        assert len(keys) == len(places), f"{self._task.name}: {len(places)} pieces of {len(keys)} parents {role}"
+        found = []
+        for key, (name, piece, dim) in zip(keys, places, strict=True):
+            with self._open(key) as file:
+                found.append(self._cut(file.get_slice(name), piece, dim, where=f"{role} {key[:12]} {name}").clone())
+        return found
 
     def numbers(self, role: str, name: str) -> list[float | None]:
         """The one number that the tensor ``name`` holds in each parent with this role; None where there is none."""

@@ -6,19 +6,23 @@ import socket
 from collections.abc import Collection
 
 from ltx_ray.errors import ModelError, StoreError, StoreUnusable
-from ltx_ray.models.load import check_model
+from ltx_ray.models.catalog import Catalog
+from ltx_ray.models.load import Loaded
+from ltx_ray.spec.weights import Weights
 from ltx_ray.store.identity import is_store
 from ltx_ray.store.open import open_store
 from ltx_ray.store.protocol import Store
 from ltx_ray.worker.execute import use_fixed_threads
 
 
-def prepare(uri: str, *, token_name: str, token: bytes, answer_name: str, models: Collection[str]) -> Store:
+def prepare(
+    uri: str, *, token_name: str, token: bytes, answer_name: str, catalog: Catalog, weights: Collection[Weights]
+) -> tuple[Store, Loaded]:
     """Load what every task needs and open the store: read the driver's token in it, and write it under another name.
 
     Raises:
         StoreError: the token is not there, or the answer cannot be written.
-        ModelError: the weights with one of these digests are not here.
+        ModelError: some of these weights are not here.
     """
     use_fixed_threads()
     try:
@@ -29,8 +33,8 @@ def prepare(uri: str, *, token_name: str, token: bytes, answer_name: str, models
         if store.get_token(token_name) != token:
             raise StoreError(f"{store.location}: not the same store on every node; give --store a shared place")
         store.put_token(answer_name, token)
-        for digest in sorted(models):
-            check_model(digest)
+        for each in sorted(weights, key=lambda each: (each.digest, each.part)):
+            catalog.find([each])
     except (StoreError, ModelError) as error:
         raise type(error)(f"node {socket.gethostname()}: {error}") from error
-    return store
+    return store, Loaded(catalog)

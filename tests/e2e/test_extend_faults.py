@@ -9,7 +9,8 @@ import torch
 
 from ltx_ray import api
 from ltx_ray.proof import probe
-from ltx_ray.worker import make
+from ltx_ray.spec.recipe import ConditionRecipe
+from ltx_ray.stages.work import MAKERS
 
 SIZE = "defaults: {width: 128, height: 128, frame_rate: 24, prompt: x}"
 
@@ -17,9 +18,7 @@ SIZE = "defaults: {width: 128, height: 128, frame_rate: 24, prompt: x}"
 def shifted(frames):
     """The connector is taken from so many frames too early."""
     return lambda found: (
-        lambda recipe, parents, model: found(
-            replace(recipe, start=recipe.start + frames, stop=recipe.stop + frames), parents, model
-        )
+        lambda recipe, work: found(replace(recipe, start=recipe.start + frames, stop=recipe.stop + frames), work)
     )
 
 
@@ -27,8 +26,8 @@ def without(name):
     """The connector's picture, or its sound, is empty."""
 
     def faulty(found):
-        def condition(recipe, parents, model):
-            tensors = found(recipe, parents, model)
+        def condition(recipe, work):
+            tensors = found(recipe, work)
             return {**tensors, name: torch.zeros_like(tensors[name])}
 
         return condition
@@ -41,7 +40,7 @@ def at_one_stage(fault, width):
 
     def faulty(found):
         wrong = fault(found)
-        return lambda recipe, *rest: (wrong if recipe.footage.width_px == width else found)(recipe, *rest)
+        return lambda recipe, work: (wrong if recipe.footage.width_px == width else found)(recipe, work)
 
     return faulty
 
@@ -62,7 +61,7 @@ def extended(tmp_path, monkeypatch):
             f"extend: {{path: {path}, seconds: 2}}}}]\n"
         )
         if fault is not None:
-            monkeypatch.setattr(make, "_condition", fault(make._condition))
+            monkeypatch.setitem(MAKERS, ConditionRecipe, fault(MAKERS[ConditionRecipe]))
         api.render(api.load_manifest(on), replace(options, run_dir=tmp_path / "runs/on"))
         return probe(tmp_path / "runs/on/videos/on.mp4")
 

@@ -14,11 +14,14 @@ import pytest
 
 from ltx_ray.api import load_manifest
 from ltx_ray.models.catalog import BUILT_IN
+from ltx_ray.models.load import Loaded
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.segments import Take, cut_takes
 from ltx_ray.proof import probe
-from ltx_ray.spec.recipe import AudioDecodeRecipe, ConnectRecipe, DecodeRecipe, Piece, RefineRecipe, SegmentRecipe
+from ltx_ray.spec.conditions import Hold
+from ltx_ray.spec.piece import Piece
+from ltx_ray.spec.recipe import AudioDecodeRecipe, ConnectRecipe, DecodeRecipe, RefineRecipe, SegmentRecipe
 from ltx_ray.spec.task import Parent, Task
 from ltx_ray.store.open import open_store
 from ltx_ray.worker.execute import execute
@@ -56,7 +59,7 @@ class Farm:
         plan = self.changed(change)
         for task in plan.tasks.values():
             if task.stage != "inspect":
-                execute(task, self.store, Silent())
+                execute(task, self.store, Silent(), Loaded(BUILT_IN))
         stitch = next(task for task in plan.tasks.values() if task.stage == "stitch")
         with self.store.local_path(stitch.key) as path:
             return probe(path).wrong
@@ -131,8 +134,8 @@ def test_a_dropped_connector_is_seen(farm, stages, kind):
     def dropped(task: Task) -> Task:
         if task.name not in names:
             return task
-        parents = tuple(parent for parent in task.parents if parent.role != "connector")
-        return replace(task, recipe=replace(task.recipe, head=None), parents=parents)
+        parents = tuple(parent for parent in task.parents if parent.role != "condition")
+        return replace(task, recipe=replace(task.recipe, conditions=()), parents=parents)
 
     assert seen(farm.wrong(dropped), kind)
 
@@ -211,8 +214,10 @@ def test_sound_on_a_grid_rounded_in_every_segment_is_heard(farm):
         if isinstance(recipe, SegmentRecipe):
             idx = int(words[2])
             count, known, _ = rounded_cells(take, idx)
-            head = recipe.head and replace(recipe.head, cells=known)
-            changes = {"audio_start": 0, "num_audio_cells": count, "origin_s": Fraction(0), "head": head}
+            conditions = tuple(
+                replace(each, piece=known) if each.modality == "audio" else each for each in recipe.conditions
+            )
+            changes = {"audio_start": 0, "num_audio_cells": count, "origin_s": Fraction(0), "conditions": conditions}
             return replace(task, recipe=replace(recipe, **changes))
         return task
 
@@ -243,22 +248,31 @@ def test_the_untouched_plan_in_alternate_order_makes_a_right_file(alternating):
 @pytest.mark.parametrize("latents", [-1, 1])
 def test_a_tail_put_one_latent_off_is_seen(alternating, latents):
     def moved(task: Task) -> Task:
-        assert isinstance(task.recipe, RefineRecipe) and task.recipe.tail is not None
-        tail = replace(task.recipe.tail, latent_start=task.recipe.tail.latent_start + latents)
-        return replace(task, recipe=replace(task.recipe, tail=tail))
+        assert isinstance(task.recipe, RefineRecipe)
+        *head, video, audio = task.recipe.conditions
+        assert len(head) == 2 and isinstance(video, Hold) and video.start > 0
+        conditions = (*head, replace(video, start=video.start + latents), audio)
+        return replace(task, recipe=replace(task.recipe, conditions=conditions))
 
     assert seen(alternating.wrong(only("fox/segment 1 refine", moved)), "unreadable")
 
 
 def test_a_tail_of_the_wrong_segment_is_seen(alternating):
     other = alternating.key("fox/segment 2 refine")
-    fault = only("fox/segment 3 refine", lambda task: with_parents(task, tail=other))
+
+    def wrong_tail(task: Task) -> Task:
+        *rest, _, _ = task.parents
+        assert [parent.role for parent in rest[-2:]] == ["condition"] * 2
+        return replace(task, parents=(*rest, *[Parent("condition", other)] * 2))
+
+    fault = only("fox/segment 3 refine", wrong_tail)
     assert seen(alternating.wrong(fault), "unreadable")
 
 
 def test_a_free_segment_that_was_not_meant_to_be_is_seen(alternating):
     def unmeant(task: Task) -> Task:
-        return replace(task, recipe=replace(task.recipe, is_free=False))
+        assert isinstance(task.recipe, RefineRecipe) and task.recipe.call is not None and task.recipe.call.is_free
+        return replace(task, recipe=replace(task.recipe, call=replace(task.recipe.call, is_free=False)))
 
     assert seen(alternating.wrong(only("fox/segment 2 refine", unmeant)), "strips disagree")
 

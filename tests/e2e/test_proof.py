@@ -21,7 +21,8 @@ from ltx_ray.media.join import join_chunks
 from ltx_ray.media.read import read_planes
 from ltx_ray.media.write import encode_chunk
 from ltx_ray.models.catalog import BUILT_IN
-from ltx_ray.models.load import open_model
+from ltx_ray.models.load import Loaded
+from ltx_ray.models.testcard.facts import TESTCARD
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.proof import probe
 from ltx_ray.spec.task import Task
@@ -51,7 +52,7 @@ class Farm:
         plan = build_plan(manifest(*videos), BUILT_IN)
         self.tasks = {task.name: task for task in plan.tasks.values()}
         for task in plan.tasks.values():
-            execute(task, self.store, Silent())
+            execute(task, self.store, Silent(), Loaded(BUILT_IN))
 
     def latent(self, task: str):
         """The video latent that the first decode window of ``fox`` reads, or that ``task`` made."""
@@ -65,7 +66,9 @@ class Farm:
     def frames(self, refined: str = "fox/segment 0 refine") -> np.ndarray:
         """All pictures of ``fox``, decoded in one piece."""
         recipe = replace(self.tasks["fox/window 0 decode"].recipe, start=0, stop=int(SECONDS * RATE))
-        return np.concatenate(list(decode(recipe, self.latent(refined), open_model("testcard-1"), Silent())))
+        return np.concatenate(
+            list(decode(recipe, self.latent(refined), Loaded(BUILT_IN).open(TESTCARD.weights), Silent()))
+        )
 
     def sound(self) -> np.ndarray:
         with self.store.local_path(self.tasks["fox audio_decode"].key) as path:
@@ -149,7 +152,7 @@ def rerun(farm: Farm, task: Task, **parents: str) -> Task:
     swapped = tuple(parent._replace(key=parents.get(parent.role, parent.key)) for parent in task.parents)
     other = replace(task, key="f" * 63 + str(len(parents)), parents=swapped)
     farm.store.forget(other.key)
-    execute(other, farm.store, Silent())
+    execute(other, farm.store, Silent(), Loaded(BUILT_IN))
     return other
 
 
@@ -205,7 +208,7 @@ def test_chunks_hold_exactly_the_frames_of_one_decode_without_encoding(tmp_path,
     )
     tasks = list(build_plan(manifest(lossless), BUILT_IN).tasks.values())
     for task in tasks:
-        execute(task, farm.store, Silent())
+        execute(task, farm.store, Silent(), Loaded(BUILT_IN))
     with farm.store.local_path(tasks[-1].key) as path:
         joined = list(read_planes(path))
     assert len(joined) == 60
@@ -213,7 +216,7 @@ def test_chunks_hold_exactly_the_frames_of_one_decode_without_encoding(tmp_path,
 
     converter = VideoReformatter()
     for picture, planes in zip(farm.frames(), joined, strict=True):
-        frame = to_yuv(converter, picture)
+        frame = to_yuv(converter, picture, "yuv420p")
         for plane, expected in zip(planes, frame.planes, strict=True):
             stored = np.frombuffer(expected, np.uint8).reshape(-1, expected.line_size)[:, : expected.width]
             np.testing.assert_array_equal(plane, stored)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from safetensors import torch as tensors_io
 from torch import Tensor
 
@@ -19,10 +19,11 @@ from ltx_ray.plan.graph import build_plan
 from ltx_ray.run.sources import ingest, read_sources
 from ltx_ray.spec.recipe import DecodeRecipe
 from ltx_ray.spec.task import Task
+from ltx_ray.spec.weights import Weights
 from ltx_ray.stages.decode import decode
+from ltx_ray.stages.work import FRAMES_AXIS
 from ltx_ray.store.artifacts import ArtifactStore
 from ltx_ray.store.open import open_store
-from ltx_ray.worker import make
 from ltx_ray.worker.execute import execute
 from ltx_ray.worker.parents import Parents
 from tests.parity.pipelines import PROMPT, SilentControl
@@ -65,12 +66,22 @@ class Film:
             with ExitStack() as stack:
                 parents, recipe = Parents(task, self.store, stack), task.recipe
                 assert isinstance(recipe, DecodeRecipe)
-                latent = parents.joined("latent", "video", recipe.pieces, dim=make.FRAMES_AXIS)
+                latent = parents.joined("latent", "video", recipe.pieces, dim=FRAMES_AXIS)
                 previous = None
                 if recipe.fade is not None:
-                    previous = parents.joined("previous", "video", recipe.fade.pieces, dim=make.FRAMES_AXIS)
+                    previous = parents.joined("previous", "video", recipe.fade.pieces, dim=FRAMES_AXIS)
             shown += decode(recipe, latent, self.model, SilentControl(), previous_BCFHW=previous)
         return np.concatenate(shown)
+
+
+class Only:
+    """The one model that there is."""
+
+    def __init__(self, model: Ltx2Model) -> None:
+        self._model = model
+
+    def open(self, weights: Collection[Weights]) -> Ltx2Model:
+        return self._model
 
 
 def plan_film(model: Ltx2Model, *, num_frames: int, segment: Segment, **changes: Any) -> Plan:
@@ -89,10 +100,8 @@ def plan_film(model: Ltx2Model, *, num_frames: int, segment: Segment, **changes:
 def make_film(model: Ltx2Model, folder: Path, **shape: Any) -> Film:
     """The film of ``plan_film``, all of its tasks executed."""
     film = Film(model, plan_film(model, **shape), open_store(folder))
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(make, "open_model", lambda _digest: model)
-        for key, path in film.plan.files.items():
-            ingest(film.plan.tasks[key], Path(path), film.store)
-        for task in film.plan.tasks.values():
-            execute(task, film.store, SilentControl())
+    for key, path in film.plan.files.items():
+        ingest(film.plan.tasks[key], Path(path), film.store)
+    for task in film.plan.tasks.values():
+        execute(task, film.store, SilentControl(), Only(model))
     return film

@@ -21,17 +21,18 @@ from ltx_ray.models.ltx2.tiny_facts import TINY
 from ltx_ray.sampling.denoise import denoise
 from ltx_ray.sampling.noise import draw, noised
 from ltx_ray.sampling.state import AudioLayout, LatentState, VideoLayout, empty_state, unpack_video
+from ltx_ray.spec.piece import Piece
 from ltx_ray.spec.recipe import (
     AudioDecodeRecipe,
     DecodeRecipe,
     EncodeSettings,
     GenerateRecipe,
     Guidance,
-    Piece,
     RefineRecipe,
     SamplingRecipe,
 )
 from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED
+from ltx_ray.spec.weights import PARTS
 from ltx_ray.stages.audio_decode import audio_decode
 from ltx_ray.stages.decode import decode
 
@@ -68,8 +69,8 @@ STAGE1_LAYOUT, FINAL_LAYOUT = VideoLayout(3, 2, 3, RATE), VideoLayout(3, 4, 6, R
 NO_ENCODING = EncodeSettings(codec="ffv1", crf=0, preset="", gop_frames=1, threads=1, crop_px=None)
 
 
-def open_tiny(flavour: Flavour, folder: Path, dtype: torch.dtype = torch.float32) -> Ltx2Model:
-    return Ltx2Model(TINY[flavour], Parts(cached_tiny(flavour, folder), dtype=dtype))
+def open_tiny(flavour: Flavour, folder: Path, precision: str = "fp32") -> Ltx2Model:
+    return Ltx2Model(TINY[flavour], Parts(cached_tiny(flavour, folder), precisions=dict.fromkeys(PARTS, precision)))
 
 
 class SilentControl:
@@ -87,7 +88,7 @@ def refine_recipe(sigmas: tuple[float, ...] = STAGE_2_DISTILLED) -> RefineRecipe
 
 def _fields(sigmas: tuple[float, ...], size_px: tuple[int, int], guidance: Guidance | None = None) -> dict[str, Any]:
     return {
-        "model": "tiny",
+        "weights": (),
         "sampling": SamplingRecipe(sampler="euler", sigmas=sigmas, guidance=guidance),
         "video_seed": VIDEO_SEED,
         "audio_seed": AUDIO_SEED,
@@ -98,18 +99,16 @@ def _fields(sigmas: tuple[float, ...], size_px: tuple[int, int], guidance: Guida
         "origin_s": Fraction(0),
         "audio_start": 0,
         "num_audio_cells": NUM_CELLS,
-        "head": None,
-        "tail": None,
-        "dtype": "fp32",
-        "label": None,
+        "conditions": (),
+        "call": None,
     }
 
 
-def frames_of(model: Ltx2Model, video_BCFHW: Tensor, dtype: str = "fp32") -> np.ndarray:
+def frames_of(model: Ltx2Model, video_BCFHW: Tensor) -> np.ndarray:
     """All frames that our decode stage makes of one segment."""
     num_latents = video_BCFHW.shape[2]
     recipe = DecodeRecipe(
-        model="",
+        weights=(),
         pieces=(Piece(0, num_latents),),
         start=0,
         stop=model.facts.video.num_frames(num_latents),
@@ -117,15 +116,14 @@ def frames_of(model: Ltx2Model, video_BCFHW: Tensor, dtype: str = "fp32") -> np.
         tiling="stream",
         frame_rate=RATE,
         encode=NO_ENCODING,
-        dtype=dtype,
     )
     return np.concatenate(list(decode(recipe, video_BCFHW, model, SilentControl())))
 
 
-def sound_of(model: Ltx2Model, audio_BLC: Tensor, num_samples: int, dtype: str = "fp32") -> np.ndarray:
+def sound_of(model: Ltx2Model, audio_BLC: Tensor, num_samples: int) -> np.ndarray:
     """The first samples that our stage makes of one segment's cells."""
     pieces = (Piece(0, audio_BLC.shape[1]),)
-    recipe = AudioDecodeRecipe(model="", pieces=pieces, start=0, num_samples=num_samples, dtype=dtype)
+    recipe = AudioDecodeRecipe(weights=(), pieces=pieces, start=0, num_samples=num_samples)
     return np.concatenate(list(audio_decode(recipe, audio_BLC, model, SilentControl())), axis=1)
 
 

@@ -43,7 +43,7 @@ from tests.parity.pipelines import (
 
 @pytest.fixture(scope="module", params=FLAVOURS)
 def model(request, checkpoints):
-    return open_tiny(request.param, checkpoints, torch.bfloat16)
+    return open_tiny(request.param, checkpoints, "bf16")
 
 
 @pytest.fixture(scope="module")
@@ -172,8 +172,8 @@ def decoded(model, text):
         )
     made = generate(generate_recipe(), text, model, SilentControl())
     return Decoded(
-        frames=frames_of(model, made["video"], "bf16"),
-        samples=sound_of(model, made["audio"], audio.shape[-1], "bf16"),
+        frames=frames_of(model, made["video"]),
+        samples=sound_of(model, made["audio"], audio.shape[-1]),
         wanted_frames=video[0],
         wanted_samples=audio[0].float().numpy(),
     )

@@ -76,7 +76,7 @@ def run(model, text):
                 **_steps(STAGE_2_DISTILLED),
             )
     ours: dict[str, Any] = {"stage1": generate(generate_recipe(), text, model, SilentControl())}
-    ours["upscaled"] = upscale(UpscaleRecipe(model="", ratio=Fraction(2), dtype="fp32"), ours["stage1"]["video"], model)
+    ours["upscaled"] = upscale(UpscaleRecipe(weights=(), ratio=Fraction(2)), ours["stage1"]["video"], model)
     # The pipeline takes the statistics of the audio VAE off after stage 1 and puts them on before stage 2, which
     # rounds; stages hand the normalised latent over as it is. Here ours takes the same detour.
     audio = reference.normalised_audio(reference.raw_audio(ours["stage1"]["audio"]))

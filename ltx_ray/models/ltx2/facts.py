@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -19,21 +19,23 @@ from ltx_ray.models.ltx2.cache import cache_folder
 from ltx_ray.models.ltx2.video_reach import decoder_reach
 from ltx_ray.spec.grid import AudioGrid, VideoGrid
 from ltx_ray.spec.model import ModelFacts
+from ltx_ray.spec.weights import PARTS, Part, Weights
 
-#: Folders that decide what comes out; others of a checkpoint (processor, prompt enhancer) are not read.
-PARTS = (
-    "transformer",
-    "connectors",
-    "vae",
-    "audio_vae",
-    "vocoder",
-    "latent_upsampler",
-    "text_encoder",
-    "tokenizer",
-)
+#: Folders of each part; others of a checkpoint (processor, prompt enhancer) are not read.
+FOLDERS: Mapping[Part, tuple[str, ...]] = {
+    "transformer": ("transformer",),
+    "connectors": ("connectors",),
+    "video_vae": ("vae",),
+    "audio_vae": ("audio_vae",),
+    "vocoder": ("vocoder",),
+    "upscaler": ("latent_upsampler",),
+    "text_encoder": ("text_encoder", "tokenizer"),
+}
 #: Latents a decode window owns at least, so that warming up the decoder's reach of 22 stays a small part of the work.
 WINDOW_LATENTS = 64
 MAX_FRAMES = 257
+#: In which a checkpoint's parts are loaded; a setting when there is more than the processor to load them on.
+PRECISION = "fp32"
 
 
 def read_facts(folder: Path, *, name: str, digest: str | None = None) -> ModelFacts:
@@ -41,7 +43,8 @@ def read_facts(folder: Path, *, name: str, digest: str | None = None) -> ModelFa
 
     Args:
         name: what a manifest calls it.
-        digest: its identity when that is known already; None reads every file once, see ``digest_of``.
+        digest: its identity when that is known already, and its parts come and change together; None reads every file
+            once, see ``digests_of``.
 
     Raises:
         ModelError: a folder or a configuration is missing, unreadable or not of LTX-2.
@@ -52,10 +55,12 @@ def read_facts(folder: Path, *, name: str, digest: str | None = None) -> ModelFa
     vae = _config(folder, "vae", "AutoencoderKLLTX2Video")
     upscale = _upscale(_config(folder, "latent_upsampler", "LTX2LatentUpsamplerModel"))
     video = VideoGrid(frames_per_latent=int(frames), px_per_latent=int(px), upscale=upscale)
+    digests = digests_of(folder) if digest is None else dict.fromkeys(PARTS, digest)
     return ModelFacts(
         name=name,
         family=_family(transformer),
-        digest=digest or digest_of(folder),
+        digest=digest or whole_digest(digests),
+        weights=tuple(Weights(part=part, digest=digests[part], precision=PRECISION) for part in PARTS),
         video=video,
         audio=AudioGrid(
             slot_s=Fraction(transformer.get("audio_hop_length", 160), transformer.get("audio_sampling_rate", 16000)),
@@ -70,13 +75,13 @@ def read_facts(folder: Path, *, name: str, digest: str | None = None) -> ModelFa
         max_seconds=int(transformer.get("pos_embed_max_pos", 20)),
         window_latents=WINDOW_LATENTS,
         decoder_reach=decoder_reach(vae),
-        paints_label=False,
+        wants_call=False,
         num_blocks=int(transformer["num_layers"]),
     )
 
 
-def digest_of(folder: Path, *, cache: Path | None = None) -> str:
-    """sha256 over the configurations, weights and tokenizer of every part; where the folder lies does not matter.
+def digests_of(folder: Path, *, cache: Path | None = None) -> dict[Part, str]:
+    """sha256 of each part: over its configurations, weights and tokenizer; where the folder lies does not matter.
 
     Digests of single files are kept in ``cache`` (a json file; None = in the user's cache folder) by path, size and
     time of change, so a checkpoint of 60 GB is read once.
@@ -85,14 +90,22 @@ def digest_of(folder: Path, *, cache: Path | None = None) -> str:
         ModelError: a part has no files.
     """
     known = _Known(cache or cache_folder() / "digests.json")
-    lines = []
-    for part in PARTS:
-        files = sorted(_files(folder / part))
-        if not files:
-            raise ModelError(f"{folder}/{part}: no weights and no configuration there; fetch the whole checkpoint")
-        lines += [f"{path.relative_to(folder).as_posix()} {known.digest(path)}" for path in files]
+    digests = {}
+    for part, names in FOLDERS.items():
+        lines = []
+        for name in names:
+            files = sorted(_files(folder / name))
+            if not files:
+                raise ModelError(f"{folder}/{name}: no weights and no configuration there; fetch the whole checkpoint")
+            lines += [f"{path.relative_to(folder).as_posix()} {known.digest(path)}" for path in files]
+        digests[part] = sha256("\n".join(lines).encode()).hexdigest()
     known.save()
-    return sha256("\n".join(lines).encode()).hexdigest()
+    return digests
+
+
+def whole_digest(digests: Mapping[Part, str]) -> str:
+    """The identity of a checkpoint whose parts have these."""
+    return sha256("\n".join(f"{part} {digests[part]}" for part in PARTS).encode()).hexdigest()
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -6,6 +6,7 @@ Weights come from safetensors alone; nothing is unpickled, fetched or run from t
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from diffusers.pipelines.ltx2.vocoder import LTX2Vocoder, LTX2VocoderWithBWE
 
 from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.denoiser import Ltx2Denoiser
+from ltx_ray.models.ltx2.facts import FOLDERS
 from ltx_ray.models.ltx2.text import Ltx2TextEncoder
 from ltx_ray.models.ltx2.upscaler import Ltx2Upscaler
 from ltx_ray.spec.model import ModelFacts
@@ -33,17 +35,23 @@ from ltx_ray.spec.protocols import (
     VideoDecoder,
     VideoEncoder,
 )
+from ltx_ray.spec.recipe import Call
+from ltx_ray.spec.weights import PARTS, Part
 
 #: Classes a checkpoint may name in ``model_index.json``; no other is ever looked up.
 TEXT_ENCODERS = ("Gemma3ForConditionalGeneration", "Gemma4UnifiedForConditionalGeneration")
 VOCODERS: dict[str, Any] = {"LTX2Vocoder": LTX2Vocoder, "LTX2VocoderWithBWE": LTX2VocoderWithBWE}
 
 
-class Parts:
-    """The modules of a checkpoint, each loaded when it is first asked for, on one device and in one type."""
+TORCH_TYPES: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+FP32: Mapping[Part, str] = dict.fromkeys(PARTS, "fp32")
 
-    def __init__(self, folder: Path, *, dtype: torch.dtype = torch.float32, device: str = "cpu") -> None:
-        self._folder, self._dtype, self._device = folder, dtype, device
+
+class Parts:
+    """The modules of a checkpoint, each loaded when it is first asked for, on one device and in its own type."""
+
+    def __init__(self, folder: Path, *, precisions: Mapping[Part, str] = FP32, device: str = "cpu") -> None:
+        self._folder, self._precisions, self._device = folder, precisions, device
 
     @cached_property
     def transformer(self) -> Any:
@@ -56,7 +64,7 @@ class Parts:
 
     @cached_property
     def vae(self) -> Any:
-        return self._load(AutoencoderKLLTX2Video, "vae")
+        return self._load(AutoencoderKLLTX2Video, "video_vae")
 
     @cached_property
     def audio_vae(self) -> Any:
@@ -68,13 +76,14 @@ class Parts:
 
     @cached_property
     def latent_upsampler(self) -> Any:
-        return self._load(LTX2LatentUpsamplerModel, "latent_upsampler")
+        return self._load(LTX2LatentUpsamplerModel, "upscaler")
 
     @cached_property
     def text_encoder(self) -> Any:
         transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        module = getattr(transformers, self._named("text_encoder", TEXT_ENCODERS)).from_pretrained(
-            self._folder / "text_encoder", dtype=self._dtype, use_safetensors=True, local_files_only=True
+        cls = getattr(transformers, self._named("text_encoder", TEXT_ENCODERS))
+        module = cls.from_pretrained(
+            self._folder / "text_encoder", dtype=self._type("text_encoder"), use_safetensors=True, local_files_only=True
         )
         return module.to(self._device).eval()
 
@@ -84,11 +93,15 @@ class Parts:
             self._folder / "tokenizer", local_files_only=True, trust_remote_code=False
         )
 
-    def _load(self, cls: Any, name: str, **overrides: Any) -> Any:
+    def _load(self, cls: Any, part: Part, **overrides: Any) -> Any:
+        place = self._folder / FOLDERS[part][0]
         module = cls.from_pretrained(
-            self._folder / name, torch_dtype=self._dtype, use_safetensors=True, local_files_only=True, **overrides
+            place, torch_dtype=self._type(part), use_safetensors=True, local_files_only=True, **overrides
         )
         return module.to(self._device).eval()
+
+    def _type(self, part: Part) -> torch.dtype:
+        return TORCH_TYPES[self._precisions[part]]
 
     def _named(self, part: str, known: tuple[str, ...]) -> str:
         """The class that ``model_index.json`` names for ``part``."""
@@ -112,7 +125,7 @@ class Ltx2Model:
     def text_encoder(self) -> TextEncoder:
         return Ltx2TextEncoder(self.parts.text_encoder, self.parts.tokenizer, self.parts.connectors)
 
-    def denoiser(self) -> Denoiser:
+    def denoiser(self, call: Call | None = None) -> Denoiser:
         return Ltx2Denoiser(self.parts.transformer, self.facts.video, self.facts.audio)
 
     def upscaler(self) -> Upscaler:

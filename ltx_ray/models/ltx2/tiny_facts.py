@@ -7,7 +7,7 @@ from fractions import Fraction
 from ltx_ray.models.ltx2.tiny_configs import AUDIO_CHANNELS, FLAVOURS, VIDEO_CHANNELS, Flavour, transformer, video_vae
 from ltx_ray.models.ltx2.video_reach import decoder_reach
 from ltx_ray.spec.grid import AudioGrid, VideoGrid
-from ltx_ray.spec.model import ModelFacts
+from ltx_ray.spec.model import ModelFacts, one_digest
 
 #: Raise when the builder makes other weights.
 BUILDER_VERSION = 1
@@ -16,10 +16,12 @@ FAMILIES: dict[Flavour, str] = {"2.0": "ltx-2", "2.3": "ltx-2.3", "2.5": "ltx-2.
 
 
 def _facts(flavour: Flavour) -> ModelFacts:
+    digest = f"tiny-{flavour}-v{BUILDER_VERSION}"
     return ModelFacts(
         name=f"tiny-{flavour}",
         family=FAMILIES[flavour],
-        digest=f"tiny-{flavour}-v{BUILDER_VERSION}",
+        digest=digest,
+        weights=one_digest(digest),
         video=VideoGrid(frames_per_latent=8, px_per_latent=32, upscale=Fraction(2)),
         audio=AudioGrid(slot_s=Fraction(1, 100), slots_per_cell=4, sample_rate_hz=24000 if flavour == "2.0" else 48000),
         video_channels=VIDEO_CHANNELS,
@@ -29,7 +31,7 @@ def _facts(flavour: Flavour) -> ModelFacts:
         max_seconds=20,
         window_latents=64,
         decoder_reach=decoder_reach(video_vae(flavour)),
-        paints_label=False,
+        wants_call=False,
         num_blocks=transformer(flavour)["num_layers"],
     )
 

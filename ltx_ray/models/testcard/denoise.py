@@ -1,9 +1,9 @@
 """The denoiser of the test card. It knows time only from what it is given.
 
-Stage 1 (``text["stage"]`` 1) counts on from its known tokens, or from 0. Stage 2 counts its fine strip the same way,
+Stage 1 (``Call.stage`` 1) counts on from its known tokens, or from 0. Stage 2 counts its fine strip the same way,
 but its coarse strip, its art and its sound are what it finds in the noisy latents: hand it another segment's latents,
 or some in the wrong order, and the two strips disagree in the finished picture. Only a segment that by plan has nothing
-before it (``text["free"]``) takes the fine strip's numbers from there too; its neighbours, which are pinned to it, show
+before it (``Call.is_free``) takes the fine strip's numbers from there too; its neighbours, which are pinned to it, show
 whether they were right. What cannot be read is painted as silence, and so is everything where what is known at a
 segment's two ends does not fit together, and sound that is pinned beside a picture of another time. Every call stands
 alone: the same x0 comes out of every step because the same time is read out of every x.
@@ -12,16 +12,13 @@ alone: the same x0 comes out of every step because the same time is read out of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ltx_ray.errors import ModelError
 from ltx_ray.models.testcard import art, match, timeline, tune
 from ltx_ray.models.testcard.caption import Caption
 from ltx_ray.models.testcard.cells import to_latent, to_values
@@ -31,6 +28,7 @@ from ltx_ray.models.testcard.layout import Layout, Strip, card_layout, draft_lay
 from ltx_ray.models.testcard.palette import hue_of
 from ltx_ray.models.testcard.timeline import Said
 from ltx_ray.sampling.state import LatentState, pack_video, unpack_video
+from ltx_ray.spec.recipe import Call
 
 _FRAMES = TESTCARD.video.frames_per_latent
 _CELLS_PER_SECOND = 1 / (TESTCARD.audio.slot_s * TESTCARD.audio.slots_per_cell)
@@ -39,38 +37,19 @@ _HALF_PERIOD = tune.PERIOD_CELLS // 2
 _STEP_TOLERANCE = Fraction(1, 4)
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What the text conditioning says."""
-
-    stage: Literal[1, 2]
-    label: str
-    prompt: str
-    is_free: bool  #: nothing stands before the segment though it does not begin its take
-
-    @classmethod
-    def of(cls, text: Mapping[str, Tensor]) -> Words:
-        """Raises ModelError without a stage: the card would not know which strip is its own."""
-        stage = int(text["stage"]) if "stage" in text else 0
-        if stage not in (1, 2):
-            raise ModelError(
-                'testcard: the text conditioning has no "stage"; stages.generate says 1, stages.refine says 2'
-            )
-        label, prompt = (bytes(text[key].tolist()) if key in text else b"" for key in ("label", "prompt"))
-        said = (label.decode("utf-8", "replace"), prompt.decode("utf-8", "replace"))
-        return cls(1 if stage == 1 else 2, *said, "free" in text and bool(text["free"]))
-
-
 class CardDenoiser:
     """Satisfies ``spec.protocols.Denoiser``."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
 
     def velocity(
         self, video: LatentState, audio: LatentState, sigma: float, text: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor]:
-        words = Words.of(text)
-        own_video = _without_guides(video)
-        video_x0 = _and_guides(video, _video_card(own_video, sigma, words))
-        audio_x0 = _and_guides(audio, _sound_card(_without_guides(audio), sigma, words, _time_0(own_video, words)))
+        call, own_video = self._call, _without_guides(video)
+        prompt = bytes(text["prompt"].tolist()).decode("utf-8", "replace")
+        video_x0 = _and_guides(video, _video_card(own_video, sigma, call, prompt))
+        audio_x0 = _and_guides(audio, _sound_card(_without_guides(audio), sigma, call, _time_0(own_video, call)))
         return (video.latent - video_x0) / sigma, (audio.latent - audio_x0) / sigma
 
 
@@ -89,11 +68,11 @@ def _and_guides(state: LatentState, x0_BTC: Tensor) -> Tensor:
     return torch.cat([x0_BTC.to(guides.device).expand(len(guides), -1, -1), guides], dim=1)
 
 
-def _video_card(state: LatentState, sigma: float, words: Words) -> Tensor:
+def _video_card(state: LatentState, sigma: float, call: Call, prompt: str) -> Tensor:
     """Clean tokens [1, T, C] of the whole segment."""
-    layout = _layout_of(state, words.stage)
+    layout = _layout_of(state, call.stage)
     rate = state.video_layout.frame_rate
-    known, tag, hue = _known_latents(state), tag_of(words.label), hue_of(words.prompt)
+    known, tag, hue = _known_latents(state), tag_of(call.label), hue_of(prompt)
     counted = _counted(state, layout.fine or layout.coarse, known, tag)
     if layout.fine is None:
         cells = _paint(layout, counted, None, hue=hue, frame_rate=rate)
@@ -101,9 +80,9 @@ def _video_card(state: LatentState, sigma: float, words: Words) -> Tensor:
         # What is known names the video better than its label does: it may be another file that goes on here.
         named = next((said.tag for said in counted if said is not None), tag)
         seen = _seen(state, layout.coarse, sigma, known, named)
-        own = seen if words.is_free and not known.any() else counted
+        own = seen if call.is_free and not known.any() else counted
         cells = _paint(layout, seen, own, hue=hue, frame_rate=rate)
-    caption = Caption(words.stage, rate, hue, words.label, words.prompt)
+    caption = Caption(call.stage, rate, hue, call.label, prompt)
     return pack_video(to_latent(cells, caption))
 
 
@@ -143,12 +122,12 @@ def _counted(state: LatentState, strip: Strip, known: NDArray[np.bool_], tag: in
     return counts[0] if all(count == counts[0] for count in counts) else [None] * num_latents
 
 
-def _time_0(state: LatentState, words: Words) -> Fraction | None:
+def _time_0(state: LatentState, call: Call) -> Fraction | None:
     """When the segment's frame 0 is shown, as its known latents count; None if none are known that can be read."""
-    known, layout = _known_latents(state), _layout_of(state, words.stage)
+    known, layout = _known_latents(state), _layout_of(state, call.stage)
     if not known.any():
         return None
-    first = _counted(state, layout.fine or layout.coarse, known, tag_of(words.label))[0]
+    first = _counted(state, layout.fine or layout.coarse, known, tag_of(call.label))[0]
     return None if first is None else first.numbers[0] / state.video_layout.frame_rate
 
 
@@ -178,7 +157,7 @@ def _paint(
     return cells
 
 
-def _sound_card(state: LatentState, sigma: float, words: Words, time_0: Fraction | None) -> Tensor:
+def _sound_card(state: LatentState, sigma: float, call: Call, time_0: Fraction | None) -> Tensor:
     """Clean tokens [1, L, C]. Stage 2 repaints what it hears; silence if pinned cells contradict that, or the picture.
 
     Args:
@@ -186,25 +165,25 @@ def _sound_card(state: LatentState, sigma: float, words: Words, time_0: Fraction
     """
     pinned = np.asarray((state.denoise_mask[0, :, 0] == 0).cpu())
     count = len(pinned)
-    start, key = _count_cells(state, pinned, words)
-    if pinned.any() and start is not None and key == tune.key_of(words.label) and _is_out_of_step(state, start, time_0):
+    start, key = _count_cells(state, pinned, call)
+    if pinned.any() and start is not None and key == tune.key_of(call.label) and _is_out_of_step(state, start, time_0):
         start = None
-    elif words.stage == 2 and not pinned.any():
+    elif call.stage == 2 and not pinned.any():
         start, key = _heard(state, sigma)
-    elif words.stage == 2 and start is not None and _is_contradicted(state, sigma, ~pinned, start, key):
+    elif call.stage == 2 and start is not None and _is_contradicted(state, sigma, ~pinned, start, key):
         start = None
     if start is None:
         return torch.zeros(1, count, TESTCARD.audio_channels)
     return torch.from_numpy(tune.cell_tokens(start + np.arange(count), key))[None]
 
 
-def _count_cells(state: LatentState, pinned: NDArray[np.bool_], words: Words) -> tuple[int | None, int]:
+def _count_cells(state: LatentState, pinned: NDArray[np.bool_], call: Call) -> tuple[int | None, int]:
     """Number of the first cell, counted back from the last of every pinned run, or 0; and the tune's key.
 
     None if they cannot be read or do not agree.
     """
     if not pinned.any():
-        return 0, tune.key_of(words.label)
+        return 0, tune.key_of(call.label)
     ends = np.array([run.stop - 1 for run in _runs(pinned)])
     numbers, keys = tune.read_cells(state.clean[0, ends].float().cpu().numpy())
     starts = (numbers - ends) % tune.PERIOD_CELLS

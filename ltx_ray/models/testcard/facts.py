@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ltx_ray.spec.grid import AudioGrid, VideoGrid
-from ltx_ray.spec.model import ModelFacts
+from ltx_ray.spec.model import ModelFacts, one_digest
 
 #: Eight frames x 4x4 cells x RGB.
 PICTURE_CHANNELS = 384
@@ -16,10 +16,13 @@ AUDIO_CHANNELS = 192
 #: Cells along one side of a latent pixel; a cell is 8 px.
 CELLS_PER_LATENT = 4
 
+DIGEST = "testcard-1"
+
 TESTCARD = ModelFacts(
     name="testcard",
     family="testcard",
-    digest="testcard-1",
+    digest=DIGEST,
+    weights=one_digest(DIGEST),
     video=VideoGrid(frames_per_latent=8, px_per_latent=32, upscale=Fraction(2)),
     audio=AudioGrid(slot_s=Fraction(1, 100), slots_per_cell=4, sample_rate_hz=48000),
     video_channels=PICTURE_CHANNELS + CAPTION_CHANNELS,
@@ -29,6 +32,6 @@ TESTCARD = ModelFacts(
     max_seconds=20,
     window_latents=8,
     decoder_reach=(0, 0),
-    paints_label=True,
+    wants_call=True,
     num_blocks=0,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ltx_ray.errors import ModelError
 from ltx_ray.models.testcard.denoise import CardDenoiser
 from ltx_ray.models.testcard.facts import TESTCARD
 from ltx_ray.models.testcard.sound import CardAudioDecoder, CardAudioEncoder
@@ -19,6 +20,7 @@ from ltx_ray.spec.protocols import (
     VideoDecoder,
     VideoEncoder,
 )
+from ltx_ray.spec.recipe import Call
 
 
 class CardTextEncoder:
@@ -42,8 +44,13 @@ class TestCard:
     def text_encoder(self) -> TextEncoder:
         return CardTextEncoder()
 
-    def denoiser(self) -> Denoiser:
-        return CardDenoiser()
+    def denoiser(self, call: Call | None = None) -> Denoiser:
+        """Raises ModelError without a call: the card would not know which strip is its own."""
+        if call is None:
+            raise ModelError(
+                "testcard: denoiser() was given no call; a plan says stage 1 or 2 in the recipe of a segment"
+            )
+        return CardDenoiser(call)
 
     def upscaler(self) -> Upscaler:
         return CardUpscaler()

@@ -7,7 +7,9 @@ from collections import Counter
 import pytest
 
 from ltx_ray import api
+from ltx_ray.models.catalog import BUILT_IN
 from ltx_ray.plan.graph import build_plan
+from ltx_ray.run import rounds
 from ltx_ray.store.layout import object_name
 from ltx_ray.store.open import open_store
 from tests.chaos.disk import runs
@@ -15,7 +17,7 @@ from tests.chaos.disk import runs
 
 @pytest.fixture
 def farm(tmp_path, monkeypatch):
-    monkeypatch.setattr(api, "Session", runs.ToySession)
+    monkeypatch.setattr(rounds, "Session", runs.ToySession)
     (tmp_path / "manifest.yaml").write_text(runs.MANIFESTS["toy"])
     farm = Farm(tmp_path)
     farm.render()
@@ -30,7 +32,7 @@ class Farm:
     def __init__(self, top):
         self.run, self.made = top / "run", top / "made"
         self.manifest = api.load_manifest(top / "manifest.yaml")
-        self.tasks = build_plan(self.manifest, api.BUILT_IN).tasks
+        self.tasks = build_plan(self.manifest, BUILT_IN).tasks
         self.first = {}
 
     @property

@@ -27,7 +27,9 @@ import ltx_ray.engine.state
 import ltx_ray.report.index  # noqa: F401
 from ltx_ray import api
 from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, StoreError
-from ltx_ray.run.render import RenderOptions, Session
+from ltx_ray.run import rounds
+from ltx_ray.run.options import RenderOptions
+from ltx_ray.run.render import Session
 from ltx_ray.spec.events import Done, Event, Failure, TaskDone, TaskFailed, WorkerJoined
 from ltx_ray.spec.task import STAGES, Task
 from ltx_ray.store.faults import storage_errors
@@ -154,7 +156,7 @@ def twice(run: Path) -> list[str]:
 def load(kind: str, top: Path) -> Any:
     """The manifest, with everything imported that a render of it needs."""
     if kind == "toy":
-        api.Session = ToySession  # type: ignore[misc]
+        rounds.Session = ToySession  # type: ignore[misc]
     else:
         import ltx_ray.models.testcard.model
         import ltx_ray.worker.inline

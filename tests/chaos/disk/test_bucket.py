@@ -9,7 +9,8 @@ import pytest
 
 from ltx_ray import api
 from ltx_ray.cli.main import main
-from ltx_ray.run.render import RenderOptions
+from ltx_ray.run import rounds
+from ltx_ray.run.options import RenderOptions
 from ltx_ray.store.layout import object_name
 from ltx_ray.store.open import open_store
 from tests.chaos.disk import runs
@@ -25,7 +26,7 @@ def bucket():
 
 
 def test_a_run_on_a_bucket_goes_on_verifies_and_is_cleaned(bucket, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(api, "Session", runs.ToySession)
+    monkeypatch.setattr(rounds, "Session", runs.ToySession)
     (tmp_path / "manifest.yaml").write_text(runs.MANIFESTS["toy"])
     manifest, run = api.load_manifest(tmp_path / "manifest.yaml"), tmp_path / "run"
 
@@ -96,7 +97,7 @@ class Shaky(Service):
 def test_no_task_of_a_run_fails_because_its_bucket_fails_now_and_then(
     served, store, manifest, tmp_path, clock, monkeypatch
 ):
-    monkeypatch.setattr(api, "Session", runs.ToySession)
+    monkeypatch.setattr(rounds, "Session", runs.ToySession)
     (tmp_path / "made").write_text("")
     with served(Shaky()):
         options = RenderOptions(run_dir=tmp_path / "run", store=store, inline=True)
@@ -123,7 +124,7 @@ class Expiring(Service):
 def test_a_run_whose_credentials_expire_says_so_and_the_same_command_resumes(
     manifest, tmp_path, clock, monkeypatch, capsys
 ):
-    monkeypatch.setattr(api, "Session", runs.ToySession)
+    monkeypatch.setattr(rounds, "Session", runs.ToySession)
     (tmp_path / "made").write_text("")
     command = ["render", str(manifest), "--run", str(tmp_path / "run"), "--store", "s3://farm/st", "--inline"]
     with s3_by_script(Expiring()) as service:

@@ -10,7 +10,7 @@ import pytest
 from ltx_ray import api
 from ltx_ray.api import RenderOptions
 from ltx_ray.errors import RunLocked, StoreError
-from ltx_ray.run import render
+from ltx_ray.run import render, rounds
 from ltx_ray.store.layout import key_name
 from ltx_ray.store.lock import RunLock
 from tests.chaos.disk import runs
@@ -146,7 +146,7 @@ def test_a_disk_that_corrupts_whatever_it_takes_is_given_up(farm, monkeypatch):
     monkeypatch.setattr(runs, "toy", corrupting)
     with pytest.raises(AssertionError, match="ArtifactCorrupt"):
         farm.render()
-    assert farm.made.read_text().split().count(refine) == api.MAX_ROUNDS
+    assert farm.made.read_text().split().count(refine) == rounds.MAX_ROUNDS
 
 
 def test_a_file_whose_key_file_is_odd_behind_its_head_is_made_again(farm):

@@ -9,6 +9,7 @@ import pytest
 
 from ltx_ray import api
 from ltx_ray.errors import LtxRayError, StoreUnusable
+from ltx_ray.store.layout import RunLayout
 from ltx_ray.store.run_dir import read_plan
 from tests.records import SAMPLES
 
@@ -119,7 +120,7 @@ def test_a_plan_that_names_what_it_does_not_have_is_refused(farm, spoil):
 def test_a_preview_relies_on_no_recipe_that_was_changed(farm):
     path = farm.run / "plan.jsonl"
     for name, value in (("num_frames", "many"), ("codec", None), ("frame_rate", {"fraction": [1, 0]})):
-        plan = read_plan(api.RunLayout(farm.run))
+        plan = read_plan(RunLayout(farm.run))
         (stitch,) = [record for record in plan if record.get("key") == farm.key("stitch", "fox")]
         stitch["recipe"][name] = value
         path.write_text("".join(json.dumps(record) + "\n" for record in plan))

@@ -22,6 +22,7 @@ from ltx_ray.models.testcard import tune
 from ltx_ray.models.testcard.facts import TESTCARD
 from ltx_ray.plan.dag import Plan, PlannedVideo
 from ltx_ray.plan.record import plan_lines
+from ltx_ray.spec.piece import Piece
 from ltx_ray.spec.recipe import (
     AudioDecodeRecipe,
     ClipDecodeRecipe,
@@ -29,7 +30,6 @@ from ltx_ray.spec.recipe import (
     EncodeSettings,
     Footage,
     IngestRecipe,
-    Piece,
     StitchRecipe,
     TextEncodeRecipe,
 )
@@ -66,8 +66,7 @@ class Run:
         self.plan = Plan()
         file = self.add("file", "ingest", IngestRecipe(sha256="0" * 64))
         segments = [
-            self.add(name, "generate", TextEncodeRecipe(model="", prompt=name, dtype=""))
-            for name in ("segment 0", "segment 1")
+            self.add(name, "generate", TextEncodeRecipe(weights=(), prompt=name)) for name in ("segment 0", "segment 1")
         ]
         chunks = [
             self.add(
@@ -80,7 +79,10 @@ class Run:
         ]
         clip = ClipSoundRecipe(sample_rate_hz=SECOND, num_samples=SECOND)
         take = AudioDecodeRecipe(
-            model=TESTCARD.digest, pieces=(Piece(0, 13), Piece(2, 16)), start=0, num_samples=SECOND, dtype="fp32"
+            weights=TESTCARD.weights_for("audio_decode"),
+            pieces=(Piece(0, 13), Piece(2, 16)),
+            start=0,
+            num_samples=SECOND,
         )
         sounds = [
             self.add("clip", "audio_decode", clip, Parent("file", file)),

@@ -1,8 +1,11 @@
 """Rules that join several keys of a video, or need its model."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
+
+from ltx_ray.spec.codecs import CODECS, Setting
 
 
 @pytest.mark.parametrize(
@@ -140,3 +143,39 @@ def test_equal_parts_are_shared_between_videos(load):
 def test_the_seed_of_a_scene_may_be_zero(load):
     (video,) = load("videos: [{prompt: p, seed: 0}]").videos
     assert video.scenes[0].seed == 0
+
+
+def test_a_setting_that_a_codec_does_not_have_is_left_out_and_said(load):
+    manifest = load(
+        "output: {path: '{id}.mkv', crf: 30, preset: slow, audio_bit_rate: 96000}\n"
+        "videos: [{id: fox, prompt: p, output: {codec: ffv1}}, {id: owl, prompt: p}]"
+    )
+    outputs = [(video.output.crf, video.output.preset, video.output.audio_bit_rate) for video in manifest.videos]
+    assert outputs == [(None, None, None), (30, "slow", None)]
+    assert manifest.notes == (
+        "demo.yaml: output.crf: ffv1 has none; 30 is left out",
+        "demo.yaml: output.preset: ffv1 has none; slow is left out",
+        "demo.yaml: output.audio_bit_rate: flac has none; 96000 is left out",
+    )
+
+
+def test_what_is_not_set_is_the_codec_s_default_and_nothing_is_said(load):
+    manifest = load("videos: [{prompt: p}, {prompt: p, output: {path: '{id}.mkv', codec: ffv1}}]")
+    outputs = [(video.output.crf, video.output.preset, video.output.audio_bit_rate) for video in manifest.videos]
+    assert outputs == [(18, "medium", 192_000), (None, None, None)]
+    assert manifest.notes == ()
+
+
+def test_a_setting_keeps_to_the_bounds_of_its_own_codec(monkeypatch, load, of_video):
+    narrow = replace(
+        CODECS["h265"],
+        crf=Setting("a whole number", range(20, 31), 25),
+        presets=Setting("an encoder preset", ("fast", "slow"), "slow"),
+    )
+    monkeypatch.setitem(CODECS, "h265", narrow)
+    (video,) = load("videos: [{prompt: p, output: {codec: h265}}]").videos
+    assert (video.output.crf, video.output.preset) == (25, "slow")
+    assert of_video("output: {codec: h265, crf: 18, preset: faster}") == [
+        "output.crf: 18 is not a whole number between 20 and 30 for h265",
+        "output.preset: 'faster' is not an encoder preset; nearest is fast for h265",
+    ]

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from ltx_ray.manifest.keys import CODECS, SCENE_RULES, VIDEO_RULES
+from ltx_ray.manifest.keys import SCENE_RULES, VIDEO_RULES
 from ltx_ray.manifest.load import SECTIONS, load_manifest
 from ltx_ray.manifest.presets import PRESETS
 from ltx_ray.manifest.sampling_keys import SAMPLERS, SCHEDULES
+from ltx_ray.spec.codecs import CODECS
 from tests.unit.manifest.cards import LTX_MODELS, MODELS
 
 ROOT = Path(__file__).parents[3]

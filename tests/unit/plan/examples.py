@@ -8,12 +8,13 @@ from typing import Any
 
 from ltx_ray.manifest.schema import Manifest, Output, Sampling, Scene, Segment, Video
 from ltx_ray.spec.grid import AudioGrid, VideoGrid
-from ltx_ray.spec.model import ModelFacts
+from ltx_ray.spec.model import ModelFacts, one_digest
 
 FACTS = ModelFacts(
     name="toy",
     family="toy",
     digest="toy-1",
+    weights=one_digest("toy-1"),
     video=VideoGrid(frames_per_latent=8, px_per_latent=32, upscale=Fraction(2)),
     audio=AudioGrid(slot_s=Fraction(1, 100), slots_per_cell=4, sample_rate_hz=48000),
     video_channels=384,
@@ -23,7 +24,7 @@ FACTS = ModelFacts(
     max_seconds=20,
     window_latents=8,
     decoder_reach=(2, 2),
-    paints_label=False,
+    wants_call=False,
 )
 MODELS = {"toy": FACTS}
 

@@ -49,7 +49,7 @@ def test_equal_videos_share_all_but_the_file_that_names_them():
 
 
 def test_a_model_that_paints_the_id_does_not_share_pictures():
-    models = {"toy": replace(MODELS["toy"], paints_label=True)}
+    models = {"toy": replace(MODELS["toy"], wants_call=True)}
     tasks = build_plan(manifest(video("a"), video("b")), models).tasks.values()
     assert Counter(task.stage for task in tasks)["generate"] == 2
 

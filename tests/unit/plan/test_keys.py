@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from ltx_ray.manifest.load import load_manifest
 from ltx_ray.manifest.schema import Extend
 from ltx_ray.plan.graph import build_plan
-from ltx_ray.plan.keys import artifact_key
+from ltx_ray.plan.keys import artifact_key, digest_of
 from ltx_ray.spec.canonical import canonical
 from ltx_ray.spec.source import SourceFacts
 from ltx_ray.spec.task import STAGES, Parent
+from tests.unit.manifest import cards
 from tests.unit.plan.examples import MODELS, VIDEO, manifest, video
 
 GOLDEN = Path(__file__).with_name("golden_keys.json")
@@ -87,3 +89,24 @@ def test_canonical_text_keeps_kinds_of_numbers_apart():
         canonical(float("nan"))
     with pytest.raises(TypeError, match="object has no canonical form"):
         canonical(object())
+
+
+def keys_of(tmp_path: Path, output: str) -> set[str]:
+    path = tmp_path / "demo.yaml"
+    path.write_text(f"videos: [{{id: fox, prompt: p, output: {{path: fox.mkv, {output}}}}}]")
+    return set(build_plan(load_manifest(str(path), [], models=cards.MODELS), cards.MODELS).tasks)
+
+
+@pytest.mark.parametrize("change", ["crf: 30", "preset: slow", "audio_bit_rate: 96000"])
+def test_what_a_codec_ignores_is_in_no_key(tmp_path, change):
+    assert keys_of(tmp_path, f"codec: ffv1, {change}") == keys_of(tmp_path, "codec: ffv1")
+    is_of_sound = change.startswith("audio")  # an mkv's is lossless, whatever its pictures are
+    assert (keys_of(tmp_path, f"codec: h264, {change}") == keys_of(tmp_path, "codec: h264")) == is_of_sound
+
+
+def test_a_setting_that_a_codec_does_not_have_leaves_the_digest_of_its_entry_as_files_have_it():
+    lossless = replace(VIDEO.output, path="fox.mkv", codec="ffv1", crf=None, preset=None, audio_bit_rate=None)
+    plan = build_plan(manifest(replace(VIDEO, output=lossless)), MODELS)
+    (stitch,) = (task.recipe for task in plan.tasks.values() if task.stage == "stitch")
+    as_before = replace(lossless, path="", crf=18, preset="medium", audio_bit_rate=192_000)
+    assert json.loads(stitch.provenance)["entry_sha256"] == digest_of(replace(VIDEO, output=as_before))

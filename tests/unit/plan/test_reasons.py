@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
@@ -67,6 +68,18 @@ def test_a_changed_field_is_named_with_both_values():
     assert said["fox/segment 0 generate"] == "cached"
     assert said["fox/segment 0 refine"] == "recipe: sampling.sigmas [0.725, 0.0] -> [0.5, 0.0]"
     assert said["fox/window 0 decode"] == "parent: refine sampling.sigmas [0.725, 0.0] -> [0.5, 0.0]"
+
+
+def test_of_a_list_of_conditions_only_what_differs_is_named():
+    def long(strength):
+        segment = replace(SCENE.segment, strength=strength)
+        return video("fox", seconds=Fraction(11), join="pixels", crossfade=8, segment=segment)
+
+    before = plan_of(long(0.75))
+    said = reasons(plan_of(long(0.5)), kept=set(before.tasks), last=recorded(before))
+    assert said["fox/segment 1 generate"] == "recipe: conditions.0.strength 0.75 -> 0.5"
+    words = list(in_words({"conditions": [{"kind": "hold", "start": 0, "stop_s": {"fraction": [1, 2]}}], "given": []}))
+    assert words == ["conditions.0.kind 'hold'", "conditions.0.start 0", "conditions.0.stop_s 1/2"]
 
 
 def test_a_descendant_says_the_change_at_its_root():

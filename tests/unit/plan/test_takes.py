@@ -13,7 +13,9 @@ from ltx_ray.manifest.schema import Extend, Scene, Segment
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.segments import cut_takes
-from ltx_ray.spec.recipe import DecodeRecipe, Piece, Pins
+from ltx_ray.spec.conditions import Hold
+from ltx_ray.spec.piece import Piece
+from ltx_ray.spec.recipe import DecodeRecipe
 from ltx_ray.spec.source import SourceFacts
 from tests.unit.plan.examples import FACTS, MODELS, SCENE, manifest, video
 
@@ -53,13 +55,15 @@ def test_stage_one_goes_on_from_stage_one_and_stage_two_from_stage_two():
     plan = plan_of(LONG)
     assert parents(plan, "v/segment 2 generate") == [
         ("text", "v text_encode"),
-        ("connector", "v/segment 2/half connect"),
+        ("condition", "v/segment 2/half connect"),
+        ("condition", "v/segment 2/half connect"),
     ]
     assert parents(plan, "v/segment 2 refine") == [
         ("text", "v text_encode"),
         ("video", "v/segment 2 upscale"),
         ("audio", "v/segment 2 generate"),
-        ("connector", "v/segment 2/full connect"),
+        ("condition", "v/segment 2/full connect"),
+        ("condition", "v/segment 2/full connect"),
     ]
     assert parents(plan, "v/segment 2/half connect") == [
         ("latent", "v/segment 1 generate"),
@@ -81,18 +85,17 @@ def test_with_chain_final_both_stages_go_on_from_finished_frames():
 
 def test_alternate_refines_even_segments_freely_and_pins_odd_ones_to_both():
     plan = plan_of(replace(LONG, refine_order="alternate"))
-    roles = {
-        segment_idx: [role for role, _ in parents(plan, f"v/segment {segment_idx} refine")][3:]
-        for segment_idx in range(4)
-    }
-    assert roles == {0: [], 1: ["connector", "tail"], 2: [], 3: ["connector"]}
-    tail = named(plan)["v/segment 1 refine"].recipe.tail
-    after = named(plan)["v/segment 2 generate"].recipe
-    assert tail.latents == Piece(2, 4) and tail.strength == 1.0
-    # Latent i of segment 2 is at the same time as latent 12 + i of segment 1, which begins 96 frames before it.
-    assert tail.latent_start == 12 + 2
+    given = {segment_idx: parents(plan, f"v/segment {segment_idx} refine")[3:] for segment_idx in range(4)}
+    connectors = {idx: ("condition", f"v/segment {idx}/full connect") for idx in (1, 3)}
+    tail = ("condition", "v/segment 2 refine")
+    assert given == {0: [], 1: [connectors[1]] * 2 + [tail] * 2, 2: [], 3: [connectors[3]] * 2}
     before = named(plan)["v/segment 1 refine"].recipe
-    assert before.audio_start + tail.cell_start == after.audio_start + tail.cells.start
+    *_, video, audio = before.conditions
+    after = named(plan)["v/segment 2 generate"].recipe
+    # Latent i of segment 2 is at the same time as latent 12 + i of segment 1, which begins 96 frames before it.
+    assert video == Hold(modality="video", piece=Piece(2, 4), start=12 + 2, strength=1.0)
+    assert audio.modality == "audio"
+    assert before.audio_start + audio.start == after.audio_start + audio.piece.start
     assert "connect" in {task.stage for task in plan.tasks.values()}
 
 
@@ -141,7 +144,10 @@ def test_no_refine_waits_for_more_than_a_neighbour_when_they_alternate():
 def test_the_head_is_pinned_with_its_cells():
     for name in ("v/segment 1 generate", "v/segment 1 refine"):
         recipe = named(plan_of(LONG))[name].recipe
-        assert recipe.head == Pins(latents=Piece(0, 4), latent_start=0, cells=Piece(0, 25), cell_start=0)
+        assert recipe.conditions == (
+            Hold(modality="video", piece=Piece(0, 4), start=0),
+            Hold(modality="audio", piece=Piece(0, 25), start=0),
+        )
         assert recipe.origin_s == Fraction(96, 24)
 
 
@@ -193,8 +199,8 @@ def test_a_video_going_on_from_a_file_begins_with_its_end():
     extend = Extend(path="film.mp4", include_source=True)
     plan = plan_of(replace(LONG, extend=extend))
     assert plan.videos[0].num_frames == 96 + 384
-    assert parents(plan, "v/segment 0 generate")[-1] == ("connector", "v/source/half condition")
-    assert parents(plan, "v/segment 0 refine")[-1] == ("connector", "v/source/full condition")
+    assert parents(plan, "v/segment 0 generate")[-1] == ("condition", "v/source/half condition")
+    assert parents(plan, "v/segment 0 refine")[-1] == ("condition", "v/source/full condition")
     condition = named(plan)["v/source/half condition"].recipe
     assert (condition.start, condition.stop, condition.num_cells) == (71, 96, 26)
     assert [named(plan)["v/source audio_decode"].recipe.num_samples] == [4 * 48000]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ltx_ray.media import seams as measured
-from ltx_ray.report.seams import METRICS, Seam, SeamReport, clock, in_words, read_seams, warnings
+from ltx_ray.report.seams import METRICS, Seam, SeamReport, clock, read_seams, warnings
 from ltx_ray.store.key_file import Meta
 from ltx_ray.store.open import open_store
 
@@ -31,7 +31,7 @@ def test_a_time_is_said_as_a_player_shows_it(seconds, text):
 
 def test_the_worst_seam_is_named_with_what_is_worst():
     report = SeamReport((seam(48, colour=1.2), seam(845, motion=1.8), seam(900, loudness=1.7, reencode_error=9.0)))
-    assert in_words(report) == "seams 3, worst motion 1.8x at 0:35.2"
+    assert str(report) == "seams 3, worst motion 1.8x at 0:35.2"
 
 
 def test_each_metric_over_the_threshold_warns_once_with_its_worst_seam():
@@ -63,5 +63,5 @@ def test_a_report_is_read_from_the_store(tmp_path):
     artifact.write_bytes(content.replace("48", "49").encode())
     broken = read_seams(store, KEY)
     assert broken.seams == () and "is corrupt" in broken.problem
-    assert in_words(broken).startswith("seams not known: artifact")
+    assert str(broken).startswith("seams not known: artifact")
     assert warnings("x", broken, 0) == []

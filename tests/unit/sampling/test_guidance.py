@@ -38,8 +38,8 @@ class Impairable:
         return torch.full_like(video.latent, answer), torch.full_like(audio.latent, -answer)
 
 
-TEXT = {"embeds": torch.ones(1, 3, 2), "stage": torch.tensor(1)}
-NEGATIVE = {"embeds": torch.zeros(1, 3, 2)}
+TEXT = {"embeds": torch.ones(1, 3, 2), "sounding": torch.full((1, 3, 4), 2.0)}
+NEGATIVE = {"embeds": torch.zeros(1, 3, 2), "sounding": torch.full((1, 3, 4), 3.0)}
 
 
 def test_each_term_pushes_away_from_its_impaired_answer():
@@ -102,7 +102,8 @@ def test_plain_and_negative_prompt_are_asked_in_one_batch_negative_first(video, 
     [(_, batch, text)] = model.asked
     assert batch == 2
     assert text["embeds"][:, 0, 0].tolist() == [0.0, 1.0]
-    assert text["stage"] is TEXT["stage"]
+    assert text["sounding"][:, 0, 0].tolist() == [3.0, 2.0]
+    assert set(text) == set(TEXT)
     assert answers.plain.video.shape == video.latent.shape
     assert {float(value) for value in answers.plain.video.flatten()} == {1.0}
     assert {float(value) for value in answers.negative.audio.flatten()} == {-2.0}

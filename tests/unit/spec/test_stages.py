@@ -27,7 +27,7 @@ def test_every_kind_of_recipe_belongs_to_one_stage():
     assert sorted(kinds, key=lambda kind: kind.__name__) == sorted(get_args(recipe.Recipe), key=lambda k: k.__name__)
 
 
-@pytest.mark.parametrize("column", ["version", "recipes", "device", "seconds", "kept_by"])
+@pytest.mark.parametrize("column", ["version", "recipes", "weights", "device", "seconds", "kept_by"])
 def test_a_row_without_a_column_is_an_error_of_python(column):
     row = {name: getattr(SPECS["stitch"], name) for name in StageSpec.__slots__ if name != column}
     with pytest.raises(TypeError, match=column):

@@ -11,14 +11,15 @@ import torch
 
 from ltx_ray.errors import Cancelled, PlanError
 from ltx_ray.models.testcard import tune
-from ltx_ray.spec.recipe import ConditionRecipe, ConnectRecipe, Footage, Piece
+from ltx_ray.spec.piece import Piece
+from ltx_ray.spec.recipe import ConditionRecipe, ConnectRecipe, Footage
 from ltx_ray.stages.condition import condition
 from ltx_ray.stages.connect import connect
 from tests.unit.models.testcard.chain import Silent
 from tests.unit.stages.plain import PlainModel, cells, encoded
 
 RECIPE = ConnectRecipe(
-    model="testcard-1",
+    weights=(),
     pieces=(Piece(1, 4),),
     start=0,
     stop=17,
@@ -26,7 +27,6 @@ RECIPE = ConnectRecipe(
     width_px=64,
     height_px=64,
     tiling="stream",
-    dtype="fp32",
 )
 CELLS = torch.zeros(1, 5, 192)
 
@@ -82,7 +82,7 @@ def test_a_connector_stops_between_decoding_and_encoding():
 def test_a_film_from_outside_becomes_latents_and_the_cells_of_its_tune():
     frames = cells(9)
     footage = Footage(frame_rate=Fraction(24), width_px=64, height_px=64)
-    recipe = ConditionRecipe(model="testcard-1", footage=footage, start=120, stop=129, num_cells=9, dtype="fp32")
+    recipe = ConditionRecipe(weights=(), footage=footage, start=120, stop=129, num_cells=9, sample_rate_hz=48000)
     samples = np.stack([tune.sound(48_000, 258_000, 5)] * 2)
     made = condition(recipe, iter(frames.numpy()), samples, PlainModel(), num_context_samples=192_000)
     assert torch.equal(made["video"], encoded(frames))

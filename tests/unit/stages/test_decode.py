@@ -11,7 +11,8 @@ import torch
 from ltx_ray.errors import Cancelled
 from ltx_ray.models.ltx2.audio_vae import CELLS_PER_CALL
 from ltx_ray.models.testcard import tune
-from ltx_ray.spec.recipe import AudioDecodeRecipe, Fade, Piece
+from ltx_ray.spec.piece import Piece
+from ltx_ray.spec.recipe import AudioDecodeRecipe, Fade
 from ltx_ray.stages.audio_decode import BLOCK_CELLS, audio_decode
 from ltx_ray.stages.decode import decode
 from tests.unit.models.testcard.chain import Silent, decode_recipe
@@ -67,7 +68,7 @@ def test_a_blend_without_what_it_blends_with_is_refused_and_the_reverse():
 def sound(start, num_samples, num_cells, control=None):
     cells = torch.from_numpy(tune.cell_tokens(np.arange(num_cells), 3))[None]
     pieces = (Piece(0, num_cells),)
-    recipe = AudioDecodeRecipe(model="testcard-1", pieces=pieces, start=start, num_samples=num_samples, dtype="fp32")
+    recipe = AudioDecodeRecipe(weights=(), pieces=pieces, start=start, num_samples=num_samples)
     return list(audio_decode(recipe, cells, PlainModel(), control or Silent()))
 
 

@@ -65,7 +65,8 @@ def test_a_copy_goes_with_the_copy_of_its_store(tmp_path, store):
     shutil.copytree(tmp_path / "farm", tmp_path / "copy")
     assert found(tmp_path / "copy/runs/a", to_edit=True) == str(tmp_path / store.replace("farm", "copy"))
     assert found(tmp_path / "farm/runs/a", to_edit=True) == str(tmp_path / store)
-    assert not is_own_store(RunLayout(tmp_path / "farm/runs/a"), open_store(tmp_path / store.replace("farm", "copy")))
+    layout, other = RunLayout(tmp_path / "farm/runs/a"), open_store(tmp_path / store.replace("farm", "copy"))
+    assert not is_own_store(layout, read_journal(layout.journal), (), other)
 
 
 def test_a_run_that_left_its_store_behind_reads_it_and_does_not_edit_it(tmp_path):

@@ -20,12 +20,24 @@ from ltx_ray.errors import (
     StoreUnusable,
 )
 from ltx_ray.models.catalog import BUILT_IN
+from ltx_ray.models.load import Loaded
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.spec.events import Done, Failure
+from ltx_ray.spec.model import one_digest
 from ltx_ray.store.layout import object_name
 from ltx_ray.store.open import open_store
-from ltx_ray.worker.execute import attempt, execute
+from ltx_ray.worker import execute as worker
 from tests.unit.plan.examples import SCENE, manifest, video
+
+LOADED = Loaded(BUILT_IN)
+
+
+def execute(task, store, control):
+    return worker.execute(task, store, control, LOADED)
+
+
+def attempt(task, store, control):
+    return worker.attempt(task, store, control, LOADED)
 
 
 class Steps:
@@ -101,7 +113,7 @@ def test_a_missing_parent_is_a_failure_with_its_place_and_traceback(store):
 
 def test_an_unknown_model_is_a_failure_that_no_retry_helps(store):
     task = tasks_of()["fox text_encode"]
-    task = replace(task, recipe=replace(task.recipe, model="no-such-model"))
+    task = replace(task, recipe=replace(task.recipe, weights=one_digest("no-such-model")))
     failure = attempt(task, store, Steps())
     assert (failure.kind, failure.retryable) == ("ModelError", False)
     assert "not on this machine; there are testcard" in failure.message
@@ -139,7 +151,7 @@ def test_a_full_disk_under_a_stage_is_the_storages_failure_not_the_tasks(store, 
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("ltx_ray.worker.make.write_wav", full)
+    monkeypatch.setattr("ltx_ray.stages.audio_decode.write_wav", full)
     failure = attempt(tasks["fox audio_decode"], store, Steps())
     assert (failure.kind, failure.retryable) == ("StoreUnusable", False)
     assert failure.message.startswith("fox audio_decode: no space left on the device")

@@ -10,6 +10,8 @@ import time
 import pytest
 
 from ltx_ray.errors import Cancelled
+from ltx_ray.models.catalog import BUILT_IN
+from ltx_ray.models.load import Loaded
 from ltx_ray.spec.events import TaskCancelled, TaskDone, TaskFailed, WorkerJoined, WorkerLost
 from ltx_ray.store.open import open_store
 from ltx_ray.worker import inline
@@ -24,12 +26,12 @@ def run(tmp_path, monkeypatch):
     """Runs one task whose work is the given function of its control; returns the event."""
 
     def run(work, should_stop=lambda: False):
-        def execute(task, store, control):
+        def execute(task, store, control, models):
             work(control)
             raise AssertionError("the work was to end otherwise")
 
         monkeypatch.setattr("ltx_ray.worker.execute.execute", execute)
-        pool = InlinePool(open_store(tmp_path / "store"), should_stop)
+        pool = InlinePool(open_store(tmp_path / "store"), Loaded(BUILT_IN), should_stop)
         pool.start()
         assert isinstance(pool.events(0.0)[0], WorkerJoined)
         pool.submit(TASK, WORKER, 1)
@@ -86,7 +88,7 @@ def test_what_is_logged_is_told_too(run):
 
 
 def test_a_worker_that_must_be_replaced_frees_what_it_holds_and_goes_on(tmp_path):
-    pool = InlinePool(open_store(tmp_path / "store"), lambda: False)
+    pool = InlinePool(open_store(tmp_path / "store"), Loaded(BUILT_IN), lambda: False)
     pool.start()
     pool.events(0.0)
     pool.kill(WORKER, "replaced")

@@ -9,14 +9,15 @@ import torch
 from safetensors.torch import save
 
 from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing
-from ltx_ray.spec.recipe import Piece, UpscaleRecipe
+from ltx_ray.spec.piece import Piece
+from ltx_ray.spec.recipe import UpscaleRecipe
 from ltx_ray.spec.task import Parent, Task
 from ltx_ray.store.key_file import Meta
 from ltx_ray.store.layout import object_name
 from ltx_ray.store.open import open_store
 from ltx_ray.worker.parents import Parents
 
-RECIPE = UpscaleRecipe(model="m", ratio=2, dtype="fp32")
+RECIPE = UpscaleRecipe(weights=(), ratio=2)
 VIDEOS = [torch.arange(24.0).reshape(1, 2, 3, 2, 2) + 100 * idx for idx in range(3)]
 
 
@@ -43,6 +44,19 @@ def test_pieces_lie_end_to_end_in_the_order_of_the_parents(parents):
     joined = parents.joined("latent", "video", [Piece(0, 2), Piece(1, 1), Piece(2, 3)], dim=2)
     assert torch.equal(joined, torch.cat([VIDEOS[0][:, :, :2], VIDEOS[2][:, :, 2:]], dim=2))
     assert joined.is_contiguous()
+
+
+def test_each_parent_of_a_role_gives_its_own_tensor_and_piece(parents):
+    video, audio, other = parents.each(
+        "latent", [("video", Piece(1, 3), 2), ("audio", Piece(0, 2), 1), ("video", Piece(0, 0), 2)]
+    )
+    assert torch.equal(video, VIDEOS[0][:, :, 1:3])
+    assert torch.equal(audio, torch.full((1, 2, 3), 1.0))
+    assert other.shape == (1, 2, 0, 2, 2)
+    with pytest.raises(ValueError, match=r"sound 222222222222 audio: \[0, 5\) is not inside its 4"):
+        parents.each("sound", [("audio", Piece(0, 5), 1)])
+    with pytest.raises(AssertionError, match="0 pieces of 1 parents sound"):
+        parents.each("sound", [])
 
 
 def test_a_piece_may_be_empty_and_keeps_its_other_axes(parents):

@@ -7,7 +7,9 @@ import socket
 import pytest
 
 from ltx_ray.errors import ModelError, StoreError, StoreUnusable
+from ltx_ray.models.catalog import BUILT_IN
 from ltx_ray.models.testcard.facts import TESTCARD
+from ltx_ray.spec.model import one_digest
 from ltx_ray.store.open import open_store
 from ltx_ray.worker.prepare import prepare
 
@@ -22,12 +24,13 @@ def uri(tmp_path):
     return uri
 
 
-def ask(uri, *, token=b"token", models=()):
-    return prepare(uri, token_name="run", token=token, answer_name="run-w", models=models)
+def ask(uri, *, token=b"token", weights=()):
+    ready = prepare(uri, token_name="run", token=token, answer_name="run-w", catalog=BUILT_IN, weights=weights)
+    return ready[0]
 
 
 def test_a_process_on_the_same_store_answers_there(uri):
-    store = ask(uri, models=[TESTCARD.digest])
+    store = ask(uri, weights=TESTCARD.weights)
     assert store.get_token("run-w") == b"token" and open_store(uri).get_token("run-w") == b"token"
 
 
@@ -60,4 +63,4 @@ def test_a_store_that_cannot_be_written_is_refused(uri, monkeypatch):
 
 def test_weights_that_are_not_here_are_named_with_the_node(uri):
     with pytest.raises(ModelError, match=f"node {HOST}: model 0123: not on this machine"):
-        ask(uri, models=[TESTCARD.digest, "0123"])
+        ask(uri, weights=[*TESTCARD.weights, *one_digest("0123")])

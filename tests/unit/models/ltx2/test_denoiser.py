@@ -12,10 +12,11 @@ from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.model import Ltx2Model, Parts
 from ltx_ray.models.ltx2.tiny import cached_tiny
 from ltx_ray.models.ltx2.tiny_facts import TINY
-from ltx_ray.sampling.conditioning import add_keyframe, freeze, hold
+from ltx_ray.sampling.conditioning import add_cells, add_keyframe, freeze, hold
 from ltx_ray.sampling.noise import draw
 from ltx_ray.sampling.state import AudioLayout, VideoLayout, empty_state
 from ltx_ray.spec.protocols import ImpairableDenoiser
+from ltx_ray.spec.weights import PARTS
 
 VIDEO, AUDIO = VideoLayout(2, 2, 3, Fraction(24)), AudioLayout(25, 9, Fraction(1))
 TEXT = {"video_text": draw(1, (1, 16, 64)), "audio_text": draw(2, (1, 16, 32))}
@@ -98,6 +99,16 @@ def test_a_guide_brings_its_own_position_and_is_not_marked_as_the_first_frame(mo
     assert told[0]["video_keyframes_mask"][0, :, 0].tolist() == [1.0] * 6 + [0.0] * 12
 
 
+def test_a_sound_guides_at_the_times_of_its_cells(model, video, audio, told):
+    guided = add_cells(audio, draw(7, (1, 2, 32)), 4, grid=model.facts.audio)
+    _, velocity = model.denoiser().velocity(video, guided, 0.5, TEXT)
+    assert velocity.shape == (1, 11, 32) and velocity.isfinite().all()
+    coords = told[0]["audio_coords"]
+    assert coords.shape == (1, 1, 11, 2)
+    assert torch.equal(coords[0, 0, 9:], coords[0, 0, 4:6])
+    assert told[0]["audio_timestep"].tolist() == [[500.0] * 9 + [0.0] * 2]
+
+
 def test_every_segment_is_told_its_own_positions_by_one_denoiser(model, video, audio, told):
     denoiser, later = model.denoiser(), replace(audio, layout=AUDIO._replace(origin_s=Fraction(2)))
     guided = add_keyframe(video, draw(7, (1, 128, 1, 2, 3)), 6, grid=model.facts.video)
@@ -167,7 +178,7 @@ def test_a_block_that_is_not_there_is_refused(model, video, audio, block_idx):
 
 def test_velocities_are_float32_whatever_the_transformer_computes_in(model, video, audio, told):
     parts = model.parts
-    low = Ltx2Model(model.facts, Parts(parts._folder, dtype=torch.bfloat16))
+    low = Ltx2Model(model.facts, Parts(parts._folder, precisions=dict.fromkeys(PARTS, "bf16")))
     velocities = low.denoiser().velocity(video, audio, 0.5, TEXT)
     exact = model.denoiser().velocity(video, audio, 0.5, TEXT)
     for velocity, wanted in zip(velocities, exact, strict=True):

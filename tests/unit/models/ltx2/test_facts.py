@@ -12,7 +12,8 @@ from fractions import Fraction
 import pytest
 
 from ltx_ray.errors import ModelError
-from ltx_ray.models.ltx2.facts import PARTS, digest_of, read_facts
+from ltx_ray.models.ltx2.facts import FOLDERS, digests_of, read_facts, whole_digest
+from ltx_ray.spec.weights import PARTS
 
 CONFIGS = {
     "transformer": {
@@ -38,10 +39,17 @@ CONFIGS = {
 }
 
 
+NAMES = [name for names in FOLDERS.values() for name in names]
+
+
+def digest_of(folder, cache=None):
+    return whole_digest(digests_of(folder, cache=cache))
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A checkpoint with real configurations and a few bytes in place of weights."""
-    for part in PARTS:
+    for part in NAMES:
         (tmp_path / "checkpoint" / part).mkdir(parents=True)
         (tmp_path / "checkpoint" / part / "config.json").write_text(json.dumps(CONFIGS.get(part, {})))
         (tmp_path / "checkpoint" / part / "model.safetensors").write_bytes(part.encode())
@@ -126,11 +134,26 @@ def test_the_digest_is_of_contents_not_of_places(folder, cache, tmp_path):
     assert digest_of(moved, cache=cache) == before
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", NAMES)
 def test_the_digest_changes_with_any_part(folder, cache, part):
     before = digest_of(folder, cache=cache)
     (folder / part / "model.safetensors").write_bytes(b"other weights")
     assert digest_of(folder, cache=cache) != before
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_has_a_digest_of_its_own(folder, cache, part):
+    before = digests_of(folder, cache=cache)
+    (folder / FOLDERS[part][-1] / "model.safetensors").write_bytes(b"other weights")
+    after = digests_of(folder, cache=cache)
+    assert [name for name in PARTS if before[name] != after[name]] == [part]
+
+
+def test_facts_have_the_weights_of_every_part(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = read_facts(folder, name="mine")
+    assert {weights.part: weights.digest for weights in found.weights} == digests_of(folder)
+    assert found.digest == digest_of(folder)
 
 
 def test_the_digest_changes_with_a_configuration(folder, cache):

@@ -16,15 +16,16 @@ import torch
 from ltx_ray.models.testcard.facts import TESTCARD
 from ltx_ray.models.testcard.model import TestCard
 from ltx_ray.models.testcard.proof import prove
+from ltx_ray.spec.conditions import Hold
+from ltx_ray.spec.piece import Piece
 from ltx_ray.spec.recipe import (
     AudioDecodeRecipe,
+    Call,
     ConnectRecipe,
     DecodeRecipe,
     EncodeSettings,
     Fade,
     GenerateRecipe,
-    Piece,
-    Pins,
     RefineRecipe,
     SamplingRecipe,
     UpscaleRecipe,
@@ -34,7 +35,7 @@ from ltx_ray.stages.connect import connect
 from ltx_ray.stages.decode import decode
 from ltx_ray.stages.generate import generate
 from ltx_ray.stages.refine import refine
-from ltx_ray.stages.segment import Known
+from ltx_ray.stages.segment import Given
 from ltx_ray.stages.upscale import upscale
 
 MODEL = TestCard()
@@ -115,28 +116,23 @@ class Chain:
     def is_free(self, idx: int) -> bool:
         return idx == 0 or (self.alternate and idx % 2 == 0)
 
-    def head(self, idx: int) -> Pins:
-        cells = self.shared_cells(idx)
-        latents = Piece(0, GRID.num_latents(self.connector))
-        cells = Piece(0, cells.stop - cells.start)
-        return Pins(latents=latents, latent_start=0, cells=cells, cell_start=0, strength=self.strength)
+    def head(self, idx: int) -> tuple[Hold, Hold]:
+        latents, cells = Piece(0, GRID.num_latents(self.connector)), Piece(0, self.shared_cells(idx).length)
+        video = Hold(modality="video", piece=latents, start=0, strength=self.strength)
+        return video, Hold(modality="audio", piece=cells, start=0)
 
-    def tail(self, idx: int) -> Pins:
+    def tail(self, idx: int) -> tuple[Hold, Hold]:
         """What segment ``idx`` + 1 has settled of segment ``idx``."""
         shift = (self.start(idx + 1) - self.start(idx)) // 8
         cells = self.shared_cells(idx + 1)
-        return Pins(
-            latents=Piece(2, GRID.num_latents(self.connector)),
-            latent_start=shift + 2,
-            cells=Piece(0, cells.stop - cells.start),
-            cell_start=cells.start,
-        )
+        video = Hold(modality="video", piece=Piece(2, GRID.num_latents(self.connector)), start=shift + 2)
+        return video, Hold(modality="audio", piece=Piece(0, cells.length), start=cells.start)
 
     def fields(self, stage: str, idx: int) -> dict:
         last = max(self.handed_over(idx), math.floor(25 * (self.start(idx) + self.frames[idx]) / self.rate))
         size_px = SIZE_PX if stage == "refine" else SIZE_PX // 2
         return {
-            "model": "testcard-1",
+            "weights": (),
             "sampling": SamplingRecipe(sampler="euler", sigmas=SIGMAS[stage]),
             "video_seed": 10 + idx,
             "audio_seed": 20 + idx,
@@ -147,9 +143,11 @@ class Chain:
             "origin_s": self.start(idx) / self.rate,
             "audio_start": self.first_cell(idx),
             "num_audio_cells": last - self.first_cell(idx),
-            "tail": None,
-            "dtype": "fp32",
-            "label": self.label,
+            "call": Call(
+                stage=1 if stage == "generate" else 2,
+                label=self.label,
+                is_free=stage == "refine" and idx > 0 and self.is_free(idx),
+            ),
         }
 
     def text(self):
@@ -157,30 +155,26 @@ class Chain:
 
     def generate(self, idx: int):
         def make():
-            head = self.head(idx) if idx else None
-            connector = known(self.half(idx)) if idx else None
-            recipe = GenerateRecipe(head=head, **self.fields("generate", idx))
-            return generate(recipe, self.text(), MODEL, Silent(), connector=connector)
+            head, given = (self.head(idx), known(self.half(idx))) if idx else ((), [])
+            recipe = GenerateRecipe(conditions=head, **self.fields("generate", idx))
+            return generate(recipe, self.text(), MODEL, Silent(), given=given)
 
         return self._once("generate", idx, make)
 
     def upscale(self, idx: int):
-        recipe = UpscaleRecipe(model="testcard-1", ratio=Fraction(2), dtype="fp32")
+        recipe = UpscaleRecipe(weights=(), ratio=Fraction(2))
         return self._once("upscale", idx, lambda: upscale(recipe, self.generate(idx)["video"], MODEL)["video"])
 
     def refine(self, idx: int):
         def make():
-            fields = self.fields("refine", idx)
-            head, connector, tail = None, None, None
-            if not self.is_free(idx):
-                head, connector = self.head(idx), known(self.full(idx))
+            head, given = ((), []) if self.is_free(idx) else (self.head(idx), known(self.full(idx)))
+            tail = ()
             if self.alternate and idx % 2 and idx + 1 < self.num_segments:
-                fields["tail"] = self.tail(idx)
-                tail = cut(self.refine(idx + 1), fields["tail"])
-            recipe = RefineRecipe(head=head, is_free=idx > 0 and self.is_free(idx), **fields)
-            audio = self.generate(idx)["audio"]
-            given = {"connector": connector, "tail": tail, "video_BCFHW": self.upscale(idx), "audio_BLC": audio}
-            return refine(recipe, self.text(), MODEL, Silent(), **given)
+                tail = self.tail(idx)
+                given += cut(self.refine(idx + 1), tail)
+            recipe = RefineRecipe(conditions=(*head, *tail), **self.fields("refine", idx))
+            start = {"video_BCFHW": self.upscale(idx), "audio_BLC": self.generate(idx)["audio"]}
+            return refine(recipe, self.text(), MODEL, Silent(), given=given, **start)
 
         return self._once("refine", idx, make)
 
@@ -198,7 +192,7 @@ class Chain:
         shared = self.shared_cells(idx)
         cells = Piece(shared.start + cells_shift, shared.stop + cells_shift)
         recipe = ConnectRecipe(
-            model="testcard-1",
+            weights=(),
             pieces=(piece,),
             start=0,
             stop=self.connector,
@@ -206,7 +200,6 @@ class Chain:
             width_px=size_px,
             height_px=size_px,
             tiling="stream",
-            dtype="fp32",
         )
         video = latent["video"][:, :, piece.start : piece.stop]
         return connect(recipe, video, latent["audio"][:, cells.start : cells.stop], MODEL, Silent())
@@ -266,7 +259,7 @@ class Chain:
         audio = self.joined_audio() if audio is None else audio
         num_samples = math.floor(self.num_frames / self.rate * 48000)
         pieces = (Piece(0, audio.shape[1]),)
-        recipe = AudioDecodeRecipe(model="testcard-1", pieces=pieces, start=0, num_samples=num_samples, dtype="fp32")
+        recipe = AudioDecodeRecipe(weights=(), pieces=pieces, start=0, num_samples=num_samples)
         return np.concatenate(list(audio_decode(recipe, audio, MODEL, Silent())), axis=1)
 
     def proof(self, pictures=None, samples=None):
@@ -286,16 +279,17 @@ class Chain:
         return self.made[name, idx]
 
 
-def known(tensors) -> Known:
-    return Known(tensors["video"], tensors["audio"])
+def known(tensors) -> list[Given]:
+    return [Given(tensors["video"]), Given(tensors["audio"])]
 
 
-def cut(tensors, pins: Pins) -> Known:
-    """The pieces of an artifact that pins name."""
-    video = tensors["video"][:, :, pins.latents.start : pins.latents.stop]
-    return Known(video, tensors["audio"][:, pins.cells.start : pins.cells.stop])
+def cut(tensors, holds: tuple[Hold, Hold]) -> list[Given]:
+    """The pieces of an artifact that two conditions name."""
+    video, audio = holds
+    latents = tensors["video"][:, :, video.piece.start : video.piece.stop]
+    return [Given(latents), Given(tensors["audio"][:, audio.piece.start : audio.piece.stop])]
 
 
 def decode_recipe(pieces, start: int, stop: int, rate: Fraction, *, fade: Fade | None = None) -> DecodeRecipe:
-    fields = {"tiling": "stream", "frame_rate": rate, "encode": ENCODE, "dtype": "fp32"}
-    return DecodeRecipe(model="testcard-1", pieces=pieces, start=start, stop=stop, fade=fade, **fields)
+    fields = {"tiling": "stream", "frame_rate": rate, "encode": ENCODE}
+    return DecodeRecipe(weights=(), pieces=pieces, start=start, stop=stop, fade=fade, **fields)

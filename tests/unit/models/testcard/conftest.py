@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -22,6 +23,8 @@ from ltx_ray.sampling.state import (
     pack_video,
     unpack_video,
 )
+from ltx_ray.spec.protocols import Denoiser
+from ltx_ray.spec.recipe import Call
 
 STAGE1 = (1.0, 0.725, 0.421875, 0.0)
 REFINE = (0.725, 0.421875, 0.0)
@@ -69,14 +72,16 @@ class Farm:
         latent, sound = self.generate(num_frames, **options)
         return self.refine(self.model.upscaler().upscale(latent), sound)
 
-    def text(self, stage: int) -> dict[str, Tensor]:
-        label = torch.tensor(list(self.label.encode()), dtype=torch.uint8)
-        return {**self.model.text_encoder().encode(self.prompt), "stage": torch.tensor(stage), "label": label}
+    def text(self) -> dict[str, Tensor]:
+        return self.model.text_encoder().encode(self.prompt)
+
+    def denoiser(self, stage: Literal[1, 2]) -> Denoiser:
+        return self.model.denoiser(Call(stage=stage, label=self.label, is_free=False))
 
     def descend(self, video: LatentState, audio: LatentState, sigmas, stage: int, seed: int):
         generator = torch.Generator().manual_seed(seed)
         video, audio = (noised(state, sigmas[0], generator) for state in (video, audio))
-        denoiser, text = self.model.denoiser(), self.text(stage)
+        denoiser, text = self.denoiser(stage), self.text()
         for sigma, following in pairwise(sigmas):
             velocities = denoiser.velocity(video, audio, sigma, text)
             video, audio = (

@@ -40,21 +40,20 @@ def test_a_take_of_chained_segments_is_one_card(options):
 
 def test_pinned_latents_and_cells_leave_both_stages_bit_for_bit(chain):
     for made, given in ((chain.generate(1), chain.half(1)), (chain.refine(1), chain.full(1))):
-        pinned = known(given)
-        assert torch.equal(made["video"][:, :, : pinned.video.shape[2]], pinned.video)
-        assert torch.equal(made["audio"][:, : pinned.audio.shape[1]], pinned.audio)
+        assert torch.equal(made["video"][:, :, : given["video"].shape[2]], given["video"])
+        assert torch.equal(made["audio"][:, : given["audio"].shape[1]], given["audio"])
 
 
 def test_alternate_pins_both_ends_bit_for_bit():
     chain = Chain(alternate=True)
-    odd, head, tail = chain.refine(1), chain.full(1), chain.tail(1)
-    count = tail.latents.stop - tail.latents.start
+    odd, head, (tail, tail_sound) = chain.refine(1), chain.full(1), chain.tail(1)
+    count = tail.piece.length
     after = chain.refine(2)
     assert torch.equal(odd["video"][:, :, :3], head["video"])
-    assert torch.equal(odd["video"][:, :, tail.latent_start :][:, :, :count], after["video"][:, :, 2:3])
-    cells = tail.cells.stop
-    assert torch.equal(odd["audio"][:, tail.cell_start :][:, :cells], after["audio"][:, :cells])
-    assert tail.latent_start + count == chain.kept(1).stop, "the tail ends where the next segment goes on"
+    assert torch.equal(odd["video"][:, :, tail.start :][:, :, :count], after["video"][:, :, 2:3])
+    cells = tail_sound.piece.stop
+    assert torch.equal(odd["audio"][:, tail_sound.start :][:, :cells], after["audio"][:, :cells])
+    assert tail.start + count == chain.kept(1).stop, "the tail ends where the next segment goes on"
 
 
 def test_segments_decoded_alone_and_blended_are_one_card_also_when_held_in_part():
@@ -99,7 +98,7 @@ def test_a_connector_of_the_wrong_stage_is_caught(chain):
 
 @pytest.mark.parametrize("stage", ["generate", "refine"])
 def test_a_dropped_connector_is_caught(chain, stage):
-    fields = {**chain.fields(stage, 1), "head": None}
+    fields = {**chain.fields(stage, 1), "conditions": ()}
     if stage == "generate":
         alone = generate(GenerateRecipe(**fields), chain.text(), MODEL, Silent())
     else:
@@ -151,11 +150,11 @@ def test_a_wrong_end_of_a_segment_pinned_at_both_is_caught(end):
 
 
 def test_what_the_recipe_pins_must_be_given_and_fit(chain):
-    with pytest.raises(ValueError, match="connector: latent of shape"):
+    with pytest.raises(ValueError, match="hold of video: latent of shape"):
         chain.but("half", 1, chain.full(1)).generate(1)
-    recipe = GenerateRecipe(head=chain.head(1), **chain.fields("generate", 1))
-    with pytest.raises(ValueError, match="connector: missing"):
+    recipe = GenerateRecipe(conditions=chain.head(1), **chain.fields("generate", 1))
+    with pytest.raises(ValueError, match="conditions: 0 given, and the recipe has 2"):
         generate(recipe, chain.text(), MODEL, Silent())
-    with pytest.raises(ValueError, match="connector: given"):
-        recipe = GenerateRecipe(head=None, **chain.fields("generate", 1))
-        generate(recipe, chain.text(), MODEL, Silent(), connector=known(chain.half(1)))
+    with pytest.raises(ValueError, match="conditions: 2 given, and the recipe has 0"):
+        recipe = GenerateRecipe(conditions=(), **chain.fields("generate", 1))
+        generate(recipe, chain.text(), MODEL, Silent(), given=known(chain.half(1)))

@@ -169,17 +169,12 @@ def test_key_frames_are_left_as_they_are(farm):
     still = torch.randn(1, TESTCARD.video_channels, 1, 2, 2, generator=torch.Generator().manual_seed(0))
     guided = add_keyframe(video, still, 0, grid=TESTCARD.video)
     audio = empty_state(AudioLayout(0, 5, Fraction(0)), TESTCARD.audio_channels)
-    velocity, _ = made.model.denoiser().velocity(guided, audio, 1.0, made.text(1))
+    velocity, _ = made.denoiser(1).velocity(guided, audio, 1.0, made.text())
     x0 = guided.latent - velocity
     assert torch.equal(x0[:, -4:], guided.clean[:, -4:])
     assert velocity.shape == guided.latent.shape
 
 
-def test_text_without_a_stage_is_refused(farm):
-    made = farm()
-    text = made.text(1)
-    del text["stage"]
-    video = empty_state(made.layout(2, 64), TESTCARD.video_channels)
-    audio = empty_state(AudioLayout(0, 5, Fraction(0)), TESTCARD.audio_channels)
+def test_a_descent_of_no_stage_is_refused(farm):
     with pytest.raises(ModelError, match="stage"):
-        made.model.denoiser().velocity(video, audio, 1.0, text)
+        farm().model.denoiser()

@@ -10,6 +10,7 @@ import numpy as np
 from ltx_ray.media.audio import open_wav, write_wav
 from ltx_ray.media.join import join_chunks
 from ltx_ray.spec.recipe import StitchRecipe
+from ltx_ray.stages.work import File, Work, makes
 
 #: Samples copied at a time: two seconds.
 BLOCK = 96_000
@@ -31,3 +32,10 @@ def _end_to_end(sounds: Sequence[Path], lengths: Sequence[int]) -> Iterator[np.n
         sound = open_wav(path)
         for start in range(0, num_samples, BLOCK):
             yield sound.samples(start, min(start + BLOCK, num_samples))
+
+
+@makes(StitchRecipe)
+def _make(recipe: StitchRecipe, work: Work) -> File:
+    out = work.scratch / "video"
+    stitch(recipe, work.inputs.files("chunk"), work.inputs.files("sound"), out=out)
+    return File(out, f".{recipe.container}")

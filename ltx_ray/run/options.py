@@ -1,0 +1,33 @@
+"""What a verb may be told, where that is much."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderOptions:
+    """Where and with what to render; none of it changes a byte of the result."""
+
+    run_dir: str | Path | None = None  #: None = runs/<manifest stem>
+    store: str | None = None  #: directory or fsspec URI; None = .store beside the run
+    address: str | None = None  #: of a Ray cluster; None = start Ray in this process
+    inline: bool = False  #: run every task in this process, without Ray
+    workers: int | None = None  #: at most so many; None = what the machines bear
+    retry_failed: bool = False  #: try again what an earlier render gave up
+    hang_limit_s: float | None = 900.0  #: a task that makes no step for so long is killed; None = it may take for ever
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GcOptions:
+    """What to free. Without a limit only what nothing refers to goes."""
+
+    store: str | None = None  #: None = that of the runs to keep, or ``runs/.store``
+    keep_runs: Sequence[str | Path] = ()  #: keep what these need and no other; none = every run known to use the store
+    keep_none: bool = False  #: no run needs the store any more
+    older_than_s: float | None = None  #: forget what no run needs when it is so old
+    max_bytes: int | None = None  #: forget the oldest of that while more than this stay
+    ttl_s: float | None = None  #: delete the files of finished runs at rest for so long
+    delete: bool = False  #: do it, instead of only saying what would be done
