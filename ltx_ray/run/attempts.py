@@ -104,7 +104,7 @@ def made_here(records: Iterable[Record]) -> set[str]:
 
 
 def ever_made(records: Iterable[Record]) -> set[str]:
-    """Keys of tasks that this run made, let go since or not."""
+    """Keys of tasks that this run made, also of what it has let go since."""
     return {record.task for record in records if isinstance(record, Done)}
 
 

@@ -15,6 +15,7 @@ from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.reasons import Reason, needed
 from ltx_ray.plan.record import plan_lines, reason_lines
 from ltx_ray.run.record import Run
+from ltx_ray.spec.records import Done, Dropped, Published
 from ltx_ray.store import run_dir
 from ltx_ray.store.journal import Journal
 from ltx_ray.store.layout import RunLayout
@@ -194,8 +195,8 @@ def test_the_store_that_is_named_is_the_one_that_is_asked(tmp_path):
 
 def test_what_was_let_go_was_made_all_the_same(path):
     fox = KEYS["fox/segment 0 refine"]
-    say(path, {"event": "done", "task": fox, "digest": "0" * 64, "num_bytes": 1, "run_s": 1.0})
-    say(path, {"event": "dropped", "at": 1.0, "tasks": [fox], "num_bytes": 1})
+    say(path, Done(task=fox, digest="0" * 64, num_bytes=1, run_s=1.0))
+    say(path, Dropped(at=1.0, tasks=(fox,), num_bytes=1))
     run = Run.open(path)
     assert run.made == {fox}
     assert run.last_plan().made == {fox} and run.last_plan().by_name["fox/segment 0 refine"] == run.tasks[fox]
@@ -203,7 +204,7 @@ def test_what_was_let_go_was_made_all_the_same(path):
 
 def test_an_answer_is_of_the_moment_that_the_run_was_opened(path):
     run = Run.open(path)
-    say(path, {"event": "published", "video": "fox", "path": "fox.mp4", "digest": "d", "num_bytes": 1})
+    say(path, Published(video="fox", path="fox.mp4", digest="d", num_bytes=1))
     assert run.published == {}
     assert Run.open(path).published == {"fox.mp4": ("d", 1)}
 
