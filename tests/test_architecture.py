@@ -111,13 +111,13 @@ def test_the_test_card_reader_and_facts_import_no_torch():
 
 def test_what_a_manifest_may_name_is_what_the_rooms_offer():
     """The manifest room sees neither room, so it says the names again."""
-    from ltx_ray.manifest import keys, sampling_keys
+    from ltx_ray.manifest import keys
     from ltx_ray.media import write
     from ltx_ray.sampling.samplers import SAMPLERS
 
     assert set(keys.CODECS) == set(write.CODECS)
     assert set(keys.ENCODER_PRESETS) == set(write.PRESETS) - {"placebo"}  # hours for nothing anybody sees
-    assert set(sampling_keys.SAMPLERS) == set(SAMPLERS)
+    assert set(keys.SAMPLERS) == set(SAMPLERS)
 
 
 def test_init_files_are_empty():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ltx_ray.manifest import paths
 from ltx_ray.manifest.fields import Wrong
-from ltx_ray.manifest.merged import Merged
+from ltx_ray.manifest.merge import Merged
 from ltx_ray.manifest.model_rules import size_problem
 from ltx_ray.manifest.problems import BAD
 from ltx_ray.manifest.sampling import read_refine, read_stage1

@@ -15,14 +15,15 @@ from ltx_ray.errors import ManifestError
 from ltx_ray.manifest import paths
 from ltx_ray.manifest.build import build
 from ltx_ray.manifest.fields import MAX_ID_CHARS
-from ltx_ray.manifest.keys import read_layer
-from ltx_ray.manifest.merge import has_scenes, lay_over, origin, put_scenes_together, strongest
-from ltx_ray.manifest.merged import Merged, Tell
+from ltx_ray.manifest.keys import VIDEO
+from ltx_ray.manifest.merge import Merged, Tell, gives_list, lay_over, origin, put_entries_together, strongest
 from ltx_ray.manifest.overrides import PLACE, Overrides
 from ltx_ray.manifest.presets import BUILT_IN, PRESETS
 from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, shown
+from ltx_ray.manifest.scenes import refuse_beside_scenes
 from ltx_ray.manifest.schema import Video
 from ltx_ray.manifest.sweep import NO_SWEEP, Combination
+from ltx_ray.manifest.tables import Entries, Table, read_layer
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.seeds import seed_of_id
 
@@ -65,7 +66,7 @@ class Resolver:
         entry_id = f"video-{position:05d}"
         given = raw.get("id", entry_id)
         label = f" '{given[:MAX_ID_CHARS]}'" if isinstance(given, str) and given.isprintable() else ""
-        entry = read_layer(raw, Layer(f"{where}{label}.", order), self._problems)
+        entry = read_layer(raw, Layer(f"{where}{label}.", order), self._problems, VIDEO)
         if (own := entry.values.get("id", BAD)) is not BAD:
             entry_id = own
         self._check_entry(entry, entry_id)
@@ -90,10 +91,10 @@ class Resolver:
         values = dict(self._base(facts, preset))
         for layer in above:
             lay_over(values, layer.values)
-        if values.get("extend.path", BAD) is not BAD:
-            values["extend.path"] = self._local(values["extend.path"], strongest(stack, "extend.path") or entry)
-        if any(map(has_scenes, stack)):
-            put_scenes_together(values, stack, self._problems)
+        if any(gives_list(layer, tuple(VIDEO.lists)) for layer in stack):
+            refuse_beside_scenes(stack, self._problems)
+            put_entries_together(values, stack, self._problems, VIDEO)
+        self._find_files(values, VIDEO, stack, "")
         self._check_id(entry, video_id)
         merged = Merged(
             id=video_id,
@@ -135,15 +136,26 @@ class Resolver:
             self._problems.add(layer or entry, "preset", what)
         return default
 
-    def _local(self, path: str, layer: Layer) -> str:
-        """``path`` as seen from the working directory: a relative one is beside the file that gives it."""
+    def _find_files(self, values: dict[str, Any], table: Table, stack: Sequence[Layer], prefix: str) -> None:
+        """Make every path in ``values`` one as seen from the working directory, in lists too."""
+        for key in table.paths:
+            if isinstance(path := values.get(key), str):
+                values[key] = self._local(path, f"{prefix}{key}", origin(stack, f"{prefix}{key}") or stack[-1])
+        for name, rule in table.lists.items():
+            if rule.table.has_paths and isinstance(entries := values.get(name), Entries):
+                for idx, part in enumerate(entries):
+                    if part is not BAD:
+                        self._find_files(part, rule.table, stack, f"{prefix}{name}[{idx}].")
+
+    def _local(self, path: str, key: str, layer: Layer) -> str:
+        """A relative path is beside the file that gives it."""
         source = self._shared.source
         if source == "-" or layer.prefix.startswith(f"{PLACE}: ") or Path(path).is_absolute():
             return path
         if "://" not in source:
             return str(Path(source).parent / path)
         what = f"{shown(path)} is relative, and the manifest is not on this machine; write a path that starts with /"
-        self._problems.add(layer, "extend.path", what)
+        self._problems.add(layer, key, what)
         return ""
 
     def _base(self, facts: ModelFacts, preset: str) -> dict[str, Any]:

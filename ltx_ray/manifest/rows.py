@@ -11,7 +11,7 @@ from ltx_ray.errors import ManifestError
 from ltx_ray.manifest.cells import value_of
 from ltx_ray.manifest.fields import Wrong
 from ltx_ray.manifest.files import decoded
-from ltx_ray.manifest.keys import NULL_GROUPS
+from ltx_ray.manifest.keys import VIDEO
 from ltx_ray.manifest.problems import refuse, shown
 
 MAX_LINE_BYTES = 2**20
@@ -89,7 +89,7 @@ def _given(raw: dict[str, object]) -> dict[str, object]:
     """Without the nulls that tables write for "not given"; only a group's null, ``refine: null``, says something."""
     if None not in raw.values():
         return raw
-    return {key: value for key, value in raw.items() if value is not None or key in NULL_GROUPS}
+    return {key: value for key, value in raw.items() if value is not None or key in VIDEO.nulls}
 
 
 def _csv(file: IO[bytes], name: str) -> Iterator[Row]:
