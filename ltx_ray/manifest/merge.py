@@ -76,6 +76,8 @@ def strongest(stack: Sequence[Layer], key: str) -> Layer | None:
 
 def origin(stack: Sequence[Layer], key: str) -> Layer | None:
     """The last layer that gives ``key``, or the list it belongs to, the innermost first."""
+    if "[" not in key:
+        return strongest(stack, key)
     lists = (key[:idx] for idx in range(len(key) - 1, 0, -1) if key[idx] == "[")
     given = (strongest(stack, name.replace("[", ".").replace("]", "")) for name in (key, *lists))
     return next(filter(None, given), None)
@@ -93,10 +95,10 @@ def put_entries_together(
 
     ``values`` are those of a video, or of the entry whose keys begin with ``prefix`` and that holds lists itself.
     """
-    given = [name for name in table.lists if any(key.startswith(name) for key in values)]
-    singles = [(entry, values.pop(key)) for key in [*values] if (entry := table.entry_key(key))]
-    for name in given:
-        if values.get(name) is BAD:
+    keys = [key for key in values if key.startswith(tuple(table.lists))]
+    singles = [(entry, values.pop(key)) for key in keys if (entry := table.entry_key(key))]
+    for name in table.lists:
+        if values.get(name) is BAD or not any(key.startswith(name) for key in keys):
             continue
         rule = table.lists[name]
         parts = [part if part is BAD else dict(part) for part in values.get(name, ())]
@@ -112,6 +114,7 @@ def put_entries_together(
                 lay_over(parts[idx], {inner: value})
         for idx, part in enumerate(parts):
             if part is not BAD:
-                put_entries_together(part, stack, problems, rule.table, f"{prefix}{name}.{idx}.")
+                if rule.table.lists:
+                    put_entries_together(part, stack, problems, rule.table, f"{prefix}{name}.{idx}.")
                 part |= {key: value for key, value in rule.defaults.items() if key not in part}
         values[name] = Entries(parts)

@@ -41,7 +41,7 @@ def read_rows(file: IO[bytes], kind: str, *, name: str) -> Iterator[Row]:
 def parse_json(text: str, where: str) -> object:
     """A JSON value; duplicate keys, bad syntax and bottomless nesting are refused."""
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         place = f"{where}: line {error.lineno}" if "\n" in text.strip() else where
         what = error.msg.removesuffix(" at")
@@ -61,6 +61,9 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         twice = next(key for key in keys if keys.count(key) > 1)
         raise Wrong(f"the key {shown(twice)} is given twice; keep one of them")
     return mapping
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _jsonl(file: IO[bytes], name: str) -> Iterator[Row]:

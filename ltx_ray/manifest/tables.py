@@ -122,6 +122,11 @@ class Table:
         return (*self.twice, *((f"{key}.{first}", f"{key}.{second}") for key, (first, second) in inner))
 
     @cached_property
+    def watched(self) -> frozenset[str]:
+        """Keys that may contradict another."""
+        return frozenset(self.nulls).union(*self.pairs)
+
+    @cached_property
     def paths(self) -> tuple[str, ...]:
         """Values that are files of the user's, but for those in lists."""
         return tuple(key for key, value in self.fields.items() if value.text == "path")
@@ -196,6 +201,8 @@ def read_layer(raw: Mapping[str, object], layer: Layer, problems: Problems, tabl
 def _check_together(layer: Layer, problems: Problems, table: Table) -> None:
     """Note keys of one place that contradict each other."""
     values = layer.values
+    if table.watched.isdisjoint(values):
+        return
     for first, second in table.pairs:
         if first in values and second in values:
             problems.add(layer, second, f"is given beside {first.rpartition('.')[2]}; keep one of them")
