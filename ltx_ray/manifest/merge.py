@@ -58,7 +58,8 @@ def lay_over(values: dict[str, Any], above: Mapping[str, Any]) -> None:
         for other in _TAKEN_BACK.get(key, ()):
             values.pop(other, None)
         if type(value) is Entries:
-            for inner in [inner for inner in values if inner.startswith(f"{key}.")]:
+            entries = f"{key}."
+            for inner in [inner for inner in values if inner.startswith(entries)]:
                 del values[inner]
     for descent in DESCENTS:
         if above.get(f"{descent}.schedule") in FIXED_SCHEDULES:
@@ -95,9 +96,10 @@ def put_entries_together(
 
     ``values`` are those of a video, or of the entry whose keys begin with ``prefix`` and that holds lists itself.
     """
-    keys = [key for key in values if key.startswith(tuple(table.lists))]
+    names = tuple(table.lists)
+    keys = [key for key in values if key.startswith(names)]
     singles = [(entry, values.pop(key)) for key in keys if (entry := table.entry_key(key))]
-    for name in table.lists:
+    for name in names:
         if values.get(name) is BAD or not any(key.startswith(name) for key in keys):
             continue
         rule = table.lists[name]

@@ -103,7 +103,7 @@ def _guidance(merged: Merged, descent: str) -> Guidance | None:
     values, group = merged.values, f"{descent}.guidance"
     if group in values:  # null, or refused
         return None
-    scales = tuple(values.get(key, neutral) for key, neutral in _SCALE_KEYS[descent])
+    scales = tuple([values.get(key, neutral) for key, neutral in _SCALE_KEYS[descent]])
     if BAD in scales or (guidance := _of_scales(scales)) is None:
         return None
     if merged.facts.num_blocks == 0:
