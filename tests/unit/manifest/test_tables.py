@@ -163,16 +163,20 @@ def test_a_cell_of_a_path_is_taken_as_written(merged, tmp_path):
     assert stills[0]["path"] == str(tmp_path / "007")
 
 
-def test_the_files_of_a_video_are_found_by_the_mark():
-    still = SimpleNamespace
-    scenes = [SimpleNamespace(stills=[]), SimpleNamespace(stills=[still(path="/c")])]
-    video = SimpleNamespace(
-        extend=SimpleNamespace(path="/x"), stills=[still(path="/a"), still(path="/b")], scenes=scenes
+def test_the_files_of_a_video_are_found_by_the_mark(monkeypatch):
+    extend = Table({"path": PATH}, null="none")
+    scenes = ListOf(Table({"stills": STILLS}), entry="scene", usual="stills", most=9)
+    monkeypatch.setattr(schema, "VIDEO", Table({"extend": extend, "stills": STILLS, "scenes": scenes}))
+    still = some = SimpleNamespace
+    video = some(
+        extend=some(path="/x"),
+        stills=[still(path="/a"), still(path="/b")],
+        scenes=[some(stills=[]), some(stills=[still(path="/c")])],
     )
     assert [*files_of(video)] == [
         ("extend.path", "/x"),
-        ("scenes[1].stills[0].path", "/c"),
         ("stills[0].path", "/a"),
         ("stills[1].path", "/b"),
+        ("scenes[1].stills[0].path", "/c"),
     ]
-    assert [*files_of(SimpleNamespace(extend=None, stills=[], scenes=[]))] == []
+    assert [*files_of(some(extend=None, stills=[], scenes=[]))] == []
