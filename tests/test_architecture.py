@@ -156,10 +156,10 @@ def test_the_test_card_reader_and_facts_import_no_torch():
 
 def test_what_a_manifest_may_name_is_what_the_rooms_offer():
     """The manifest room does not see the samplers, so it says their names again."""
-    from ltx_ray.manifest import sampling_keys
+    from ltx_ray.manifest import keys
     from ltx_ray.sampling.samplers import SAMPLERS
 
-    assert set(sampling_keys.SAMPLERS) == set(SAMPLERS)
+    assert set(keys.SAMPLERS) == set(SAMPLERS)
 
 
 def test_init_files_are_empty():

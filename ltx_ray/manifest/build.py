@@ -5,16 +5,19 @@ A value that was refused before (``BAD``) keeps every rule that needs it silent.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import fields as fields_of
+from functools import partial
 from typing import Any
 
 from ltx_ray.manifest import fields, paths
 from ltx_ray.manifest.fields import Wrong
-from ltx_ray.manifest.merged import Merged
+from ltx_ray.manifest.merge import Merged
 from ltx_ray.manifest.model_rules import size_problem
 from ltx_ray.manifest.problems import BAD
 from ltx_ray.manifest.sampling import read_refine, read_stage1
 from ltx_ray.manifest.scenes import Ways, read_scenes
-from ltx_ray.manifest.schema import Extend, Output, Video
+from ltx_ray.manifest.schema import Extend, Output, Scene, Video
 from ltx_ray.manifest.seams import check_seams, check_segment, segment_of
 from ltx_ray.spec.codecs import CODECS, CONTAINERS, SOUND_CODECS, Setting
 
@@ -48,6 +51,24 @@ def build(merged: Merged) -> Video:
         decode_tiling=values["decode.tiling"],
         output=_output(merged),
     )
+
+
+def builder_like(video: Video) -> Callable[[Merged], Video]:
+    """``build`` for values that differ from those of ``video`` in id, prompt and seed alone, but sooner."""
+    new_scene = partial(Scene, **_fields(video.scenes[0], "prompt", "seed"))
+    new_output = partial(Output, **_fields(video.output, "path"))
+    new_video = partial(Video, **_fields(video, "id", "scenes", "output"))
+
+    def build_like(merged: Merged) -> Video:
+        values = merged.values
+        scene = new_scene(prompt=values["prompt"], seed=values.get("seed", merged.seed))
+        return new_video(id=merged.id, scenes=(scene,), output=new_output(path=_path(merged)))
+
+    return build_like
+
+
+def _fields(part: Any, *but: str) -> dict[str, Any]:
+    return {field.name: getattr(part, field.name) for field in fields_of(part) if field.name not in but}
 
 
 def _audio_from(merged: Merged, *, is_draft: bool) -> str:
@@ -110,10 +131,16 @@ def _path(merged: Merged) -> str:
     values, template = merged.values, merged.values["output.path"]
     if template is BAD:
         return ""
-    names = {"id": merged.id, "index": f"{merged.index:05d}", "preset": merged.preset}
-    names |= {key: values.get(key, merged.seed) for key in ("seed", "width", "height")}
+    named = {
+        "id": merged.id,
+        "index": f"{merged.index:05d}",
+        "preset": merged.preset,
+        "seed": values.get("seed", merged.seed),
+        "width": values["width"],
+        "height": values["height"],
+    }
     try:
-        path = paths.filled(template, names)
+        path = paths.filled(template, named)
     except Wrong as wrong:
         merged.report("output.path", str(wrong))
         return ""

@@ -68,7 +68,7 @@ def read_text(source: str) -> str:
 def decoded(content: bytes, name: str, *, first_line: int) -> str:
     """UTF-8 text without a byte order mark; ``first_line`` is the number of its first line in the file."""
     try:
-        return content.decode("utf-8-sig")
+        return content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = first_line + content.count(b"\n", 0, error.start)
         raise refuse(f"{name}: line {line}", f"byte 0x{content[error.start]:02x} is not UTF-8 text") from None

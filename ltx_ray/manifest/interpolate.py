@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterator
 from typing import Any, cast
 
-from ltx_ray.manifest.keys import LITERAL_KEYS
+from ltx_ray.manifest.keys import VIDEO
 from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, refuse, shown
 
 MAX_GROWTH = 200_000  #: values and characters that all references of a file may bring in
 MAX_CHAIN = 20
 
 _KEY = re.compile(r"\$\{([A-Za-z0-9_.\[\]-]{1,200})\}")
+_POSITION = re.compile(r"[.\[][0-9]+\]?")
 _TOKEN = re.compile("\ue000([0-9]{1,9})\ue001")  # private characters, so that no one writes them
 
 Path = tuple[str | int, ...]
@@ -29,28 +30,32 @@ def interpolated(tree: dict[str, object], name: str, problems: Problems) -> dict
     A reference that is not a plain key, points nowhere or at itself, or grows too large is noted; then none is
     followed, and every value that holds one is BAD.
     """
-    texts = [(path, text) for path, text in _texts(tree, ()) if "${" in text]
+    literals = _Literals()
+    safe = literals.set_aside(tree)
+    texts = [(path, text) for path, text in _texts(safe, ()) if "${" in text]
     if not texts:
         return tree
-    if not _References(tree).are_good(texts, name, problems):
-        return {key: _without_references(value, _is_literal(key), key) for key, value in tree.items()}
+    if _References(safe, literals).are_good(texts, name, problems):
+        return cast("dict[str, object]", literals.put_back(_followed(safe, name)))
+    return cast("dict[str, object]", literals.put_back(_without_references(safe)))
+
+
+def _followed(tree: dict[str, object], name: str) -> object:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    literals = _Literals()
     try:
-        followed = OmegaConf.to_container(OmegaConf.create(literals.set_aside(tree)), resolve=True)
+        return OmegaConf.to_container(OmegaConf.create(tree), resolve=True)
     except OmegaConfBaseException as error:
         raise refuse(name, f"a reference cannot be followed: {' '.join(str(error).split())[:200]}") from None
-    resolved: dict[str, object] = literals.put_back(followed)
-    return resolved
 
 
 class _References:
     """What the references of one file point at, and how large they are once followed."""
 
-    def __init__(self, tree: dict[str, object]) -> None:
+    def __init__(self, tree: dict[str, object], literals: _Literals) -> None:
         self._tree = tree
+        self._literals = literals
         self._sizes: dict[Path, int] = {}
         self._open: set[Path] = set()
 
@@ -88,12 +93,20 @@ class _References:
             try:
                 value = self._at(path, "")
                 inner = sum(self._size_of_text(at, text) for at, text in _texts(value, path))
-                self._sizes[path] = _extent(value) + inner
+                self._sizes[path] = self._extent(value) + inner
             finally:
                 self._open.discard(path)
         if self._sizes[path] > MAX_GROWTH:
             raise _Refused(f"${{{written(path)}}} grows to more than {MAX_GROWTH:,} values; write it out")
         return self._sizes[path]
+
+    def _extent(self, value: object) -> int:
+        """How many values and characters ``value`` holds."""
+        if isinstance(value, dict):
+            return 1 + sum(map(self._extent, value.values()))
+        if isinstance(value, list):
+            return 1 + sum(map(self._extent, value))
+        return 1 + len(self._literals.put_back(value)) if isinstance(value, str) else 1
 
     def _size_of_text(self, path: Path, text: str) -> int:
         if len(_KEY.findall(text)) != text.count("${"):
@@ -135,10 +148,9 @@ def written(path: Path) -> str:
 
 
 def _texts(value: object, path: Path) -> Iterator[tuple[Path, str]]:
-    """Every text below ``value`` that is not literal, with its path."""
+    """Every text below ``value``, with its path."""
     if isinstance(value, str):
-        if not any(map(_is_literal, path, ("", *path))):
-            yield path, value
+        yield path, value
     elif isinstance(value, dict):
         for key, inner in value.items():
             yield from _texts(inner, (*path, key))
@@ -147,54 +159,39 @@ def _texts(value: object, path: Path) -> Iterator[tuple[Path, str]]:
             yield from _texts(inner, (*path, idx))
 
 
-def _is_literal(part: str | int, inside: str | int = "") -> bool:
-    """Whether a key holds literal text: by its own name, or with that of the mapping it stands in."""
-    if not isinstance(part, str):
-        return False
-    names = f"{inside}.{part}".split(".")
-    return names[-1] in LITERAL_KEYS or ".".join(names[-2:]) in LITERAL_KEYS
-
-
-def _without_references(value: object, is_literal: bool, inside: str = "") -> Any:
-    if isinstance(value, str):
-        return BAD if "${" in value and not is_literal else value
+def _without_references(value: object) -> Any:
     if isinstance(value, dict):
-        return {
-            key: _without_references(inner, is_literal or _is_literal(key, inside), key) for key, inner in value.items()
-        }
+        return {key: _without_references(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        inners = [_without_references(inner, is_literal) for inner in value]
+        inners = [_without_references(inner) for inner in value]
         return BAD if any(inner is BAD for inner in inners) else inners
-    return value
-
-
-def _extent(value: object) -> int:
-    """How many values and characters ``value`` holds."""
-    if isinstance(value, dict):
-        return 1 + sum(map(_extent, value.values()))
-    if isinstance(value, list):
-        return 1 + sum(map(_extent, value))
-    return 1 + len(value) if isinstance(value, str) else 1
+    return BAD if isinstance(value, str) and "${" in value else value
 
 
 class _Literals:
-    """Literal texts, set aside while OmegaConf works: it gives a meaning to ``${``, ``???`` and what escapes them."""
+    """Literal texts, set aside while references are followed: OmegaConf gives a meaning to ``${``, ``???`` and ``\\``.
+
+    A text is literal under a key whose rule says so, in whatever mapping it stands: a reference may name any.
+    """
 
     def __init__(self) -> None:
         self._texts: list[str] = []
+        self._keys = tuple(f".{key}" for key in VIDEO.literals)
 
-    def set_aside(self, value: object, is_literal: bool = False, inside: str = "") -> Any:
-        """A copy of ``value`` with a token for each literal text."""
-        if isinstance(value, dict):
-            return {
-                key: self.set_aside(inner, is_literal or _is_literal(key, inside), key) for key, inner in value.items()
-            }
-        if isinstance(value, list):
-            return [self.set_aside(inner, is_literal) for inner in value]
-        if isinstance(value, str) and is_literal:
+    def set_aside(self, value: object, names: str = "", is_literal: bool = False) -> Any:
+        """A copy of ``value`` with a token for each literal text; ``names`` are the keys it stands under, dotted."""
+        if isinstance(value, str):
+            if not is_literal:
+                return value
             self._texts.append(value)
             return f"\ue000{len(self._texts) - 1}\ue001"
-        return value
+        if isinstance(value, dict):
+            under = {key: f"{names}.{_POSITION.sub('', key)}" for key in value}
+            return {
+                key: self.set_aside(inner, under[key], is_literal or under[key].endswith(self._keys))
+                for key, inner in value.items()
+            }
+        return [self.set_aside(inner, names, is_literal) for inner in value] if isinstance(value, list) else value
 
     def put_back(self, value: object) -> Any:
         """``value`` with every token replaced by its text."""

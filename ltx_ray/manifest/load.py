@@ -11,7 +11,7 @@ from typing import cast
 from ltx_ray.manifest.fields import Wrong, one_of
 from ltx_ray.manifest.files import format_of, name_of, opened, read_text
 from ltx_ray.manifest.interpolate import interpolated
-from ltx_ray.manifest.keys import DEFAULT_KEYS, TOP_KEYS, read_layer
+from ltx_ray.manifest.keys import DEFAULTS, TOP
 from ltx_ray.manifest.overrides import ORDER, PLACE, read_overrides
 from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, refuse, shown
 from ltx_ray.manifest.resolve import MAX_VIDEOS, Resolver, Shared
@@ -19,6 +19,7 @@ from ltx_ray.manifest.rows import parse_json, read_rows
 from ltx_ray.manifest.safe_yaml import parse_yaml
 from ltx_ray.manifest.schema import MANIFEST_VERSION, Manifest, Video
 from ltx_ray.manifest.sweep import NO_SWEEP, read_sweep
+from ltx_ray.manifest.tables import read_layer
 from ltx_ray.spec.keep import KEEPS, Keep
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.redact import redact
@@ -91,7 +92,7 @@ def _from_tree(
     _check_sections(tree, root, problems)
     top: dict[str, object] = {key: tree[key] for key in ("model", "output") if key in tree}
     layers = (
-        read_layer(top, Layer(f"{name}: ", (order.get("output", order.get("model", 0)),)), problems, TOP_KEYS),
+        read_layer(top, Layer(f"{name}: ", (order.get("output", order.get("model", 0)),)), problems, TOP),
         _defaults(tree, Layer(f"{name}: defaults.", (order.get("defaults", 0),)), problems),
     )
     sweep = Layer(f"{name}: sweep.", (order.get("sweep", 0),))
@@ -115,7 +116,7 @@ def _entries(entries: list[object], name: str, section: int, resolver: Resolver)
 def _check_sections(tree: dict[str, object], root: Layer, problems: Problems) -> None:
     """The keys beside ``videos``, and that there are videos at all."""
     for key in tree:
-        if key in DEFAULT_KEYS.names and key not in SECTIONS:
+        if key in DEFAULTS.names and key not in SECTIONS:
             problems.add(root, key, "is a key of a video; put it under defaults")
         elif key not in SECTIONS:
             problems.add(root, key, f"is not a key here; {nearest(key, SECTIONS)}")
@@ -136,7 +137,7 @@ def _defaults(tree: dict[str, object], layer: Layer, problems: Problems) -> Laye
     if not isinstance(raw, dict):
         problems.add(layer, "", f"{shown(raw)} is not a mapping of keys")
         return layer
-    return read_layer(raw, layer, problems, DEFAULT_KEYS)
+    return read_layer(raw, layer, problems, DEFAULTS)
 
 
 def _from_rows(

@@ -1,6 +1,6 @@
 """Rules of numbers that a model decides: each function says what is wrong, or None.
 
-Answers are kept, because ten thousand videos ask the same few questions.
+Answers that take longer than their question are kept, because ten thousand videos ask the same few.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from ltx_ray.spec.grid import VideoGrid
 from ltx_ray.spec.model import ModelFacts
 
 
-@lru_cache(maxsize=1024)
 def size_problem(facts: ModelFacts, size_px: int) -> str | None:
     """What is wrong with a width or height."""
     step, least = facts.video.size_multiple_px, facts.min_size_px

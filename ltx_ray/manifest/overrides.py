@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ltx_ray.manifest.cells import value_of
-from ltx_ray.manifest.keys import DEFAULT_KEYS, read_layer
+from ltx_ray.manifest.keys import DEFAULTS
 from ltx_ray.manifest.problems import Layer, Problems, nearest, shown
+from ltx_ray.manifest.tables import read_layer
 
 PLACE = "command line"
 
@@ -51,9 +52,9 @@ def read_overrides(arguments: Sequence[str], problems: Problems) -> Overrides:
             problems.add(place, shown(argument), "is not key=value or ID:key=value")
             continue
         raw.setdefault(video_id, {})[key] = value_of(key, text)
-    for_all = read_layer(raw.pop("", {}), Layer(f"{PLACE}: ", (ORDER,)), problems, DEFAULT_KEYS)
+    for_all = read_layer(raw.pop("", {}), Layer(f"{PLACE}: ", (ORDER,)), problems, DEFAULTS)
     by_id = {
-        one: read_layer(given, Layer(f"{PLACE}: {one}:", (ORDER, position)), problems, DEFAULT_KEYS)
+        one: read_layer(given, Layer(f"{PLACE}: {one}:", (ORDER, position)), problems, DEFAULTS)
         for position, (one, given) in enumerate(raw.items())
     }
     return Overrides(for_all, by_id)

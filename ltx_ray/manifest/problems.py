@@ -58,14 +58,17 @@ class Problems:
     def __init__(self) -> None:
         self._found: dict[Problem, tuple[int, ...]] = {}
         self._notes: dict[str, dict[str, None]] = {}
+        self.num_told = 0  #: problems and notes so far, repeated ones as well
 
     def add(self, layer: Layer, key: str, what: str) -> None:
         """Note ``what`` is wrong with ``key`` of ``layer``; a second identical note changes nothing."""
+        self.num_told += 1
         problem = Problem(printable((layer.prefix + key[:200]).rstrip(" .:")), printable(what))
         self._found.setdefault(problem, (*layer.order, layer.position(key)))
 
     def note(self, layer: Layer, key: str, what: str) -> None:
         """Keep a sentence for the user; the same ``what`` is said once, where it comes first, and how often more."""
+        self.num_told += 1
         self._notes.setdefault(what, {})[f"{layer.prefix}{key}"] = None
 
     @property

@@ -9,24 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ltx_ray.errors import ManifestError
 from ltx_ray.manifest import paths
-from ltx_ray.manifest.build import build
+from ltx_ray.manifest.build import build, builder_like
 from ltx_ray.manifest.fields import MAX_ID_CHARS
-from ltx_ray.manifest.keys import read_layer
-from ltx_ray.manifest.merge import has_scenes, lay_over, origin, put_scenes_together, strongest
-from ltx_ray.manifest.merged import Merged, Tell
+from ltx_ray.manifest.keys import VIDEO
+from ltx_ray.manifest.merge import Merged, Tell, gives_list, lay_over, origin, put_entries_together, strongest
 from ltx_ray.manifest.overrides import PLACE, Overrides
 from ltx_ray.manifest.presets import BUILT_IN, PRESETS
 from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, shown
+from ltx_ray.manifest.scenes import refuse_beside_scenes
 from ltx_ray.manifest.schema import Video
 from ltx_ray.manifest.sweep import NO_SWEEP, Combination
+from ltx_ray.manifest.tables import Entries, Table, read_layer
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.seeds import seed_of_id
 
 MAX_VIDEOS = 1_000_000
+#: Keys whose values are most likely a video's own. Videos that differ in nothing else are built once.
+OWN = frozenset({"id", "prompt", "seed"})
+MAX_FIRSTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,15 @@ class Shared:
     layers: tuple[Layer, ...]
     overrides: Overrides
     combinations: tuple[Combination, ...] = NO_SWEEP
+
+
+class _First(NamedTuple):
+    """A video of which nothing had to be told, for those that differ from it in ``OWN`` alone."""
+
+    build_like: Callable[[Merged], Video]
+    facts: ModelFacts
+    preset: str
+    values: dict[str, Any]  #: of all of them
 
 
 class Resolver:
@@ -52,6 +65,9 @@ class Resolver:
         self._files: dict[str, tuple[str, str]] = {}  # folded path -> id and path
         self._folders: dict[str, str] = {}  # folded folder of a file -> id
         self._shared_templates: list[Layer] = []  # with a problem that was noted
+        self._lists = tuple(VIDEO.lists)
+        self._lists_everywhere = any(gives_list(layer, self._lists) for layer in shared.layers)
+        self._firsts: dict[object, _First] = {}  # by all that makes a video but for ``OWN``
 
     def videos(self, raw: object, where: str, order: tuple[int, ...], position: int) -> Iterator[Video]:
         """The videos of one entry: one for each combination of the sweep; ``position`` counts entries from 1."""
@@ -65,7 +81,7 @@ class Resolver:
         entry_id = f"video-{position:05d}"
         given = raw.get("id", entry_id)
         label = f" '{given[:MAX_ID_CHARS]}'" if isinstance(given, str) and given.isprintable() else ""
-        entry = read_layer(raw, Layer(f"{where}{label}.", order), self._problems)
+        entry = read_layer(raw, Layer(f"{where}{label}.", order), self._problems, VIDEO)
         if (own := entry.values.get("id", BAD)) is not BAD:
             entry_id = own
         self._check_entry(entry, entry_id)
@@ -82,34 +98,57 @@ class Resolver:
         above = [entry] if combination.layer is None else [entry, combination.layer]
         above += self._shared.overrides.layers(entry_id, video_id)
         stack = [*self._shared.layers, *above]
-        facts = self._facts(stack, entry)
-        report = self._teller(self._problems.add, stack, entry)
-        if facts is None:  # a stand-in, so that the rest of the video is looked at
-            facts, report = next(iter(self._shared.models.values())), _only(("prompt", "path"), report)
-        preset = self._preset(stack, entry, facts)
-        values = dict(self._base(facts, preset))
-        for layer in above:
-            lay_over(values, layer.values)
-        if values.get("extend.path", BAD) is not BAD:
-            values["extend.path"] = self._local(values["extend.path"], strongest(stack, "extend.path") or entry)
-        if any(map(has_scenes, stack)):
-            put_scenes_together(values, stack, self._problems)
         self._check_id(entry, video_id)
-        merged = Merged(
-            id=video_id,
-            index=len(self._ids),
-            seed=seed_of_id(entry_id),
-            facts=facts,
-            preset=preset,
-            values=values,
-            report=report,
-            note=self._teller(self._problems.note, stack, entry),
-            is_set=lambda key: strongest(stack, key) is not None,
-        )
-        video = build(merged)
+
+        def merged(facts: ModelFacts, preset: str, values: dict[str, Any], report: Tell) -> Merged:
+            return Merged(
+                id=video_id,
+                index=len(self._ids),
+                seed=seed_of_id(entry_id),
+                facts=facts,
+                preset=preset,
+                values=values,
+                report=report,
+                note=self._teller(self._problems.note, stack, entry),
+                is_set=lambda key: strongest(stack, key) is not None,
+            )
+
+        report = self._teller(self._problems.add, stack, entry)
+        alike = None if self._gives_list(above) else tuple([_rest(layer) for layer in above])
+        first = self._firsts.get(alike)
+        own = {key: value for layer in above for key, value in layer.values.items() if key in OWN}
+        if first is not None and (values := first.values | own).get("prompt", BAD) is not BAD:
+            video = first.build_like(merged(first.facts, first.preset, values, report))
+        else:
+            num_told = self._problems.num_told
+            facts = self._facts(stack, entry)
+            if facts is None:  # a stand-in, so that the rest of the video is looked at
+                facts, report = next(iter(self._shared.models.values())), _only(("prompt", "path"), report)
+            preset = self._preset(stack, entry, facts)
+            values = self._values(facts, preset, above, stack)
+            video = build(merged(facts, preset, values, report))
+            if alike is not None and num_told == self._problems.num_told and len(self._firsts) < MAX_FIRSTS:
+                base = self._base(facts, preset)
+                shared = {key: value for key, value in values.items() if key not in OWN}
+                shared |= {key: base[key] for key in OWN if key in base}
+                self._firsts[alike] = _First(builder_like(video), facts, preset, shared)
         if video.output.path:
             self._check_file(video, origin(stack, "output.path") or entry, entry)
         return video
+
+    def _values(self, facts: ModelFacts, preset: str, above: Sequence[Layer], stack: Sequence[Layer]) -> dict[str, Any]:
+        """What every place says of a video together; files are seen from the working directory."""
+        values = dict(self._base(facts, preset))
+        for layer in above:
+            lay_over(values, layer.values)
+        if self._gives_list(above):
+            refuse_beside_scenes(stack, self._problems)
+            put_entries_together(values, stack, self._problems, VIDEO)
+        self._find_files(values, VIDEO, stack, "")
+        return values
+
+    def _gives_list(self, above: Sequence[Layer]) -> bool:
+        return self._lists_everywhere or any(gives_list(layer, self._lists) for layer in above)
 
     def _teller(self, tell: Callable[[Layer, str, str], None], stack: Sequence[Layer], entry: Layer) -> Tell:
         return lambda key, what: tell(origin(stack, key) or entry, key, what)
@@ -135,15 +174,26 @@ class Resolver:
             self._problems.add(layer or entry, "preset", what)
         return default
 
-    def _local(self, path: str, layer: Layer) -> str:
-        """``path`` as seen from the working directory: a relative one is beside the file that gives it."""
+    def _find_files(self, values: dict[str, Any], table: Table, stack: Sequence[Layer], prefix: str) -> None:
+        """Make every path in ``values`` one as seen from the working directory, in lists too."""
+        for key in table.paths:
+            if isinstance(path := values.get(key), str):
+                values[key] = self._local(path, f"{prefix}{key}", origin(stack, f"{prefix}{key}") or stack[-1])
+        for name, rule in table.lists.items():
+            if rule.table.has_paths and isinstance(entries := values.get(name), Entries):
+                for idx, part in enumerate(entries):
+                    if part is not BAD:
+                        self._find_files(part, rule.table, stack, f"{prefix}{name}[{idx}].")
+
+    def _local(self, path: str, key: str, layer: Layer) -> str:
+        """A relative path is beside the file that gives it."""
         source = self._shared.source
         if source == "-" or layer.prefix.startswith(f"{PLACE}: ") or Path(path).is_absolute():
             return path
         if "://" not in source:
             return str(Path(source).parent / path)
         what = f"{shown(path)} is relative, and the manifest is not on this machine; write a path that starts with /"
-        self._problems.add(layer, "extend.path", what)
+        self._problems.add(layer, key, what)
         return ""
 
     def _base(self, facts: ModelFacts, preset: str) -> dict[str, Any]:
@@ -192,6 +242,10 @@ class Resolver:
             what = f"{path!r} and the file of {other!r} are one name, as a file and as a folder; rename one"
             self._problems.add(entry, "output.path" if "output.path" in entry.values else "id", what)
         self._folders.update(dict.fromkeys(folders, video_id))
+
+
+def _rest(layer: Layer) -> tuple[tuple[str, Any], ...]:
+    return tuple([item for item in layer.values.items() if item[0] not in OWN])
 
 
 def _only(endings: tuple[str, ...], report: Tell) -> Tell:

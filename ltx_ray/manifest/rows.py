@@ -11,7 +11,7 @@ from ltx_ray.errors import ManifestError
 from ltx_ray.manifest.cells import value_of
 from ltx_ray.manifest.fields import Wrong
 from ltx_ray.manifest.files import decoded
-from ltx_ray.manifest.keys import NULL_GROUPS
+from ltx_ray.manifest.keys import VIDEO
 from ltx_ray.manifest.problems import refuse, shown
 
 MAX_LINE_BYTES = 2**20
@@ -41,7 +41,7 @@ def read_rows(file: IO[bytes], kind: str, *, name: str) -> Iterator[Row]:
 def parse_json(text: str, where: str) -> object:
     """A JSON value; duplicate keys, bad syntax and bottomless nesting are refused."""
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         place = f"{where}: line {error.lineno}" if "\n" in text.strip() else where
         what = error.msg.removesuffix(" at")
@@ -61,6 +61,9 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         twice = next(key for key in keys if keys.count(key) > 1)
         raise Wrong(f"the key {shown(twice)} is given twice; keep one of them")
     return mapping
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _jsonl(file: IO[bytes], name: str) -> Iterator[Row]:
@@ -89,7 +92,7 @@ def _given(raw: dict[str, object]) -> dict[str, object]:
     """Without the nulls that tables write for "not given"; only a group's null, ``refine: null``, says something."""
     if None not in raw.values():
         return raw
-    return {key: value for key, value in raw.items() if value is not None or key in NULL_GROUPS}
+    return {key: value for key, value in raw.items() if value is not None or key in VIDEO.nulls}
 
 
 def _csv(file: IO[bytes], name: str) -> Iterator[Row]:

@@ -9,16 +9,26 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 
-from ltx_ray.manifest.merged import Merged
+from ltx_ray.manifest.keys import DESCENTS, FIXED_SCHEDULES, LEAST_STEPS, MODALITIES
+from ltx_ray.manifest.merge import Merged
 from ltx_ray.manifest.problems import BAD
-from ltx_ray.manifest.sampling_keys import DESCENTS, FIXED_SCHEDULES, LEAST_STEPS, MODALITIES, NEUTRAL, scale_keys
 from ltx_ray.manifest.schema import Sampling
 from ltx_ray.spec.recipe import Guidance, GuidanceScales
 from ltx_ray.spec.sigmas import STAGE_2_DISTILLED, ShiftedByTokens, linear_quadratic, shifted
 
 Sigmas = tuple[float, ...] | ShiftedByTokens
 
-_SCALE_KEYS = {descent: scale_keys(descent) for descent in DESCENTS}
+#: Scales of one modality in the order of ``GuidanceScales``, and their neutral values.
+NEUTRAL = {"cfg": 1.0, "stg": 0.0, "modality": 1.0, "rescale": 0.0}
+#: Keys of all scales of a descent with their neutral values: those of the picture, then those of the sound.
+_SCALE_KEYS = {
+    descent: [
+        (f"{descent}.guidance.{modality}.{scale}", neutral)
+        for modality in MODALITIES
+        for scale, neutral in NEUTRAL.items()
+    ]
+    for descent in DESCENTS
+}
 
 
 def read_stage1(merged: Merged) -> Sampling:
@@ -93,7 +103,7 @@ def _guidance(merged: Merged, descent: str) -> Guidance | None:
     values, group = merged.values, f"{descent}.guidance"
     if group in values:  # null, or refused
         return None
-    scales = tuple(values.get(key, neutral) for key, neutral in _SCALE_KEYS[descent])
+    scales = tuple([values.get(key, neutral) for key, neutral in _SCALE_KEYS[descent]])
     if BAD in scales or (guidance := _of_scales(scales)) is None:
         return None
     if merged.facts.num_blocks == 0:

@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ltx_ray.manifest.merge import lay_over
-from ltx_ray.manifest.merged import Merged
+from ltx_ray.manifest.merge import Merged, gives_list, lay_over
 from ltx_ray.manifest.model_rules import num_frames_problem, seconds_problem
 from ltx_ray.manifest.presets import PRESETS
-from ltx_ray.manifest.problems import BAD, nearest, shown
+from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, shown
 from ltx_ray.manifest.sampling import read_refine, read_stage1
 from ltx_ray.manifest.schema import Sampling, Scene, Segment
 from ltx_ray.manifest.seams import check_scene, segment_of
@@ -39,6 +38,16 @@ class Ways(NamedTuple):
 
 def _uses_negative(sampling: Sampling) -> bool:
     return sampling.guidance is not None and sampling.guidance.uses_negative
+
+
+def refuse_beside_scenes(stack: Sequence[Layer], problems: Problems) -> None:
+    """A length or prompt beside scenes is noted; in a place below them it serves the scenes that have none."""
+    first = next((idx for idx, layer in enumerate(stack) if gives_list(layer, ("scenes",))), len(stack))
+    for layer in stack[first:]:
+        for key in ("prompt", "seconds", "num_frames", "extend.seconds"):
+            if key in layer.values:
+                name = key.removeprefix("extend.")
+                problems.add(layer, key, f"the video has scenes; give it to one of them, as scenes.0.{name}")
 
 
 def read_scenes(merged: Merged, ways: Ways, *, is_extended: bool) -> tuple[Scene, ...]:

@@ -5,9 +5,13 @@ Loaders make these; the planner reads them. A ``Video`` is one output file. Seco
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
+from ltx_ray.manifest.keys import VIDEO
+from ltx_ray.manifest.tables import Table
 from ltx_ray.spec.keep import Keep
 from ltx_ray.spec.recipe import Guidance
 from ltx_ray.spec.sigmas import ShiftedByTokens
@@ -104,3 +108,24 @@ class Manifest:
     videos: tuple[Video, ...]
     notes: tuple[str, ...] = ()
     keep: Keep = "all"  #: what of a finished video stays in the store
+
+
+def files_of(video: Video) -> Iterator[tuple[str, str]]:
+    """Every file of the user's that a video names: the place of its key, such as ``extend.path``, and its path.
+
+    They are the keys that the tables mark as paths; here each stands under its key's own name.
+    """
+    return _files(video, VIDEO, "")
+
+
+def _files(part: Any, table: Table, prefix: str) -> Iterator[tuple[str, str]]:
+    for key in table.paths:
+        path = part
+        for name in key.split("."):
+            path = None if path is None else getattr(path, name)
+        if path is not None:
+            yield f"{prefix}{key}", path
+    for name, rule in table.lists.items():
+        if rule.table.has_paths:
+            for idx, entry in enumerate(getattr(part, name)):
+                yield from _files(entry, rule.table, f"{prefix}{name}[{idx}].")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from ltx_ray.manifest.merged import Merged
+from ltx_ray.manifest.merge import Merged
 from ltx_ray.manifest.model_rules import call_problem, segment_problems
 from ltx_ray.manifest.problems import BAD
 from ltx_ray.manifest.schema import Scene, Segment

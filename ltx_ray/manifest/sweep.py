@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ltx_ray.manifest.keys import DEFAULT_KEYS, GROUPS, LITERAL_KEYS, SAME_TWICE, read_layer
+from ltx_ray.manifest.keys import DEFAULTS, VIDEO
 from ltx_ray.manifest.problems import BAD, Layer, Problems, shown
+from ltx_ray.manifest.tables import read_layer
 
 MAX_COMBINATIONS = 10_000
 
@@ -36,7 +37,7 @@ def read_sweep(raw: object, layer: Layer, problems: Problems) -> tuple[Combinati
         problems.add(layer, "", f"{shown(raw)} is not a mapping from keys to lists of values")
         return NO_SWEEP
     flat = _dotted(raw)
-    for first, second in SAME_TWICE:
+    for first, second in DEFAULTS.pairs:
         if first in flat and second in flat:
             problems.add(layer, second, f"is swept beside {first.rpartition('.')[2]}; keep one of them")
     axes = [_axis(key, values, layer, problems) for key, values in flat.items()]
@@ -50,7 +51,7 @@ def read_sweep(raw: object, layer: Layer, problems: Problems) -> tuple[Combinati
 def _dotted(raw: Mapping[str, object]) -> dict[str, object]:
     flat: dict[str, object] = {}
     for key, value in raw.items():
-        if key in GROUPS and isinstance(value, dict):
+        if key in DEFAULTS.groups and isinstance(value, dict):
             flat |= _dotted({f"{key}.{name}": inner for name, inner in value.items()})
         else:
             flat[key] = value
@@ -72,11 +73,16 @@ def _axis(key: str, values: object, layer: Layer, problems: Problems) -> list[Co
 def _point(key: str, value: object, position: int, layer: Layer, problems: Problems) -> Combination:
     layer.values.setdefault(key, BAD)  # keeps the order of the keys for problems
     order = (*layer.order, layer.position(key))
-    point = read_layer({key: value}, Layer(layer.prefix, order), problems, DEFAULT_KEYS)
+    point = read_layer({key: value}, Layer(layer.prefix, order), problems, DEFAULTS)
     word = _NOT_IN_A_NAME.sub("_", str(value)) if isinstance(value, str | int | float) else ""
-    named = word if word.strip("_") and len(word) <= 20 and key not in LITERAL_KEYS else str(position)
+    named = word if word.strip("_") and len(word) <= 20 and not _is_numbered(key) else str(position)
     speaks_for_itself = isinstance(value, str) and named == value
     return Combination(f"-{'' if speaks_for_itself else key.rpartition('.')[2]}{named}", point)
+
+
+def _is_numbered(key: str) -> bool:
+    """Whether values of a key stand in ids as their position: texts of a video, and files wherever they are."""
+    return key in VIDEO.literals or VIDEO.text_of(key) == "path"
 
 
 def _combined(parts: tuple[Combination, ...], layer: Layer) -> Combination:

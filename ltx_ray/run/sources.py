@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ltx_ray.errors import ManifestError, MediaError, Problem
+from ltx_ray.manifest.schema import files_of
 from ltx_ray.spec.canonical import canonical
 from ltx_ray.spec.recipe import IngestRecipe
 from ltx_ray.spec.records import Done
@@ -58,7 +59,7 @@ class Sources:
 
 
 def read_sources(manifest: Manifest, record: Path | None = None) -> Sources:
-    """Facts of every file that a video goes on from, by path; each is read once, or not at all.
+    """Facts of every file that a video names, by path; each is read once, or not at all.
 
     Args:
         record: what an earlier render wrote of ``source_lines``; None, or no such file = nothing is known yet.
@@ -66,7 +67,8 @@ def read_sources(manifest: Manifest, record: Path | None = None) -> Sources:
     Raises:
         ManifestError: all videos whose file cannot be gone on from, each with its reason.
     """
-    if all(video.extend is None for video in manifest.videos):
+    named = [(video.id, key, path) for video in manifest.videos for key, path in files_of(video)]
+    if not named:
         return Sources({})
     from ltx_ray.media.look import Looker
 
@@ -74,14 +76,11 @@ def read_sources(manifest: Manifest, record: Path | None = None) -> Sources:
     found: dict[str, Source | MediaError] = {}
     problems = []
     with Looker() as looker:
-        for video in manifest.videos:
-            if video.extend is None:
-                continue
-            path = video.extend.path
+        for video_id, key, path in named:
             if path not in found:
                 found[path] = _source_or_error(Path(path), known, looker)
             if isinstance(error := found[path], MediaError):
-                problems.append(Problem(f"{manifest.source}: video '{video.id}'", f"extend.path: {error}"))
+                problems.append(Problem(f"{manifest.source}: video '{video_id}'", f"{key}: {error}"))
     if problems:
         raise ManifestError(tuple(problems))
     return Sources({path: source for path, source in found.items() if isinstance(source, Source)})

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ltx_ray.manifest.keys import SCENE_RULES, VIDEO_RULES
+from ltx_ray.manifest.keys import SAMPLERS, SCHEDULES, VIDEO
 from ltx_ray.manifest.load import SECTIONS, load_manifest
 from ltx_ray.manifest.presets import PRESETS
-from ltx_ray.manifest.sampling_keys import SAMPLERS, SCHEDULES
 from ltx_ray.spec.codecs import CODECS
 from tests.unit.manifest.cards import LTX_MODELS, MODELS
 
@@ -29,11 +28,12 @@ def test_the_demo_shows_the_range_and_stays_short():
     assert any(video.height > video.width for video in videos)
 
 
+KEYS = {*VIDEO.fields, *VIDEO.lists, *(key for rule in VIDEO.lists.values() for key in rule.table.fields)}
+
+
 @pytest.mark.parametrize(
     "word",
-    sorted(
-        {*SECTIONS, *VIDEO_RULES, *SCENE_RULES, *CODECS, *SAMPLERS, *SCHEDULES, *PRESETS["testcard"], *PRESETS["ltx-2"]}
-    ),
+    sorted({*SECTIONS, *KEYS, *CODECS, *SAMPLERS, *SCHEDULES, *PRESETS["testcard"], *PRESETS["ltx-2"]}),
 )
 def test_the_page_names_every_key_and_every_choice(word):
     said_once = word.replace("refine.guidance.", "stage1.guidance.").replace("guidance.audio.", "guidance.video.")

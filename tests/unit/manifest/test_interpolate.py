@@ -116,3 +116,8 @@ def test_a_chain_of_references_too_long_to_follow_is_refused(sentences):
     chain = "a0: 1\n" + "".join(f"a{n}: ${{a{n - 1}}}\n" for n in range(1, 60))
     reversed_chain = "".join(reversed(chain.splitlines(keepends=True)))
     assert any("ends a chain of more than 20 references" in line for line in sentences(reversed_chain))
+
+
+def test_a_bad_reference_under_a_single_key_of_a_scene_is_told_there(sentences):
+    text = 'videos: [{id: sea, scenes: [{prompt: a}], "scenes[0].seed": "${nowhere}"}]'
+    assert sentences(text) == ["demo.yaml: videos[0].scenes[0].seed: ${nowhere} points at nothing; it can be videos"]

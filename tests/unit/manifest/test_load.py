@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ltx_ray.errors import ManifestError
-from ltx_ray.manifest.keys import GROUPS, VIDEO_RULES
+from ltx_ray.manifest.keys import VIDEO
 from ltx_ray.manifest.load import SECTIONS, load_manifest
 from ltx_ray.manifest.schema import Output, Sampling, Scene, Segment, Video
 from ltx_ray.spec.seeds import seed_of_id
@@ -295,7 +295,7 @@ def test_the_error_survives_pickling(load):
 
 _scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6)
 _words = st.sampled_from(
-    [*SECTIONS, *VIDEO_RULES, *GROUPS, "scenes", "scenes.0.cut", "scenes.0.stage1.steps", "cut", "a.b", "", "<<"]
+    [*SECTIONS, *VIDEO.fields, *VIDEO.groups, "scenes", "scenes.0.cut", "scenes.0.stage1.steps", "cut", "a.b", "", "<<"]
 )
 _values = st.sampled_from(
     ["${defaults.width}", "${.seed}", "1080x1920", "{id}.mp4", "{id[0]}", 768, 24, [1.0, 0.0], "draft"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ltx_ray.errors import PlanError
-from ltx_ray.manifest.keys import VIDEO_RULES
+from ltx_ray.manifest.keys import VIDEO
 from ltx_ray.manifest.preset_table import check_family, preset_table, preset_values
 from ltx_ray.manifest.presets import NEGATIVE_PROMPT, PRESETS, PUBLISHED
 from ltx_ray.manifest.schema import Sampling
@@ -118,7 +118,7 @@ def test_every_value_of_a_preset_passes_the_rule_of_its_key(family):
     for name in PRESETS[family]:
         for key, plain in preset_values(family, name).items():
             if key not in (*PUBLISHED, "refine"):
-                assert VIDEO_RULES[key](plain) == PRESETS[family][name][key]
+                assert VIDEO.fields[key].rule(plain) == PRESETS[family][name][key]
 
 
 @pytest.mark.parametrize("family", PRESETS)

@@ -152,3 +152,23 @@ def test_rows_together_are_what_each_is_alone(load):
     ]
     together = load(jsonl(rows), name="rows.jsonl").videos
     assert together == tuple(load(jsonl([row]), name="one.jsonl").videos[0] for row in rows)
+
+
+def test_rows_that_are_alike_keep_what_is_their_own(load, sentences):
+    rows = [
+        {"id": "a", "prompt": "p", "seed": 3, "extend.path": "x.mp4"},
+        {"id": "b", "prompt": "q", "extend.path": "x.mp4"},
+        {"id": "c", "prompt": "r", "seed": 3, "extend.path": "/x.mp4"},
+    ]
+    together = load(jsonl(rows), "c:extend.path=x.mp4", "output.path={id}-{index}-{seed}.mp4", name="rows.jsonl").videos
+    assert [(video.scenes[0].prompt, video.output.path) for video in together] == [
+        ("p", "a-00001-3.mp4"),
+        ("q", f"b-00002-{together[1].scenes[0].seed}.mp4"),
+        ("r", "c-00003-3.mp4"),
+    ]
+    assert together[0].extend.path == together[1].extend.path != together[2].extend.path == "x.mp4"
+    del rows[1]["prompt"], rows[2]["extend.path"]
+    assert sentences(jsonl([*rows, {"prompt": "s", "seed": -1}]), name="rows.jsonl") == [
+        "rows.jsonl: line 2 'b'.prompt: is missing; a video needs a prompt, or scenes that each have one",
+        "rows.jsonl: line 4 'video-00004'.seed: -1 is not a whole number between 0 and 9223372036854775807",
+    ]

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from ltx_ray.manifest.keys import SCHEDULES
 from ltx_ray.manifest.presets import NEGATIVE_PROMPT
-from ltx_ray.manifest.sampling_keys import SCHEDULES
 from ltx_ray.spec.recipe import Guidance, GuidanceScales
 from ltx_ray.spec.sigmas import (
     DISTILLED,
