@@ -33,6 +33,7 @@ bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.engine
 	$(BIN)/python -m benchmarks.longform simulated
 	$(BIN)/python -m benchmarks.longform ray
+	$(BIN)/python -m benchmarks.planning
 	$(BIN)/python -m benchmarks.sampling
 	$(BIN)/python -m benchmarks.step_memory
 	$(BIN)/python -m benchmarks.store

@@ -20,6 +20,7 @@ from ltx_ray.manifest.safe_yaml import parse_yaml
 from ltx_ray.manifest.schema import MANIFEST_VERSION, Manifest, Video
 from ltx_ray.manifest.sweep import NO_SWEEP, read_sweep
 from ltx_ray.manifest.tables import read_layer
+from ltx_ray.spec.acyclic import without_collector
 from ltx_ray.spec.keep import KEEPS, Keep
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.redact import redact
@@ -27,6 +28,7 @@ from ltx_ray.spec.redact import redact
 SECTIONS = ("version", "model", "output", "defaults", "sweep", "keep", "videos")
 
 
+@without_collector()
 def load_manifest(source: str, overrides: Sequence[str], *, models: Mapping[str, ModelFacts]) -> Manifest:
     """The manifest at ``source`` (path, fsspec URI, or ``-``) with ``key=value`` and ``ID:key=value`` laid over it.
 

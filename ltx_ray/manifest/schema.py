@@ -12,6 +12,7 @@ from typing import Any
 
 from ltx_ray.manifest.keys import VIDEO
 from ltx_ray.manifest.tables import Table
+from ltx_ray.spec.canonical import Shared
 from ltx_ray.spec.keep import Keep
 from ltx_ray.spec.recipe import Guidance
 from ltx_ray.spec.sigmas import ShiftedByTokens
@@ -21,7 +22,7 @@ MANIFEST_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
+class Sampling(Shared):
     """How one stage samples."""
 
     sampler: str
@@ -30,7 +31,7 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
+class Segment(Shared):
     """How a scene is cut when one model call is not enough. ``frames`` None = the default rule."""
 
     frames: int | None
@@ -63,7 +64,7 @@ class Extend:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
+class Output(Shared):
     """The file a video becomes. ``path`` is relative, below the run's ``videos/``, template already filled in."""
 
     path: str

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from typing import TypedDict
 
 from ltx_ray.errors import PlanError
 from ltx_ray.manifest.schema import Sampling
 from ltx_ray.plan.conditions import Planned, Provided, Provider, SegmentStage, parents_of
 from ltx_ray.plan.connectors import connector, tail
-from ltx_ray.plan.segments import Segment
 from ltx_ray.spec.conditions import Condition
 from ltx_ray.spec.recipe import (
     Call,
@@ -81,21 +81,20 @@ class Chain(Planned):
         return self.generated if self.video.audio_from == "stage1" else self.refined
 
     def _generate(self, segment_idx: int) -> None:
-        segment = self.take.segments[segment_idx]
-        sampling = self._sampling(segment, segment.scene.stage1, "generate")
-        text = self._text(segment, sampling)
+        sampling = self._sampling(segment_idx, self.scene(segment_idx).stage1, "generate")
+        text = self._text(segment_idx, sampling)
         provided = self._provided(segment_idx, "generate")
         recipe = GenerateRecipe(sampling=sampling, **self._common(segment_idx, "generate", provided))
         parents = (*text, *parents_of(provided))
         self.generated[segment_idx] = self.plan_.add("generate", self.name(segment_idx), recipe, parents)
 
     def _refine(self, segment_idx: int) -> None:
-        segment, generated = self.take.segments[segment_idx], self.generated[segment_idx]
-        assert segment.scene.refine is not None
+        refine, generated = self.scene(segment_idx).refine, self.generated[segment_idx]
+        assert refine is not None
         upscale = UpscaleRecipe(weights=self.facts.weights_for("upscale"), ratio=self.facts.video.upscale)
         upscaled = self.plan_.add("upscale", self.name(segment_idx), upscale, (Parent("latent", generated),))
-        sampling = self._sampling(segment, segment.scene.refine, "refine")
-        text = self._text(segment, sampling)
+        sampling = self._sampling(segment_idx, refine, "refine")
+        text = self._text(segment_idx, sampling)
         provided = self._provided(segment_idx, "refine")
         recipe = RefineRecipe(sampling=sampling, **self._common(segment_idx, "refine", provided))
         parents = (*text, Parent("video", upscaled), Parent("audio", generated), *parents_of(provided))
@@ -106,39 +105,38 @@ class Chain(Planned):
         return [each for provider in providers for each in provider(self, segment_idx, stage)]
 
     def _common(self, segment_idx: int, stage: SegmentStage, provided: list[Provided]) -> _Common:
-        segment = self.take.segments[segment_idx]
+        segment, seed = self.take.segments[segment_idx], self.scene(segment_idx).seed
         width, height = self.size_px(stage)
         call = Call(
             stage=1 if stage == "generate" else 2, label=self.video.id, is_free=self.is_free(segment_idx, stage)
         )
         return _Common(
             weights=self.facts.weights_for(stage),
-            video_seed=noise_seed(segment.scene.seed, segment_idx, "video"),
-            audio_seed=noise_seed(segment.scene.seed, segment_idx, "audio"),
+            video_seed=noise_seed(seed, segment_idx, "video"),
+            audio_seed=noise_seed(seed, segment_idx, "audio"),
             num_frames=segment.num_frames,
             frame_rate=self.video.frame_rate,
             width_px=width,
             height_px=height,
-            origin_s=segment.start / self.video.frame_rate,
+            origin_s=segment.start_s,
             audio_start=segment.cells.start,
             num_audio_cells=segment.cells.stop - segment.cells.start,
             conditions=tuple(each.condition for each in provided),
             call=call if self.facts.wants_call else None,
         )
 
-    def _sampling(self, segment: Segment, sampling: Sampling, stage: SegmentStage) -> SamplingRecipe:
+    def _sampling(self, segment_idx: int, sampling: Sampling, stage: SegmentStage) -> SamplingRecipe:
         """Schedules that depend on it are made for the segment's video tokens at the stage's size."""
-        sigmas = sampling.sigmas
-        if isinstance(sigmas, ShiftedByTokens):
-            num_tokens = self.facts.video.num_tokens(segment.num_frames, *self.size_px(stage))
-            sigmas = shifted(sigmas.num_steps, num_tokens=num_tokens)
-        return SamplingRecipe(sampler=sampling.sampler, sigmas=sigmas, guidance=sampling.guidance)
+        if not isinstance(sampling.sigmas, ShiftedByTokens):
+            return _sampling_recipe(sampling, 0)
+        num_frames = self.take.segments[segment_idx].num_frames
+        return _sampling_recipe(sampling, self.facts.video.num_tokens(num_frames, *self.size_px(stage)))
 
-    def _text(self, segment: Segment, sampling: SamplingRecipe) -> list[Parent]:
+    def _text(self, segment_idx: int, sampling: SamplingRecipe) -> list[Parent]:
         """The encoded prompt, and the negative one where the stage's guidance is away from it."""
-        scene, unit = segment.scene, self.unit
+        scene, unit = self.scene(segment_idx), self.unit
         if len({each.scene_idx for each in self.take.segments}) > 1:
-            unit = f"{unit}/scene {segment.scene_idx}"
+            unit = f"{unit}/scene {self.take.segments[segment_idx].scene_idx}"
         texts = [("text", unit, scene.prompt)]
         if sampling.guidance is not None and sampling.guidance.uses_negative:
             texts.append(("negative", f"{unit}/negative", scene.negative_prompt))
@@ -147,3 +145,12 @@ class Chain(Planned):
             Parent(role, self.plan_.add("text_encode", name, TextEncodeRecipe(weights=weights, prompt=text)))
             for role, name, text in texts
         ]
+
+
+@lru_cache(maxsize=256)
+def _sampling_recipe(sampling: Sampling, num_tokens: int) -> SamplingRecipe:
+    """One object for all segments that are sampled alike."""
+    sigmas = sampling.sigmas
+    if isinstance(sigmas, ShiftedByTokens):
+        sigmas = shifted(sigmas.num_steps, num_tokens=num_tokens)
+    return SamplingRecipe(sampler=sampling.sampler, sigmas=sigmas, guidance=sampling.guidance)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from ltx_ray.manifest.schema import Video
+from ltx_ray.manifest.schema import Scene, Video
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.segments import Take
 from ltx_ray.spec.conditions import Condition
@@ -43,6 +43,10 @@ class Planned:
 
     def name(self, segment_idx: int) -> str:
         return f"{self.unit}/segment {segment_idx}"
+
+    def scene(self, segment_idx: int) -> Scene:
+        """The scene that a segment shows."""
+        return self.video.scenes[self.take.segments[segment_idx].scene_idx]
 
     def size_px(self, stage: SegmentStage) -> tuple[int, int]:
         """Width and height of what a stage makes."""

@@ -47,7 +47,8 @@ def held_at_head(planned: Planned, segment_idx: int, key: str) -> Iterator[Provi
     segment = planned.take.segments[segment_idx]
     latents = Piece(0, planned.facts.video.num_latents(segment.connector))
     cells = Piece(0, segment.own_cells.start - segment.cells.start)
-    yield Provided(Hold(modality="video", piece=latents, start=0, strength=segment.scene.segment.strength), key)
+    strength = planned.scene(segment_idx).segment.strength
+    yield Provided(Hold(modality="video", piece=latents, start=0, strength=strength), key)
     yield Provided(Hold(modality="audio", piece=cells, start=0), key)
 
 

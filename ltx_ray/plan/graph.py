@@ -9,32 +9,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import PurePosixPath
-from typing import Any
 
 from ltx_ray.errors import ManifestError, PlanError, Problem
+from ltx_ray.manifest.paths import container_of
 from ltx_ray.manifest.schema import Manifest, Video
 from ltx_ray.plan.dag import Plan, PlannedVideo
 from ltx_ray.plan.keys import digest_of
+from ltx_ray.plan.layout import Layout, Layouts, decoded_size
 from ltx_ray.plan.opening import Opening, plan_opening
-from ltx_ray.plan.segments import Take, cut_takes
-from ltx_ray.plan.takes import TakeTasks, decoded_size, plan_take
+from ltx_ray.plan.segments import Take
+from ltx_ray.plan.takes import TakeTasks, plan_take
+from ltx_ray.spec.acyclic import without_collector
 from ltx_ray.spec.canonical import canonical
-from ltx_ray.spec.codecs import CODECS, CONTAINERS
+from ltx_ray.spec.codecs import CONTAINERS
 from ltx_ray.spec.model import ModelFacts
-from ltx_ray.spec.recipe import EncodeSettings, InspectRecipe, StitchRecipe
+from ltx_ray.spec.recipe import InspectRecipe, StitchRecipe
 from ltx_ray.spec.source import SourceFacts
 from ltx_ray.spec.task import Parent
 
 PROVENANCE_SCHEMA = 1
-#: Coded frames between key frames: two seconds seek well, and every decode window starts one anyway.
-GOP_S = 2
-#: What the digest of an entry holds for settings that its codecs do not have. Another value would change files.
-UNUSED: Mapping[str, Any] = {"crf": 18, "preset": "medium", "audio_bit_rate": 192_000}
 #: A file's sound is put together as one WAV of stereo float32, which counts its bytes in 32 bits: three hours.
 MAX_SOUND_SAMPLES = (2**32 - 2**10) // 8
 
 
+@without_collector()
 def build_plan(
     manifest: Manifest, models: Mapping[str, ModelFacts], sources: Mapping[str, SourceFacts] | None = None
 ) -> Plan:
@@ -44,10 +42,10 @@ def build_plan(
         ManifestError: all videos that cannot be planned, each with its reason.
     """
     plan = Plan(notes=list(manifest.notes))
-    problems = []
+    layouts, problems = Layouts(), []
     for video in manifest.videos:
         try:
-            plan.videos.append(_plan_video(plan, video, models[video.model], sources or {}))
+            plan.videos.append(_plan_video(plan, video, layouts, models[video.model], sources or {}))
         except PlanError as error:
             problems.append(Problem(f"{manifest.source}: video '{video.id}'", str(error)))
     if problems:
@@ -55,13 +53,15 @@ def build_plan(
     return plan
 
 
-def _plan_video(plan: Plan, video: Video, facts: ModelFacts, sources: Mapping[str, SourceFacts]) -> PlannedVideo:
-    takes, moved = cut_takes(video, facts)
-    plan.notes += [f"{video.id}: {note}" for note in moved]
+def _plan_video(
+    plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, sources: Mapping[str, SourceFacts]
+) -> PlannedVideo:
+    layout = layouts.of(video, facts)
+    takes, encode = [each.take for each in layout.takes], layout.encode
+    plan.notes += [f"{video.id}: {note}" for note in layout.notes]
     longest = max(segment.num_frames for take in takes for segment in take.segments)
     if longest > facts.max_frames:
         plan.notes.append(f"{video.id}: {longest} frames in one call is over the tried {facts.max_frames}")
-    encode = _encode_settings(video, facts)
     if video.extend is not None and video.extend.include_source:
         _check_length(sources[video.extend.path].duration_s, facts)
     opening = plan_opening(plan, video, facts, takes[0], sources, encode) if video.extend is not None else None
@@ -71,23 +71,22 @@ def _plan_video(plan: Plan, video: Video, facts: ModelFacts, sources: Mapping[st
     chunks: list[Parent] = list(opening.chunks) if opening else []
     sounds: list[Parent] = list(opening.sounds) if opening else []
     made: list[TakeTasks] = []
-    for take_idx, take in enumerate(takes):
+    for take_idx, each in enumerate(layout.takes):
         unit = video.id if len(takes) == 1 else f"{video.id}/take {take_idx}"
         tasks = plan_take(
             plan,
             video,
-            take,
+            each,
             facts=facts,
             unit=unit,
-            encode=encode,
             providers=(opening.connector,) if opening and take_idx == 0 else (),
-            file_start=shown_before + take.start,
+            file_start=shown_before + each.take.start,
         )
         made.append(tasks)
         chunks += [Parent("chunk", key) for key in tasks.chunks]
         sounds.append(Parent("sound", tasks.sound))
     sound_samples = (*(opening.sound_samples if opening else ()), *(tasks.num_samples for tasks in made))
-    container = PurePosixPath(video.output.path).suffix[1:].lower()
+    container = container_of(video.output.path)
     recipe = StitchRecipe(
         num_frames=num_frames,
         sound_samples=sound_samples,
@@ -95,7 +94,7 @@ def _plan_video(plan: Plan, video: Video, facts: ModelFacts, sources: Mapping[st
         container=container,
         audio_codec=CONTAINERS[container].sound,
         audio_bit_rate=video.output.audio_bit_rate,
-        provenance=_provenance(video, takes, facts, opening) if video.output.provenance else None,
+        provenance=_provenance(video, layout, facts, opening) if video.output.provenance else None,
     )
     parents = (*chunks, *sounds)
     stitch = plan.add("stitch", video.id, recipe, parents)
@@ -141,32 +140,13 @@ def _plan_inspection(
     return plan.add("inspect", unit, recipe, (*parents, *(Parent("connector", key) for _, key in connectors)))
 
 
-def _encode_settings(video: Video, facts: ModelFacts) -> EncodeSettings:
-    return EncodeSettings(
-        codec=video.output.codec,
-        crf=video.output.crf,
-        preset=video.output.preset,
-        gop_frames=round(GOP_S * video.frame_rate),
-        threads=CODECS[video.output.codec].threads,
-        crop_px=_crop(video, facts),
-    )
-
-
-def _crop(video: Video, facts: ModelFacts) -> tuple[int, int] | None:
-    """The crop in pixels of the decoded size: a draft's is smaller by the upscale ratio, kept even for 4:2:0."""
-    crop = video.output.crop
-    if crop is None or not video.is_draft:
-        return crop
-    width, height = (facts.video.stage1_px(side) // 2 * 2 for side in crop)
-    return width, height
-
-
-def _provenance(video: Video, takes: list[Take], facts: ModelFacts, opening: Opening | None) -> str:
+def _provenance(video: Video, layout: Layout, facts: ModelFacts, opening: Opening | None) -> str:
     """What the file says of itself: enough to make it again and to prove it, no path, date or run."""
     extend = video.extend and replace(video.extend, path="")
-    unused = {name: value for name, value in UNUSED.items() if getattr(video.output, name) is None}
-    entry = replace(video, output=replace(video.output, path="", **unused), extend=extend)
-    prompts = list(dict.fromkeys(segment.scene.prompt for take in takes for segment in take.segments))
+    entry = replace(video, output=layout.output, extend=extend)
+    takes = [each.take for each in layout.takes]
+    shown = dict.fromkeys(segment.scene_idx for take in takes for segment in take.segments)
+    prompts = list(dict.fromkeys(video.scenes[scene_idx].prompt for scene_idx in shown))
     seeds = [scene.seed for scene in video.scenes]
     lengths = [take.num_frames for take in takes]
     if opening is not None:

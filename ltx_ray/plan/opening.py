@@ -10,8 +10,8 @@ from ltx_ray.manifest.schema import Video
 from ltx_ray.plan.conditions import Planned, Provided, Provider, SegmentStage
 from ltx_ray.plan.connectors import held_at_head
 from ltx_ray.plan.dag import Plan
+from ltx_ray.plan.layout import decoded_size
 from ltx_ray.plan.segments import Take, decode_windows
-from ltx_ray.plan.takes import decoded_size
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.recipe import (
     ClipDecodeRecipe,

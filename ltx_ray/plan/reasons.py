@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from ltx_ray.plan.record import RecordedTask
 
 
+class _Unset:
+    """Stands for a field that is not written: an option at its default."""
+
+    def __repr__(self) -> str:
+        return "unset"
+
+
+_UNSET = _Unset()
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """``detail`` names fields and values, old -> new, where the kind has any."""
@@ -69,7 +79,7 @@ def explain(plan: Plan, kept: Collection[str], last: LastPlan | None) -> Iterato
 def changed_fields(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterator[str]:
     """Each field that differs, as ``name old -> new``; nested fields and conditions get dotted names."""
     for name in sorted(old.keys() | new.keys()):
-        before, after = old.get(name), new.get(name)
+        before, after = old.get(name, _UNSET), new.get(name, _UNSET)
         if before == after:
             continue
         old_fields, new_fields = _fields(before), _fields(after)

@@ -73,15 +73,9 @@ class RecordedVideo(NamedTuple):
 def plan_lines(plan: Plan) -> Iterator[str]:
     """One line a task, parents before children, then one a video."""
     for task in plan.tasks.values():
-        yield canonical(
-            {
-                "schema": RECORD_SCHEMA,
-                "key": task.key,
-                "stage": task.stage,
-                "unit": task.unit,
-                "recipe": task.recipe,
-                "parents": task.parents,
-            }
+        yield (
+            f'{{"key":"{task.key}","parents":{canonical(task.parents)},"recipe":{canonical(task.recipe)},'
+            f'"schema":{RECORD_SCHEMA},"stage":"{task.stage}","unit":{canonical(task.unit)}}}'
         )
     for video in plan.videos:
         yield canonical({"schema": RECORD_SCHEMA, "video": video})

@@ -35,9 +35,9 @@ DEFAULT_FRAMES = 121
 class Segment:
     """One model call over frames [start, start + num_frames) of a take."""
 
-    scene: Scene
     scene_idx: int  #: in its video
     start: int  #: a multiple of the frames of a latent
+    start_s: Fraction
     num_frames: int  #: with connector and overshoot
     connector: int  #: 0 = nothing stands before
     overshoot: int
@@ -200,9 +200,9 @@ def _cut_take(
             start = 0 if not segments else (first_latent - 1) * step + 1 - connector
             stop = (first_latent + num_latents - 1) * step + 1
             segment = Segment(
-                scene=stretch.scene,
                 scene_idx=stretch.scene_idx,
                 start=start,
+                start_s=start / video.frame_rate,
                 num_frames=stop - start + shape.overshoot,
                 connector=connector,
                 overshoot=shape.overshoot,
@@ -357,10 +357,10 @@ def _with_cells(
     audio = facts.audio
     handed_over = audio.cells_ended_by(lead / frame_rate) if lead else 0
     for segment_idx, segment in enumerate(segments):
-        first = audio.first_cell_from(segment.start / frame_rate)
+        first = audio.first_cell_from(segment.start_s)
         if segment_idx + 1 < len(segments):
             # Cells are never made by nobody, however short the connector is.
-            next_first = audio.first_cell_from(segments[segment_idx + 1].start / frame_rate)
+            next_first = audio.first_cell_from(segments[segment_idx + 1].start_s)
             own_stop = max(audio.cells_ended_by(segment.kept_stop / frame_rate), next_first)
         else:
             own_stop = audio.num_cells(stop / frame_rate)

@@ -62,7 +62,7 @@ class VideoGrid:
 
     def stage1_px(self, size_px: int) -> int:
         """Stage-1 side of a final side."""
-        return int(size_px / self.upscale)
+        return size_px * self.upscale.denominator // self.upscale.numerator
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class AudioGrid:
 
     def num_samples(self, duration_s: Fraction) -> int:
         """Whole samples inside ``duration_s``."""
-        return math.floor(duration_s * self.sample_rate_hz)
+        return duration_s.numerator * self.sample_rate_hz // duration_s.denominator
 
 
 def round_half_up(value: Fraction) -> int:

@@ -31,8 +31,7 @@ class ModelFacts:
 
     def weights_for(self, stage: Stage) -> tuple[Weights, ...]:
         """What a recipe of ``stage`` carries: the weights of the parts that the stage uses, in its order."""
-        by_part = {weights.part: weights for weights in self.weights}
-        return tuple(by_part[part] for part in SPECS[stage].weights)
+        return tuple([weights for part in SPECS[stage].weights for weights in self.weights if weights.part == part])
 
 
 def one_digest(digest: str, *, precision: str = "fp32") -> tuple[Weights, ...]:

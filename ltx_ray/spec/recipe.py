@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from ltx_ray.spec.canonical import Shared
 from ltx_ray.spec.conditions import Condition
 from ltx_ray.spec.piece import Piece
 from ltx_ray.spec.weights import Weights
@@ -36,7 +37,7 @@ class GuidanceScales:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guidance:
+class Guidance(Shared):
     """Guidance of a descent, apart for picture and sound; each kind that either of them uses costs one more pass."""
 
     video: GuidanceScales = GuidanceScales()
@@ -57,7 +58,7 @@ class Guidance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SamplingRecipe:
+class SamplingRecipe(Shared):
     """One descent of the noise schedule; shared by generate and refine."""
 
     sampler: str
@@ -152,7 +153,7 @@ class ConditionRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EncodeSettings:
+class EncodeSettings(Shared):
     """How frames become a coded chunk. The thread count is fixed because it can change the bytes."""
 
     codec: str  #: a row of spec.codecs
@@ -173,7 +174,7 @@ class Fade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecodeRecipe:
+class DecodeRecipe(Shared):
     """A window of a take: frames decoded and encoded at once.
 
     Nothing here says where in the take the window lies, so an edit before or after it changes nothing.
@@ -190,7 +191,7 @@ class DecodeRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AudioDecodeRecipe:
+class AudioDecodeRecipe(Shared):
     """The sound of a take: samples [start, start + num_samples) of what its cells decode to.
 
     It may be a sample longer than what is heard, so that it is the same wherever in a file the take begins.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Literal
 
 MAX_SEED = 2**63 - 1
@@ -13,6 +14,7 @@ def seed_of_id(video_id: str) -> int:
     return _hash("video", video_id) % 2**31
 
 
+@lru_cache(maxsize=1024)
 def noise_seed(seed: int, segment_idx: int, modality: Literal["video", "audio"]) -> int:
     """Seed of one segment's noise; ``segment_idx`` counts inside the take, and both stages use the same one."""
     return _hash("noise", str(seed), str(segment_idx), modality)

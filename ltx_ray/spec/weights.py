@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from ltx_ray.spec.canonical import Shared
+
 Part = Literal["text_encoder", "connectors", "transformer", "upscaler", "video_vae", "audio_vae", "vocoder"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
@@ -18,7 +20,7 @@ class Lora:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
+class Weights(Shared):
     """One part of a model, as a stage computes with it."""
 
     part: Part

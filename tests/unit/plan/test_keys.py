@@ -1,7 +1,7 @@
 """Keys are a promise to every store there is: they change only when somebody means it."""
 
 import json
-from dataclasses import fields, replace
+from dataclasses import fields, make_dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,9 +9,11 @@ import pytest
 
 from ltx_ray.manifest.load import load_manifest
 from ltx_ray.manifest.schema import Extend
+from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.keys import artifact_key, digest_of
-from ltx_ray.spec.canonical import canonical
+from ltx_ray.plan.record import RecordedTask, plan_lines
+from ltx_ray.spec.canonical import canonical, later
 from ltx_ray.spec.source import SourceFacts
 from ltx_ray.spec.task import STAGES, Parent
 from tests.unit.manifest import cards
@@ -68,6 +70,45 @@ def test_every_recipe_field_decides_the_key(stage):
         recipe = replace(task.recipe, **{field.name: changed(getattr(task.recipe, field.name))})
         keys.add(artifact_key(stage, recipe, task.parents))
     assert len(keys) == 1 + len(fields(task.recipe))
+
+
+def with_an_option(recipe, **options):
+    """The recipe as a later version has it, with two options that were added to its class."""
+    added = [("added", int, later(0, since=2)), ("also", Fraction | None, later(None, since=2))]
+    grown = make_dataclass(type(recipe).__name__, added, bases=(type(recipe),), frozen=True, slots=True, kw_only=True)
+    return grown(**{each.name: getattr(recipe, each.name) for each in fields(recipe)}, **options)
+
+
+@pytest.mark.parametrize("task", PLAN.tasks.values(), ids=lambda task: task.name)
+def test_an_option_that_is_added_later_changes_a_key_only_where_it_is_set(task):
+    def key_with(**options):
+        return artifact_key(task.stage, with_an_option(task.recipe, **options), task.parents)
+
+    assert key_with() == key_with(added=0, also=None) == task.key
+    assert len({task.key, key_with(added=1), key_with(also=Fraction(0)), key_with(added=1, also=Fraction(1))}) == 4
+
+
+def test_what_the_record_of_a_task_says_has_its_key():
+    grown = replace(ONE_OF_EACH["refine"], recipe=with_an_option(ONE_OF_EACH["refine"].recipe, added=1))
+    grown = replace(grown, key=artifact_key(grown.stage, grown.recipe, grown.parents))
+    lines = plan_lines(Plan(tasks={**PLAN.tasks, grown.key: grown}, videos=PLAN.videos))
+    records = [record for record in map(json.loads, lines) if "key" in record]
+    assert len(records) == len(PLAN.tasks) + 1
+    assert all(RecordedTask.of(record).is_true_to_key() for record in records)
+
+
+@pytest.mark.parametrize("parents", [[], [["latent", "0"]], [["latent", None]], [[[], {}]]])
+def test_a_record_whose_parents_are_odd_is_not_true_to_its_key(parents):
+    record = next(json.loads(line) for line in plan_lines(PLAN) if '"stage":"stitch"' in line)
+    assert RecordedTask.of(record).is_true_to_key()
+    assert not RecordedTask.of(record | {"parents": parents}).is_true_to_key()
+
+
+def test_parents_cannot_be_told_in_another_way():
+    recipe = ONE_OF_EACH["upscale"].recipe
+    two = (Parent("a", "1"), Parent("b", "2"))
+    others = [(Parent('a","1","b', "2"),), (Parent("a", '1","b","2'),), (Parent("a 1 b", "2"),)]
+    assert artifact_key("upscale", recipe, two) not in {artifact_key("upscale", recipe, each) for each in others}
 
 
 def test_order_and_role_of_parents_decide_the_key():

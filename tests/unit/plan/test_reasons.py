@@ -8,7 +8,7 @@ import pytest
 
 from ltx_ray.manifest.schema import Sampling
 from ltx_ray.plan.graph import build_plan
-from ltx_ray.plan.reasons import Reason, explain, in_words, needed, only_for
+from ltx_ray.plan.reasons import Reason, changed_fields, explain, in_words, needed, only_for
 from ltx_ray.plan.record import last_plan, plan_lines, read_reasons, reason_lines, standing_reasons
 from tests.unit.plan.examples import MODELS, SCENE, manifest, video
 
@@ -152,6 +152,11 @@ def test_a_last_plan_with_odd_recipes_is_compared_all_the_same(name, odd):
     said = reasons(plan_of(video("fox", seed=8)), kept=(), last=last)
     assert said["fox/segment 0 generate"].startswith("recipe: ")
     assert all(isinstance(words, str) for line in lines if "recipe" in line for words in in_words(line["recipe"]))
+
+
+def test_an_option_that_was_not_written_is_said_to_be_unset():
+    assert list(changed_fields({"crf": 18}, {"crf": 18, "grain": 0.5})) == ["grain unset -> 0.5"]
+    assert list(changed_fields({"crf": 18, "grain": None}, {"crf": 18})) == ["grain None -> unset"]
 
 
 def test_a_reason_stands_until_the_task_is_asked_for_again():
