@@ -48,7 +48,7 @@ def changed(value):
     match value:
         case bool():
             return not value
-        case int() | Fraction():
+        case int() | float() | Fraction():
             return value + 1
         case str():
             return f"{value}x"

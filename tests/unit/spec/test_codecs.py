@@ -10,7 +10,7 @@ import pytest
 
 import ltx_ray
 from ltx_ray.manifest.fields import Wrong
-from ltx_ray.manifest.keys import VIDEO_RULES
+from ltx_ray.manifest.keys import VIDEO
 from ltx_ray.spec.codecs import CODECS, CONTAINERS, SOUND_CODECS
 
 PACKAGE = Path(ltx_ray.__file__).parent
@@ -38,13 +38,13 @@ def test_a_default_is_one_of_the_choices():
 
 
 def test_a_manifest_may_name_what_has_a_row_and_nothing_else():
-    assert [VIDEO_RULES["output.codec"](name) for name in CODECS] == list(CODECS)
+    assert [VIDEO.fields["output.codec"].rule(name) for name in CODECS] == list(CODECS)
     for codec in CODECS.values():
         for key, setting in (("output.crf", codec.crf), ("output.preset", codec.presets)):
-            assert all(VIDEO_RULES[key](choice) == choice for choice in (setting.choices if setting else ()))
+            assert all(VIDEO.fields[key].rule(choice) == choice for choice in (setting.choices if setting else ()))
     for key, value in (("output.codec", "x264"), ("output.crf", 1000), ("output.preset", "placebo")):
         with pytest.raises(Wrong):
-            VIDEO_RULES[key](value)
+            VIDEO.fields[key].rule(value)
 
 
 def test_no_other_file_lists_codecs_or_containers():
