@@ -1,11 +1,13 @@
 """The inputs of a task by role, read when asked for and no more of them than asked for.
 
-An artifact's digest is checked whenever it is opened. Only one tensor file is open at a time, so a task that joins a
-hundred segments needs the memory of what it joins.
+An artifact is fetched, and its digest checked, once in a task that names it in several roles or for several conditions;
+one that is named once is let go when it is read. Only one tensor file is open at a time, so a task that joins a hundred
+segments needs the memory of what it joins.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,6 +29,8 @@ class Parents:
 
     def __init__(self, task: Task, store: Store, stack: ExitStack) -> None:
         self._task, self._store, self._stack = task, store, stack
+        self._times_named = Counter(parent.key for parent in task.parents)
+        self._held: dict[str, Path] = {}  #: what ``stack`` lets go, by key
         self.digests: dict[str, str] = {}  #: of the inputs that were read, by key
 
     def has(self, role: str) -> bool:
@@ -91,21 +95,27 @@ class Parents:
 
     def files(self, role: str) -> list[Path]:
         """Local files of every parent with this role, in order."""
-        return [self._stack.enter_context(self._path(key)) for key in self._keys(role)]
+        return [self._hold(key) for key in self._keys(role)]
 
     def _keys(self, role: str) -> list[str]:
         return [parent.key for parent in self._task.parents if parent.role == role]
 
     @contextmanager
-    def _path(self, key: str) -> Iterator[Path]:
-        with self._store.local_path(key) as path:
-            self.digests[key] = path.name
-            yield path
-
-    @contextmanager
     def _open(self, key: str) -> Iterator[Any]:
-        with self._path(key) as path, safe_open(path, framework="pt") as file:
-            yield file
+        with ExitStack() as once:
+            path = self._hold(key) if self._times_named[key] > 1 else self._fetch(key, once)
+            yield once.enter_context(safe_open(path, framework="pt"))
+
+    def _hold(self, key: str) -> Path:
+        """The file of an artifact, for as long as the task lasts."""
+        if key not in self._held:
+            self._held[key] = self._fetch(key, self._stack)
+        return self._held[key]
+
+    def _fetch(self, key: str, stack: ExitStack) -> Path:
+        path = stack.enter_context(self._store.local_path(key))
+        self.digests[key] = path.name
+        return path
 
     @staticmethod
     def _cut(tensor: Any, piece: Piece, dim: int, *, where: str) -> Tensor:

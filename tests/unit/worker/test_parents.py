@@ -109,3 +109,26 @@ def test_a_spoiled_parent_is_never_read(parents, store, tmp_path, read):
     path.unlink()
     with pytest.raises(ArtifactMissing):
         getattr(parents, read)(*arguments, **options)
+
+
+def test_what_is_named_several_times_is_fetched_and_checked_once(store):
+    fetched = []
+
+    class Counting:
+        def local_path(self, key):
+            fetched.append(key[0])
+            return store.local_path(key)
+
+    roles = (Parent("condition", "0" * 64), Parent("condition", "0" * 64), Parent("latent", "1" * 64))
+    with ExitStack() as stack:
+        parents = Parents(
+            Task("f" * 64, "upscale", "fox", RECIPE, (*roles, Parent("sound", "0" * 64))), Counting(), stack
+        )
+        video, audio = parents.each("condition", [("video", Piece(0, 1), 2), ("audio", Piece(0, 2), 1)])
+        assert torch.equal(parents.tensor("sound", "audio")[:, :2], audio)
+        assert torch.equal(parents.tensor("latent", "video"), VIDEOS[1])
+        (path,) = parents.files("sound")
+        assert path.exists()
+        assert sorted(parents.digests) == ["0" * 64, "1" * 64]
+    assert torch.equal(video, VIDEOS[0][:, :, :1])
+    assert fetched == ["0", "1"]
