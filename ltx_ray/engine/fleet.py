@@ -21,7 +21,6 @@ class Worker:
     name: str
     stages: frozenset[Stage]
     node: str
-    joined_at: float
     is_open: bool = True
     task: str | None = None  #: key of the one task it runs
     loaded: Stage | None = None  #: stage of its latest task: its weights are on the device

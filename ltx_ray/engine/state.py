@@ -223,7 +223,7 @@ class RunState:
             self._on_lost(WorkerLost(event.at, event.worker, "node"))
         stages = tuple(sorted(event.stages))
         self._journal(records.WorkerJoined(at=event.at, worker=event.worker, stages=stages, node=event.node))
-        self.fleet.join(Worker(event.worker, event.stages, event.node, event.at))
+        self.fleet.join(Worker(event.worker, event.stages, event.node))
 
     def _on_lost(self, event: WorkerLost) -> None:
         name, at = event.worker, event.at

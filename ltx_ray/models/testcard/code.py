@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 COUNTER_BITS = 20
 CHECK_BITS = 8
-WORD_BITS = 32
 #: Counters live modulo this: four hours and more at 60 frames a second.
 PERIOD = 1 << COUNTER_BITS
 SCRAMBLE = 0x9E377  # odd, so it has an inverse; near the golden ratio, so every bit moves early

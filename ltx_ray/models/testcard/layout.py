@@ -39,9 +39,6 @@ class Rect(NamedTuple):
         assert not any(value % divisor for value in self), (self, divisor)
         return Rect(*(value // divisor for value in self))
 
-    def shrunk(self, by: int) -> Rect:
-        return Rect(self.left + by, self.top + by, self.width - 2 * by, self.height - 2 * by)
-
 
 class Strip(NamedTuple):
     """A word's cells, row by row."""

@@ -8,7 +8,7 @@ from ltx_ray.engine.fleet import Fleet, Worker
 def fleet_of(**stages) -> Fleet:
     fleet = Fleet()
     for name, own in stages.items():
-        fleet.join(Worker(name, frozenset(own), "", 0.0))
+        fleet.join(Worker(name, frozenset(own), ""))
     return fleet
 
 
