@@ -55,7 +55,7 @@ class Chain(Planned):
     """Enters the segments of a take stage by stage."""
 
     providers: tuple[Provider, ...] = ()  #: of what this take's segments are given before that
-    upscaled: dict[int, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)  #: keys by prompt
 
     def plan(self) -> None:
         order = range(len(self.take.segments))
@@ -140,11 +140,14 @@ class Chain(Planned):
         texts = [("text", unit, scene.prompt)]
         if sampling.guidance is not None and sampling.guidance.uses_negative:
             texts.append(("negative", f"{unit}/negative", scene.negative_prompt))
-        weights = self.facts.weights_for("text_encode")
-        return [
-            Parent(role, self.plan_.add("text_encode", name, TextEncodeRecipe(weights=weights, prompt=text)))
-            for role, name, text in texts
-        ]
+        return [Parent(role, self._encoded(name, text)) for role, name, text in texts]
+
+    def _encoded(self, unit: str, prompt: str) -> str:
+        """Key of a prompt's task; segments and stages mostly share one."""
+        if prompt not in self.texts:
+            recipe = TextEncodeRecipe(weights=self.facts.weights_for("text_encode"), prompt=prompt)
+            self.texts[prompt] = self.plan_.add("text_encode", unit, recipe)
+        return self.texts[prompt]
 
 
 @lru_cache(maxsize=256)

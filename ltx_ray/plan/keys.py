@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import hashlib
 
-from ltx_ray.spec.canonical import canonical
+from ltx_ray.spec.canonical import canonical, text
 from ltx_ray.spec.recipe import Recipe
 from ltx_ray.spec.stages import SPECS
 from ltx_ray.spec.task import Parent, Stage
 
 KEY_SCHEMA = 2  # raised when the meaning of a recipe field changes; every key changes with it
+_BEGINS = {stage: f'["ltx-ray",{KEY_SCHEMA},"{stage}",{spec.version}' for stage, spec in SPECS.items()}
 
 
 def artifact_key(stage: Stage, recipe: Recipe, parents: tuple[Parent, ...]) -> str:
     """Hex sha256 of (schema, stage, stage version, recipe, role and key of each parent)."""
-    inputs = [canonical(part) for role, key in parents for part in (role, key)]
-    told = ",".join([canonical(recipe), *inputs])
-    return _sha256(f'["ltx-ray",{KEY_SCHEMA},"{stage}",{SPECS[stage].version},{told}]')
+    inputs = [text(role) + "," + text(key) for role, key in parents]
+    told = ",".join([_BEGINS[stage], canonical(recipe), *inputs])
+    return _sha256(f"{told}]")
 
 
 def digest_of(value: object) -> str:

@@ -40,7 +40,7 @@ class RecordedTask(NamedTuple):
         """Whether it still says what its key was made of; only then may its recipe be relied upon."""
         try:
             return artifact_key(cast(Stage, self.stage), cast(Recipe, self.recipe), self.parents) == self.key
-        except (KeyError, ValueError, RecursionError):  # no stage of ours, or nothing that has a canonical form
+        except (KeyError, TypeError, ValueError, RecursionError):  # no stage of ours, or nothing that has a text
             return False
 
     def as_planned(self) -> Task:

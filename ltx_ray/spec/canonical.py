@@ -15,10 +15,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields, is_dataclass
 from fractions import Fraction
-from json.encoder import encode_basestring_ascii as _string
+from json.encoder import encode_basestring_ascii
 from typing import Any, NoReturn, TypeVar
 
 _T = TypeVar("_T")
+#: ``canonical`` of what is known to be a string.
+text: Callable[[str], str] = encode_basestring_ascii
 
 
 def later(default: _T, *, since: int) -> _T:
@@ -110,7 +112,7 @@ def _sequence(values: Sequence[object]) -> str:
 
 
 def _mapping(values: Mapping[str, object]) -> str:
-    parts = [_string(name) + ":" + _WRITERS[type(value)](value) for name, value in sorted(values.items())]
+    parts = [text(name) + ":" + _WRITERS[type(value)](value) for name, value in sorted(values.items())]
     return "{" + ",".join(parts) + "}"
 
 
@@ -124,7 +126,7 @@ _WRITERS = _Writers(
         bool: lambda value: "true" if value else "false",
         int: int.__repr__,
         float: _float,
-        str: _string,
+        str: text,
         Fraction: _fraction,
         tuple: _sequence,
         list: _sequence,
