@@ -9,11 +9,14 @@ demo: $(VENV)/installed
 	$(BIN)/ltx-ray render manifests/demo.yaml
 	$(BIN)/ltx-ray probe runs/demo/videos/*.mp4
 
+# What starts Ray shares one cluster and runs in one process; the rest is spread over the cores.
+RAY := tests/chaos/cluster tests/chaos/disk tests/e2e
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto $(RAY:%=--ignore=%)
+	$(BIN)/python -m pytest -m "not slow" $(RAY)
 
 check: lint types $(VENV)/installed
-	$(BIN)/python -m pytest tests/unit tests/test_architecture.py tests/chaos/simulated
+	$(BIN)/python -m pytest -n auto tests/unit tests/test_architecture.py tests/chaos/simulated
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
