@@ -37,8 +37,13 @@ def test_a_worker_that_hangs_is_killed_and_its_task_made_again(ltx_ray, cluster,
 def test_a_node_that_drains_gets_no_more_tasks_and_its_own_do_not_count(ltx_ray, cluster, whole):
     process = rendering(ltx_ray, cluster.address)
     begun = until(process, '"event": "dispatch"', "decode")
-    going = cluster.workers[0]
+    going, working = cluster.workers[0], actors()
+    for actor in working:
+        actor.suspend()  # so that work is left when the news comes
     drain(cluster, going, after_s=12.0)
+    begun += until(process, '"event": "worker_draining"')
+    for actor in working:
+        actor.resume()
     records = begun + finish(process)
     (name,) = (joined["worker"] for joined in of(records, "worker_joined") if joined["node"] == going.node_id)
     (told_at,) = (record["at"] for record in of(records, "worker_draining"))
