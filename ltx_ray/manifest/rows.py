@@ -1,11 +1,19 @@
-"""Files whose rows are videos: JSONL, CSV with dotted columns, Parquet. Read one by one, never held whole."""
+"""Files whose rows are videos: JSONL, CSV with dotted columns, Parquet. Read one by one, never held whole.
+
+What programs write that people make tables with means what it means there: Excel's semicolons, tabs, ``sep=`` and empty
+rows, the floats and NaN of pandas, the decimals of databases. A row in which nothing is given is none.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
+import math
+import re
 from collections.abc import Iterator
-from typing import IO, NamedTuple
+from decimal import Decimal
+from itertools import chain
+from typing import IO, Any, NamedTuple
 
 from ltx_ray.errors import ManifestError
 from ltx_ray.manifest.cells import value_of
@@ -76,7 +84,10 @@ def _jsonl(file: IO[bytes], name: str) -> Iterator[Row]:
         except ManifestError as error:
             yield Row(where, error)
             continue
-        yield Row(where, _given(raw) if isinstance(raw, dict) else raw)
+        if not isinstance(raw, dict):
+            yield Row(where, raw)
+        elif _says_anything(given := _given(raw)) or not raw:
+            yield Row(where, given)
 
 
 def _lines(file: IO[bytes], name: str) -> Iterator[bytes]:
@@ -90,32 +101,76 @@ def _lines(file: IO[bytes], name: str) -> Iterator[bytes]:
 
 def _given(raw: dict[str, object]) -> dict[str, object]:
     """Without the nulls that tables write for "not given"; only a group's null, ``refine: null``, says something."""
-    if None not in raw.values():
+    if _AS_MEANT.issuperset(map(type, raw.values())):
         return raw
-    return {key: value for key, value in raw.items() if value is not None or key in VIDEO.nulls}
+    plain = {key: _plain(value) for key, value in raw.items()}
+    return {key: value for key, value in plain.items() if value is not None or key in VIDEO.nulls}
+
+
+#: Types whose values need no second look.
+_AS_MEANT = frozenset({str, int, bool})
+
+
+def _says_anything(row: dict[str, object]) -> bool:
+    return any(value is not None for value in row.values())
 
 
 def _csv(file: IO[bytes], name: str) -> Iterator[Row]:
     lines = (decoded(line, name, first_line=line_idx) for line_idx, line in enumerate(_lines(file, name), 1))
-    reader = csv.reader(lines, strict=True)
+    first = next(lines, "")
+    is_told = (told := _SEP.fullmatch(first)) is not None
+    if is_told:
+        first = next(lines, "")
+    delimiter = told[1] if told else _delimiter(first)
+    reader = csv.reader(chain([first], lines), strict=True, delimiter=delimiter)
     try:
         header = [column.strip() for column in next(reader, [])]
+        while header and not header[-1]:
+            header.pop()
         if len(set(header)) != len(header) or not all(header):
-            raise refuse(f"{name}: line 1", "a column has no name, or the name of another; name each once")
+            what = "a column has no name, or the name of another; name each once, and write tables without their index"
+            raise refuse(f"{name}: line {1 + is_told}", what)
         for cells in reader:
-            if cells:
-                yield _csv_row(header, cells, f"line {reader.line_num}", name)
+            if any(cell.strip() for cell in cells):
+                yield _csv_row(header, cells, f"line {reader.line_num + is_told}", name, delimiter)
     except csv.Error as error:
-        raise refuse(f"{name}: line {reader.line_num}", f"is not CSV, or the file is cut short: {error}") from None
+        where = f"{name}: line {reader.line_num + is_told}"
+        raise refuse(where, f"is not CSV, or the file is cut short: {error}") from None
 
 
-def _csv_row(header: list[str], cells: list[str], where: str, name: str) -> Row:
-    if len(cells) > len(header):
-        return Row(
-            where,
-            refuse(f"{name}: {where}", f"has {len(cells)} cells for {len(header)} columns; quote cells with commas"),
-        )
-    return Row(where, {key: value_of(key, cell) for key, cell in zip(header, cells, strict=False) if cell.strip()})
+#: What Excel writes, and reads, in front of the header.
+_SEP = re.compile(r"sep=(.)\r?\n?", re.IGNORECASE)
+_DELIMITERS = ",;\t"
+#: Where a semicolon stands between cells, the comma stands before decimals.
+_COMMA = re.compile(r"\s*([-+]?[0-9]+),([0-9]+)\s*")
+
+
+def _delimiter(header: str) -> str:
+    """What stands between the cells: whatever makes keys of most columns, else a comma."""
+
+    def num_keys(delimiter: str) -> int:
+        columns = next(csv.reader([header], delimiter=delimiter), [])
+        return sum(column.strip().partition(".")[0] in VIDEO.names for column in columns)
+
+    return max(_DELIMITERS, key=num_keys)
+
+
+def _csv_row(header: list[str], cells: list[str], where: str, name: str, delimiter: str) -> Row:
+    extra = [cell for cell in cells[len(header) :] if cell.strip()]
+    if extra:
+        what = f"has {len(cells)} cells for {len(header)} columns; quote cells with {_NAMES[delimiter]}"
+        return Row(where, refuse(f"{name}: {where}", what))
+    given = {key: cell for key, cell in zip(header, cells, strict=False) if cell.strip()}
+    return Row(where, _given({key: _cell(key, cell, delimiter) for key, cell in given.items()}))
+
+
+_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
+
+
+def _cell(key: str, cell: str, delimiter: str) -> object:
+    if delimiter == ";" and not VIDEO.text_of(key):
+        cell = _COMMA.sub(r"\1.\2", cell) if _COMMA.fullmatch(cell) else cell
+    return value_of(key, cell)
 
 
 def _parquet(file: IO[bytes], name: str) -> Iterator[Row]:
@@ -127,15 +182,36 @@ def _parquet(file: IO[bytes], name: str) -> Iterator[Row]:
         for batch in pq.ParquetFile(file).iter_batches(batch_size=1024):
             for raw in batch.to_pylist():
                 row_idx += 1
-                yield Row(f"row {row_idx}", {key: _plain(value) for key, value in raw.items() if value is not None})
+                columns = {key: _column(key, value) for key, value in raw.items()}
+                if given := _without_nulls(columns):
+                    yield Row(f"row {row_idx}", given)
     except (pa.ArrowException, OSError) as error:
         raise refuse(name, f"is not Parquet, or the file is cut short: {' '.join(str(error).split())[:200]}") from None
 
 
-def _plain(value: object) -> object:
-    """Without nulls, and whole floats as integers: a column with gaps is all floats, whatever was put into it."""
+def _column(key: str, value: object) -> object:
+    """A value of a column, which may have been made a column of text."""
+    return value_of(key, value) if isinstance(value, str) else value
+
+
+def _without_nulls(value: Any) -> Any:
+    """As it was meant, and without nulls: a struct has all fields in every row."""
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items() if inner is not None}
+        plain = {key: _without_nulls(inner) for key, inner in value.items()}
+        return {key: inner for key, inner in plain.items() if inner is not None} or None
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else _plain(value)
+
+
+def _plain(value: object) -> object:
+    """As it was meant: a column with gaps is all floats, whatever was put into it, and its gaps are NaN."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    if isinstance(value, Decimal):
+        value = float(value)
+    if not isinstance(value, float):
+        return value
+    if math.isnan(value):
+        return None
+    return int(value) if value.is_integer() else value

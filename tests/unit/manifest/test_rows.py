@@ -1,6 +1,8 @@
 import io
 import json
+from decimal import Decimal
 from fractions import Fraction
+from math import nan
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ltx_ray.errors import ManifestError
+from ltx_ray.spec.seeds import seed_of_id
 
 ROWS = [
     {"id": "fox", "prompt": "a fox, ${x}", "seed": 3, "output.crf": 20, "stage1.sigmas": [1.0, 0.5, 0.0]},
@@ -61,6 +64,63 @@ def test_whole_floats_of_a_parquet_column_with_gaps_are_integers(load):
     )
     videos = load(table, name="rows.parquet").videos
     assert (videos[0].scenes[0].seed, videos[0].output.crf) == (7, 20)
+
+
+def test_a_row_in_which_nothing_is_given_is_none(load):
+    assert len(load("id,prompt,seed\na,x,1\n,,\n , ,\n", name="rows.csv").videos) == 1
+    assert len(load('{"prompt": "x"}\n{"prompt": null, "seed": NaN}\n', name="rows.jsonl").videos) == 1
+    gaps = [{"prompt": "x", "output": {"crf": 20}}, {"prompt": None, "output": {"crf": None}}]
+    assert len(load(parquet(gaps), name="rows.parquet").videos) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rows.csv", "id,prompt,seed,stage1.sigmas\na,x,7.0,\nb,y,,\"[1.0, 0.0]\"\n"),
+        ("rows.jsonl", '{"id": "a", "prompt": "x", "seed": 7.0}\n{"id": "b", "prompt": "y", "seed": NaN}\n'),
+        ("rows.parquet", parquet([{"id": "a", "prompt": "x", "seed": 7.0}, {"id": "b", "prompt": "y", "seed": None}])),
+        ("rows.parquet", parquet([{"id": "a", "prompt": "x", "seed": 7.0}, {"id": "b", "prompt": "y", "seed": nan}])),
+        ("rows.parquet", parquet([{"id": "a", "prompt": "x", "seed": "7"}, {"id": "b", "prompt": "y", "seed": ""}])),
+        ("rows.parquet", parquet([{"id": "a", "prompt": "x", "seed": Decimal("7.00")}, {"id": "b", "prompt": "y"}])),
+    ],
+)
+def test_numbers_as_pandas_and_databases_write_them(load, name, content):
+    videos = load(content, name=name).videos
+    assert [video.scenes[0].seed for video in videos] == [7, seed_of_id("b")]
+
+
+def test_decimals_of_a_database_are_exact(load):
+    row = {"prompt": "x", "frame_rate": Decimal("23.976"), "seconds": Decimal("1.500"), "extra": None}
+    (video,) = load(parquet([row]), name="rows.parquet").videos
+    assert (video.frame_rate, video.scenes[0].seconds) == (Fraction(24000, 1001), Fraction(3, 2))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "id;prompt;seconds\nfox;A fox, red;1,5\n",
+        "\ufeffid;prompt;seconds;\r\nfox;A fox, red;1.5;\r\n;;;\r\n",
+        "id\tprompt\tseconds\nfox\tA fox, red\t1.5\n",
+        'sep=;\r\nid;prompt;seconds\r\nfox;"A fox, red";"1,5"\r\n',
+        "SEP=|\nid|prompt|seconds\nfox|A fox, red|1.5\n",
+        'id,prompt,seconds\nfox,"A fox, red",1.5\n',
+    ],
+)
+def test_tables_of_excel_mean_what_they_show(load, content):
+    (video,) = load(content, name="rows.csv").videos
+    assert (video.id, video.scenes[0].prompt, video.scenes[0].seconds) == ("fox", "A fox, red", Fraction(3, 2))
+
+
+def test_lines_are_counted_as_they_stand_in_the_file(sentences):
+    what = "'fox'.width: 700 is not a multiple of 64; nearest are 640 and 704"
+    assert sentences("sep=;\nid;prompt;width\nfox;p;700\n", name="rows.csv") == [f"rows.csv: line 3 {what}"]
+    (told,) = sentences("id;prompt\nfox;red;blue\n", name="rows.csv")
+    assert told == "rows.csv: line 2: has 3 cells for 2 columns; quote cells with semicolons"
+
+
+def test_the_index_that_pandas_writes_is_named(sentences):
+    (told,) = sentences(",prompt\n0,a fox\n", name="rows.csv")
+    assert told.endswith("name each once, and write tables without their index")
 
 
 def test_scenes_can_be_columns(load):
