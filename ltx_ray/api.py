@@ -74,7 +74,9 @@ def load_manifest(source: str | Path, overrides: Sequence[str] = (), *, catalog:
 
 def default_run_dir(manifest: Manifest) -> Path:
     """``runs/<manifest stem>``."""
-    return RUNS / (Path(manifest.source).stem or "run")
+    from ltx_ray.manifest.files import stem_of
+
+    return RUNS / (stem_of(manifest.source) or "run")
 
 
 def presets(family: str | None = None) -> Presets:

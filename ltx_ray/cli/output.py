@@ -17,10 +17,17 @@ import errno
 import io
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO, cast
 
+import typer
+
+from ltx_ray.spec.counted import ON_COUNT
+
+#: Longer than nearly all manifests take.
+SIGN_EVERY_S = 3.0
 #: What a shell reports for a command that SIGPIPE ended.
 PIPE_CLOSED = 141
 
@@ -136,3 +143,21 @@ def say_lost(lost: OutputLost) -> None:
         with suppress(OutputLost):
             sys.stderr.write(f"ltx-ray: {lost}\n")
             sys.stderr.flush()
+
+
+@contextmanager
+def signs_of_life() -> Iterator[None]:
+    """While something large is counted in the block, a line every few seconds says how far it is."""
+    last_s = time.monotonic()
+
+    def tell(what: str, num: int) -> None:
+        nonlocal last_s
+        if time.monotonic() - last_s > SIGN_EVERY_S:
+            last_s = time.monotonic()
+            typer.echo(f"{num:,} {what}", err=True)
+
+    token = ON_COUNT.set(tell)
+    try:
+        yield
+    finally:
+        ON_COUNT.reset(token)

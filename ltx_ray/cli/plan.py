@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ltx_ray.cli.options import JsonOption, OverridesArgument, RunOption, StoreOption
+from ltx_ray.cli.output import signs_of_life
 from ltx_ray.errors import PlanError
 
 #: Task rows printed unless --all is given.
@@ -38,7 +39,8 @@ def plan(
     from ltx_ray import api
     from ltx_ray.spec.task import STAGES
 
-    dry = api.dry_run(api.load_manifest(manifest, overrides or []), run_dir=run, store=store)
+    with signs_of_life():
+        dry = api.dry_run(api.load_manifest(manifest, overrides or []), run_dir=run, store=store)
     counts: dict[str, Counter[str]] = {stage: Counter() for stage in STAGES}
     num_rows = 0
     for task, reason in dry.reasons():
@@ -54,9 +56,9 @@ def plan(
     if as_json:
         totals = {stage: dict(kinds) for stage, kinds in counts.items()}
         summary = {"videos": len(dry.plan.videos), "tasks": num_rows, "to_make": len(dry.needed), "stages": totals}
-        typer.echo(json.dumps({"type": "plan", "notes": dry.plan.notes} | summary))
+        typer.echo(json.dumps({"type": "plan", "notes": [str(note) for note in dry.plan.notes]} | summary))
         return
-    for note in dry.plan.notes:
+    for note in dry.notes(each=show_all):
         typer.echo(f"note: {note}", err=True)
     typer.echo("")
     typer.echo(f"{'stage':<14}{'tasks':>8}{'to make':>10}{'kept':>8}")

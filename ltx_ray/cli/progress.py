@@ -78,7 +78,7 @@ class JsonLines:
             "run": str(run_dir),
             "tasks": len(dry.plan.tasks),
             "to_make": len(dry.needed),
-            "notes": dry.plan.notes,
+            "notes": [str(note) for note in dry.plan.notes],
         }
         self._say({"type": "begin"} | fields)
         self._names = {key: task.name for key, task in dry.plan.tasks.items()}
@@ -105,7 +105,7 @@ class PlainLines:
 
     def begin(self, dry: DryRun, run_dir: Path) -> None:
         self._news = News(dry)
-        for note in dry.plan.notes:
+        for note in dry.notes():
             typer.echo(f"note: {note}", err=True)
         typer.echo(f"{run_dir}: {len(dry.needed)} of {len(dry.plan.tasks)} tasks to make", err=True)
 
@@ -132,7 +132,7 @@ class LiveTable:
 
     def begin(self, dry: DryRun, run_dir: Path) -> None:
         self._news = News(dry)
-        for note in dry.plan.notes:
+        for note in dry.notes():
             self._say(f"note: {note}", style="yellow")
         self._title = str(run_dir)
         self._kept = dict.fromkeys(STAGES, 0)

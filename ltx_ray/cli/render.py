@@ -18,7 +18,7 @@ from ltx_ray.cli.options import (
     SeamWarningOption,
     StoreOption,
 )
-from ltx_ray.cli.output import outlived
+from ltx_ray.cli.output import outlived, signs_of_life
 from ltx_ray.errors import Interrupted, RunIncomplete, StoreUnusable
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def render(
     from ltx_ray import api
     from ltx_ray.cli.progress import open_observer
 
-    resolved = api.load_manifest(manifest, overrides or [])
+    with signs_of_life():
+        resolved = api.load_manifest(manifest, overrides or [])
     options = api.RenderOptions(
         run_dir=run,
         store=store,
@@ -70,7 +71,7 @@ def render(
     )
     with outlived():
         is_terminal = sys.stderr is not None and sys.stderr.isatty()
-        with open_observer(as_json=as_json, is_terminal=is_terminal) as observer:
+        with signs_of_life(), open_observer(as_json=as_json, is_terminal=is_terminal) as observer:
             summary = api.render(resolved, options, observer)
         _tell(summary, seam_warning, as_json=as_json)
         if summary.stopped is not None:

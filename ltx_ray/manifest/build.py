@@ -20,6 +20,7 @@ from ltx_ray.manifest.scenes import Ways, read_scenes
 from ltx_ray.manifest.schema import Extend, Output, Scene, Video
 from ltx_ray.manifest.seams import check_seams, check_segment, segment_of
 from ltx_ray.spec.codecs import CODECS, CONTAINERS, SOUND_CODECS, Setting
+from ltx_ray.spec.seeds import ANY_SEED
 
 
 def build(merged: Merged) -> Video:
@@ -139,11 +140,16 @@ def _path(merged: Merged) -> str:
         "width": values["width"],
         "height": values["height"],
     }
+    if named["seed"] == ANY_SEED and "{seed}" in template:
+        merged.report("output.path", "{seed} is not known yet where the seed is -1; take {id} or {index}")
+        return ""
     try:
         path = paths.filled(template, named)
     except Wrong as wrong:
         merged.report("output.path", str(wrong))
         return ""
+    if paths.is_odd_elsewhere(path):
+        merged.note("output.path", "Windows and exFAT disks cannot hold a file of this name")
     codec = values["output.codec"]
     allowed = CONTAINERS if codec is BAD else CODECS[codec].containers
     if paths.container_of(path) not in allowed:

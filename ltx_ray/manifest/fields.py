@@ -10,7 +10,9 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from ltx_ray.manifest.problems import nearest, shown
 from ltx_ray.spec.codecs import Setting
@@ -110,14 +112,27 @@ def text(what: str) -> Rule:
 
 
 def local_path(value: object) -> str:
-    """A file of this machine, as written; whether it is there is looked at later."""
-    path = text("a path")(value)
+    """A file of this machine; whether it is there is looked at later. ``~`` and ``file://`` are filled in."""
+    path = plain_path(text("a path")(value))
     if "://" in path:
         raise Wrong(f"{shown(path)} is not on this machine; download it and write its path")
     check_unicode(path)
     if (why := why_unnameable(path)) is not None:
         raise Wrong(f"{shown(path)} {why}")
     return str(path)
+
+
+def plain_path(path: str) -> str:
+    """What ``file:///a/b%20c`` and ``~/b`` name, as a path; other text as it is."""
+    if path.lower().startswith("file:"):
+        url = urlsplit(path)
+        if url.netloc not in ("", "localhost") or not url.path.startswith("/"):
+            raise Wrong(f"{shown(path)} is not on this machine; write file:///folder/file, or the path alone")
+        return unquote(url.path)
+    try:
+        return str(Path(path).expanduser()) if path.startswith("~") else path
+    except RuntimeError:
+        raise Wrong(f"{shown(path)} names a home that is not known here; write the path from /") from None
 
 
 def true_or_false(value: object) -> bool:

@@ -1,15 +1,18 @@
 """Opens a manifest wherever it is, and says in a sentence why it cannot be read.
 
-A source is a local path, an fsspec URI or ``-`` for standard input. Sizes are bounded before anything is parsed.
+A source is a local path, an fsspec URI or ``-`` for standard input; one that ends in ``.gz`` is unpacked as it is read.
+Sizes are bounded before anything is parsed.
 """
 
 from __future__ import annotations
 
+import gzip
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from ltx_ray.manifest.problems import nearest, refuse
 
@@ -36,10 +39,20 @@ def format_of(source: str) -> str:
     """Which reader a source needs, by its suffix; standard input is JSONL."""
     if source == "-":
         return "jsonl"
-    suffix = PurePosixPath(source).suffix.lower()
+    suffix = PurePosixPath(_unpacked(source)).suffix.lower()
     if suffix not in FORMATS:
-        raise refuse(name_of(source), f"is not a kind of file that is read; it can end in {', '.join(FORMATS)}")
+        ends = f"{', '.join(FORMATS)}, and .gz after it"
+        raise refuse(name_of(source), f"is not a kind of file that is read; it can end in {ends}")
     return FORMATS[suffix]
+
+
+def stem_of(source: str) -> str:
+    """``films`` of ``a/films.jsonl.gz``; "" of what has no name."""
+    return PurePosixPath(_unpacked(source)).stem
+
+
+def _unpacked(source: str) -> str:
+    return source[: -len(".gz")] if source.lower().endswith(".gz") else source
 
 
 @contextmanager
@@ -51,7 +64,9 @@ def opened(source: str) -> Iterator[IO[bytes]]:
     """
     with _open(source) if source != "-" else nullcontext(sys.stdin.buffer) as file:
         try:
-            yield file
+            yield cast(IO[bytes], gzip.GzipFile(fileobj=file)) if _unpacked(source) != source else file
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise refuse(name_of(source), f"is not gzip, or the file is cut short: {_cause(error)}") from error
         except OSError as error:
             raise refuse(name_of(source), f"cannot be read: {_cause(error)}") from error
 
@@ -67,6 +82,8 @@ def read_text(source: str) -> str:
 
 def decoded(content: bytes, name: str, *, first_line: int) -> str:
     """UTF-8 text without a byte order mark; ``first_line`` is the number of its first line in the file."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise refuse(name, "is UTF-16 text; save it as UTF-8, which Excel calls `CSV UTF-8`")
     try:
         return content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -93,7 +110,7 @@ def _missing(source: str) -> str:
     folder = Path(source).parent
     if "://" in source or not folder.is_dir():
         return f"no such file: {source}"
-    neighbours = [path.name for path in folder.iterdir() if path.suffix.lower() in FORMATS]
+    neighbours = [path.name for path in folder.iterdir() if Path(_unpacked(path.name)).suffix.lower() in FORMATS]
     return f"no such file in {folder}; {nearest(Path(source).name, sorted(neighbours)[:1000])}"
 
 

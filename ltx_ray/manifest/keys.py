@@ -8,7 +8,7 @@ from ltx_ray.manifest import fields
 from ltx_ray.manifest.rates import MAX_RATE, MAX_SECONDS, broadcast_meaning, frame_rate, seconds
 from ltx_ray.manifest.tables import PATH, Field, ListOf, Table, literal, word
 from ltx_ray.spec.codecs import CODECS, SOUND_CODECS
-from ltx_ray.spec.seeds import MAX_SEED
+from ltx_ray.spec.seeds import ANY_SEED, MAX_SEED
 from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED
 
 TILINGS = ("stream", "tiles")
@@ -31,7 +31,10 @@ MAX_SCALE = 30.0
 
 _num_frames = fields.whole(1, MAX_FRAMES)
 _size = fields.whole(1, MAX_SIZE_PX, "a whole number of pixels")
-_seed = fields.whole(0, MAX_SEED)
+_seed = Field(
+    fields.whole(ANY_SEED, MAX_SEED),
+    meaning=lambda value: "-1 is any seed: one is drawn when a run is first rendered" if value == ANY_SEED else None,
+)
 _scale = fields.number(0.0, MAX_SCALE, "a guidance scale")
 _scale_from_1 = fields.number(1.0, MAX_SCALE, "a guidance scale")
 

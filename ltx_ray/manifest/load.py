@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from ltx_ray.manifest.fields import Wrong, one_of
+from ltx_ray.manifest.fields import Wrong, one_of, plain_path
 from ltx_ray.manifest.files import format_of, name_of, opened, read_text
 from ltx_ray.manifest.interpolate import interpolated
 from ltx_ray.manifest.keys import DEFAULTS, TOP
@@ -21,6 +21,7 @@ from ltx_ray.manifest.schema import MANIFEST_VERSION, Manifest, Video
 from ltx_ray.manifest.sweep import NO_SWEEP, read_sweep
 from ltx_ray.manifest.tables import read_layer
 from ltx_ray.spec.acyclic import without_collector
+from ltx_ray.spec.counted import counted
 from ltx_ray.spec.keep import KEEPS, Keep
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.redact import redact
@@ -36,6 +37,10 @@ def load_manifest(source: str, overrides: Sequence[str], *, models: Mapping[str,
         ManifestError: every problem of the file and of the overrides, in file order.
     """
     problems = Problems()
+    try:
+        source = plain_path(source)
+    except Wrong as wrong:
+        raise refuse(name_of(source), str(wrong)) from None
     overrides, keep = _split_keep(overrides, problems)
     kind = format_of(source)
     if kind in ("yaml", "json"):
@@ -109,7 +114,7 @@ def _from_tree(
 
 
 def _entries(entries: list[object], name: str, section: int, resolver: Resolver) -> Iterator[Video]:
-    for idx, raw in enumerate(entries):
+    for idx, raw in enumerate(counted(entries, "videos read")):
         yield from resolver.videos(raw, f"{name}: videos[{idx}]", (section, idx), idx + 1)
     if entries:
         resolver.finish()
@@ -152,7 +157,7 @@ def _from_rows(
     videos: list[Video] = []
     num_rows = 0
     with opened(source) as file:
-        for num_rows, row in enumerate(read_rows(file, kind, name=name), 1):
+        for num_rows, row in enumerate(counted(read_rows(file, kind, name=name), "rows read"), 1):
             videos.extend(resolver.videos(row.raw, f"{name}: {row.where}", (0, num_rows), num_rows))
     if not num_rows:
         raise refuse(name, "is empty; every row is a video and needs at least a prompt")

@@ -18,6 +18,11 @@ FIELDS = ("id", "index", "seed", "preset", "width", "height")
 MAX_NAME_BYTES = 200
 MAX_PATH_BYTES = 1000
 
+_DRIVE = re.compile(r"[a-z]:(?! )|[a-z0-9+.-]+://", re.IGNORECASE)
+#: What Windows, exFAT and SMB refuse in a name, or take for a device.
+_NOT_ON_WINDOWS = re.compile(
+    r'[<>:"|?*]|[. ](?:/|$)|(?:^|/)(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|/|$)', re.IGNORECASE
+)
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_. -]{0,150}(/[A-Za-z0-9_-][A-Za-z0-9_. -]{0,150}){0,3}")
 
 
@@ -29,6 +34,11 @@ def filled(template: str, fields: Mapping[str, object]) -> str:
     if container_of(path) not in CONTAINERS:
         raise Wrong(f"{shown(path)} is not a kind of file that is written; end it in .{', .'.join(CONTAINERS)}")
     return path
+
+
+def is_odd_elsewhere(path: str) -> bool:
+    """Whether Windows or a disk in exFAT could not hold this file under its name."""
+    return _NOT_ON_WINDOWS.search(path) is not None
 
 
 def container_of(path: str) -> str:
@@ -59,7 +69,7 @@ def _parts(template: str) -> tuple[tuple[str, str], ...]:
 
 def _check(path: str) -> None:
     parts = path.split("/")
-    if path.startswith(("/", "~")) or "\\" in path or ":" in path:
+    if path.startswith(("/", "~")) or "\\" in path or _DRIVE.match(path):
         raise Wrong(f"{shown(path)} is not below the output folder; write a relative path with /")
     if ".." in parts:
         raise Wrong(f"{shown(path)} leaves the output folder; take .. out")

@@ -9,35 +9,31 @@ from functools import lru_cache
 from ltx_ray.manifest.fields import Wrong, check_number
 from ltx_ray.manifest.problems import shown
 
-#: Decimals that everybody writes and nobody means.
-BROADCAST_RATES = {
-    "23.976": Fraction(24000, 1001),
-    "29.97": Fraction(30000, 1001),
-    "59.94": Fraction(60000, 1001),
-    "119.88": Fraction(120000, 1001),
-}
+#: Rates of which everybody writes decimals, in two digits or more, cut off or rounded, and nobody means them.
+BROADCAST_RATES = tuple(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 96, 120))
 MIN_RATE, MAX_RATE = 1, 120
 MAX_SECONDS = 86_400
 #: The clock of a movie file ticks a whole number of times a second, in 32 bits.
 MAX_NUMERATOR = 1_000_000
 
+_DECIMAL = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,20})?)\s*")
 _RATIO = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
 
 
 def frame_rate(value: object) -> Fraction:
-    """Frames a second: ``24``, ``12.5``, ``"24000/1001"``; 23.976 and its kin mean n*1000/1001."""
+    """Frames a second: ``24``, ``12.5``, ``"24000/1001"``; 23.976 and its kin mean n*1000/1001. Text is as good."""
     if isinstance(value, str):
-        return _checked(value, _from_ratio(value))
+        decimal = _DECIMAL.fullmatch(value)
+        return _checked(value, _from_decimal(decimal[1]) if decimal else _from_ratio(value))
     check_number(value, "a frame rate")
-    return _checked(value, _from_number(value))
+    return _checked(value, _from_decimal(repr(value)))
 
 
 def broadcast_meaning(value: object) -> str | None:
     """What a decimal such as 23.976 really stands for, when it is not what it says."""
-    if type(value) is not float:
-        return None
-    meant = BROADCAST_RATES.get(repr(value))
-    return None if meant is None else f"{value} means {meant}"
+    text = value.strip() if isinstance(value, str) else repr(value)
+    meant = _broadcast(text) if _DECIMAL.fullmatch(text) else None
+    return None if meant is None else f"{text} means {meant}"
 
 
 def seconds(value: object) -> Fraction:
@@ -58,9 +54,19 @@ def _from_ratio(text: str) -> Fraction:
     return Fraction(int(match[1]), int(match[2]))
 
 
-@lru_cache(maxsize=256, typed=True)
-def _from_number(value: float) -> Fraction:
-    return BROADCAST_RATES.get(repr(value)) or Fraction(repr(value))
+@lru_cache(maxsize=256)
+def _from_decimal(text: str) -> Fraction:
+    return _broadcast(text) or Fraction(text)
+
+
+@lru_cache(maxsize=256)
+def _broadcast(text: str) -> Fraction | None:
+    """The rate of n*1000/1001 that a decimal of two digits or more stands for: ``23.97``, ``23.98`` and ``23.976``."""
+    step = Fraction(1, 10 ** len(text.partition(".")[2]))
+    if step > Fraction(1, 100):
+        return None
+    near = (rate for rate in BROADCAST_RATES if abs(Fraction(text) - rate) < step)
+    return next((rate for rate in near if rate != Fraction(text)), None)
 
 
 @lru_cache(maxsize=4096, typed=True)

@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from ltx_ray.manifest.fields import Rule, Wrong, local_path
 from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, shown
+from ltx_ray.manifest.words import CALLED, INSTEAD
 
 #: ``word``: a cell of a table is taken as written. ``literal``: so is a ``$``. ``path``: literal, and a relative one is
 #: beside the manifest.
@@ -160,8 +161,17 @@ class Table:
         return None if inner is None else self.lists[inner.name].table.text_of(inner.key)
 
     def nearest(self, key: str) -> str:
-        """``crf`` is most likely ``output.crf``; else the likeliest of the same group."""
+        """What is meant: ``fps`` is ``frame_rate``, ``crf`` is ``output.crf``; else the likeliest of the same group."""
         group, _, name = key.rpartition(".")
+        ours = CALLED.get(name, "")
+        if group:
+            ours = f"{group}.{ours.partition('.')[2]}"
+        if ours in self.fields:
+            return f"it is called {ours}"
+        if ours in self.elsewhere:
+            return f"it is called {ours}, which {self.elsewhere[ours]}"
+        if name in INSTEAD and not group:
+            return INSTEAD[name]
         table = self.groups.get(group, self)
         moved = next((choice for choice in table.fields if choice.endswith(f".{name}")), None)
         return nearest(name, table.names if moved is None else (moved,))

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Protocol
 
 from ltx_ray.plan.keys import artifact_key
+from ltx_ray.plan.notes import Note
 from ltx_ray.spec.recipe import Recipe
 from ltx_ray.spec.task import Parent, Stage, Task
 
@@ -32,7 +33,7 @@ class Plan:
 
     tasks: dict[str, Task] = field(default_factory=dict)
     videos: list[PlannedVideo] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)  #: keys of ingest tasks, and where their files lie
 
     def add(self, stage: Stage, unit: str, recipe: Recipe, parents: tuple[Parent, ...] = ()) -> str:

@@ -16,12 +16,14 @@ from ltx_ray.manifest.schema import Manifest, Video
 from ltx_ray.plan.dag import Plan, PlannedVideo
 from ltx_ray.plan.keys import digest_of
 from ltx_ray.plan.layout import Layout, Layouts, decoded_size
+from ltx_ray.plan.notes import Note
 from ltx_ray.plan.opening import Opening, plan_opening
 from ltx_ray.plan.segments import Take
 from ltx_ray.plan.takes import TakeTasks, plan_take
 from ltx_ray.spec.acyclic import without_collector
 from ltx_ray.spec.canonical import canonical
 from ltx_ray.spec.codecs import CONTAINERS
+from ltx_ray.spec.counted import counted
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.recipe import InspectRecipe, StitchRecipe
 from ltx_ray.spec.source import SourceFacts
@@ -41,9 +43,9 @@ def build_plan(
     Raises:
         ManifestError: all videos that cannot be planned, each with its reason.
     """
-    plan = Plan(notes=list(manifest.notes))
+    plan = Plan(notes=[Note(note) for note in manifest.notes])
     layouts, problems = Layouts(), []
-    for video in manifest.videos:
+    for video in counted(manifest.videos, "videos planned"):
         try:
             plan.videos.append(_plan_video(plan, video, layouts, models[video.model], sources or {}))
         except PlanError as error:
@@ -58,10 +60,12 @@ def _plan_video(
 ) -> PlannedVideo:
     layout = layouts.of(video, facts)
     takes, encode = [each.take for each in layout.takes], layout.encode
-    plan.notes += [f"{video.id}: {note}" for note in layout.notes]
+    plan.notes += [note._replace(where=video.id) for note in layout.notes]
     longest = max(segment.num_frames for take in takes for segment in take.segments)
     if longest > facts.max_frames:
-        plan.notes.append(f"{video.id}: {longest} frames in one call is over the tried {facts.max_frames}")
+        what = f"{longest} frames in one call is over the tried {facts.max_frames}"
+        many = f"videos have up to {{most}} frames in one call, over the tried {facts.max_frames}"
+        plan.notes.append(Note(what, video.id, many, longest))
     if video.extend is not None and video.extend.include_source:
         _check_length(sources[video.extend.path].duration_s, facts)
     opening = plan_opening(plan, video, facts, takes[0], sources, encode) if video.extend is not None else None

@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import Any
 
 from ltx_ray.manifest.schema import Extend, Output, Scene, Video
+from ltx_ray.plan.notes import Note
 from ltx_ray.plan.segments import Take, cut_takes
 from ltx_ray.plan.windows import Window, windows
 from ltx_ray.spec.codecs import CODECS
@@ -41,7 +42,7 @@ class TakeLayout:
 @dataclass(frozen=True, slots=True)
 class Layout:
     takes: tuple[TakeLayout, ...]
-    notes: tuple[str, ...]  #: sentences about what was moved
+    notes: tuple[Note, ...]  #: of what was moved
     encode: EncodeSettings
     output: Output  #: as the digest of an entry holds it: without a path, and with what its codecs do not have
 

@@ -11,6 +11,7 @@ from ltx_ray.plan.conditions import Planned, Provided, Provider, SegmentStage
 from ltx_ray.plan.connectors import held_at_head
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.layout import decoded_size
+from ltx_ray.plan.notes import Note
 from ltx_ray.plan.segments import Take, decode_windows
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.recipe import (
@@ -70,7 +71,8 @@ def plan_opening(
             f"{remedy}"
         )
     if not source.has_sound:
-        plan.notes.append(f"{video.id}: {path} has no sound; silence stands for it")
+        many = "videos go on from a file without sound; silence stands for it"
+        plan.notes.append(Note(f"{path} has no sound; silence stands for it", video.id, many))
     file = plan.add("ingest", f"{video.id}/source", IngestRecipe(sha256=source.sha256))
     plan.files[file] = path
     parents = (Parent("file", file),)
@@ -154,12 +156,10 @@ def _note_conversion(plan: Plan, video: Video, facts: ModelFacts, source: Source
     width, height = decoded_size(video, facts)
     if source.frame_rate != video.frame_rate:
         rates = (f"{float(rate):.6g}" for rate in (source.frame_rate, video.frame_rate))
-        plan.notes.append(
-            f"{video.id}: the source is brought from {' to '.join(rates)} frames a second by repeating or dropping "
-            "frames"
-        )
+        what = f"is brought from {' to '.join(rates)} frames a second by repeating or dropping frames"
+        many = "sources are brought to the rate of their video by repeating or dropping frames"
+        plan.notes.append(Note(f"the source {what}", video.id, many))
     if (source.width_px, source.height_px) != (width, height):
-        plan.notes.append(
-            f"{video.id}: the source is scaled from {source.width_px}x{source.height_px} to cover {width}x{height}, "
-            "and cropped around its centre"
-        )
+        what = f"from {source.width_px}x{source.height_px} to cover {width}x{height}, and cropped around its centre"
+        many = "sources are scaled to cover the size of their video, and cropped around their centre"
+        plan.notes.append(Note(f"the source is scaled {what}", video.id, many))

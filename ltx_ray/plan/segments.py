@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from ltx_ray.errors import PlanError
 from ltx_ray.manifest.schema import Scene, Video
+from ltx_ray.plan.notes import Note
 from ltx_ray.spec.grid import VideoGrid, round_half_up
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.piece import Piece
@@ -77,15 +78,15 @@ class _Stretch(NamedTuple):
     stop: int
 
 
-def cut_takes(video: Video, facts: ModelFacts) -> tuple[list[Take], list[str]]:
-    """The takes of a video in order, and sentences about what was moved.
+def cut_takes(video: Video, facts: ModelFacts) -> tuple[list[Take], list[Note]]:
+    """The takes of a video in order, and notes of what was moved.
 
     Raises:
         PlanError: a scene is too short, or what its segments are to be does not fit together or the model.
     """
     bounds = _scene_bounds(video.scenes, video.frame_rate)
     takes: list[Take] = []
-    notes: list[str] = []
+    notes: list[Note] = []
     for first, stop in pairwise([*_first_scenes(video.scenes), len(video.scenes)]):
         lead = video.scenes[0].segment.connector if video.extend is not None and first == 0 else 0
         stretches, moved = _stretches(video.scenes[first:stop], first, lead, video.frame_rate, facts.video)
@@ -147,7 +148,7 @@ def _scene_bounds(scenes: tuple[Scene, ...], frame_rate: Fraction) -> list[int]:
 
 def _stretches(
     scenes: Sequence[Scene], first_idx: int, lead: int, frame_rate: Fraction, grid: VideoGrid
-) -> tuple[list[_Stretch], list[str]]:
+) -> tuple[list[_Stretch], list[Note]]:
     """A take's latents shared out among its scenes, of which the first has the index ``first_idx`` in its video.
 
     Times count from the take's start. Where that falls between two frames of the file, the take may be shown a frame
@@ -157,9 +158,13 @@ def _stretches(
     ends_s = list(accumulate(_length_s(scene, frame_rate) for scene in scenes))
     inner = [lead + round_half_up(end_s * frame_rate) for end_s in ends_s[:-1]]
     meet = [max(1, round_half_up(Fraction(frame - 1, step)) * step + 1) for frame in inner]
+    why = f"because segments meet at multiples of {step}, plus 1"
     notes = [
-        f"scenes[{scene_idx}] ends at frame {moved - lead} of its take and not at {frame - lead}, "
-        f"because segments meet at multiples of {step}, plus 1"
+        Note(
+            f"scenes[{scene_idx}] ends at frame {moved - lead} of its take and not at {frame - lead}, {why}",
+            many=f"scenes end up to {{most}} frame{{s}} earlier or later, {why}",
+            amount=abs(moved - frame),
+        )
         for scene_idx, (frame, moved) in enumerate(zip(inner, meet, strict=True), first_idx)
         if frame != moved
     ]

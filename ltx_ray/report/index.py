@@ -41,7 +41,7 @@ SCHEMA = pa.schema(
         ("sha256", pa.string()),
         ("model", pa.string()),
         ("prompts", pa.list_(pa.string())),  # one a scene, as seeds
-        ("seeds", pa.list_(pa.int64())),
+        ("seeds", pa.list_(pa.uint64())),
         ("stitch_key", pa.string()),
         ("num_seams", pa.int64()),  # these, of finished files whose seams were looked at; 0 = it has none
         ("worst_seam", pa.float64()),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ltx_ray.plan.dag import Plan
+from ltx_ray.plan.notes import Note, grouped
 from ltx_ray.plan.reasons import LastPlan, Reason, explain, needed
 from ltx_ray.spec.task import Task
 
@@ -26,6 +27,11 @@ class DryRun:
     needed: frozenset[str]
     last: LastPlan | None
 
+    def notes(self, *, each: bool = False) -> Iterator[str]:
+        """What a user should know; many of a kind in one sentence unless ``each`` is wanted."""
+        notes = self.plan.notes
+        return map(str, notes) if each else grouped(notes, remedy="`ltx-ray plan --all` lists them")
+
     def reasons(self) -> Iterator[tuple[Task, Reason]]:
         """Every task and why it is cached, skipped or made; parents before children."""
         return explain(self.plan, self.kept, self.last)
@@ -34,10 +40,12 @@ class DryRun:
 def plan_run(run: Run, manifest: Manifest, models: Mapping[str, ModelFacts]) -> DryRun:
     """What a render of ``manifest`` at the place of ``run`` would make; writes nothing."""
     from ltx_ray.plan.graph import build_plan
+    from ltx_ray.run.seeds import with_seeds
     from ltx_ray.run.sources import read_sources
     from ltx_ray.store.open import open_store
 
     history, place = run.history, run.place_to_render()
+    manifest = with_seeds(manifest, run)
     plan = build_plan(manifest, models, read_sources(manifest, run.layout.sources).facts)
     return compare(plan, open_store(place, create=False), run.last_plan(), note=history.note)
 
@@ -46,11 +54,13 @@ def compare(plan: Plan, store: Store, last: LastPlan | None, *, note: str | None
     """``plan`` against what ``store`` keeps and what was planned last; ``note`` goes with those of the plan."""
     kept = frozenset(store.known(plan.tasks))
     if not kept and last is not None and (num_made := len(plan.tasks.keys() & set(last.made))):
-        plan.notes.append(
-            f"store: keeps nothing of this plan, though {num_made} of its tasks were made before; see that it is the "
-            "right one and mounted, or all of them are made again"
+        what = (
+            f"keeps nothing of this plan, though {num_made} of its tasks were made before; see that it is the right "
+            "one and mounted, or all of them are made again"
         )
-    plan.notes.extend(filter(None, [note]))
+        plan.notes.append(Note(what, "store"))
+    if note:
+        plan.notes.append(Note(note))
     return DryRun(plan, kept, frozenset(needed(plan, kept)), last)
 
 

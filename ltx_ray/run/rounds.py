@@ -21,8 +21,10 @@ from ltx_ray.run.attempts import begin_record
 from ltx_ray.run.dry import compare, forget_estranged, forget_spoilt
 from ltx_ray.run.record import Run
 from ltx_ray.run.render import Session
+from ltx_ray.run.seeds import with_seeds
 from ltx_ray.run.sources import read_sources, source_lines
 from ltx_ray.spec.canonical import canonical
+from ltx_ray.spec.counted import counted
 from ltx_ray.spec.records import End
 from ltx_ray.spec.redact import told
 from ltx_ray.store import requests, run_dir
@@ -55,6 +57,7 @@ def render_run(run: Run, manifest: Manifest, catalog: Catalog, options: RenderOp
     """
     read_address(options.address)  # text that is no address is refused before anything is planned or locked
     layout, place = run.layout, run.place_to_render()
+    manifest = with_seeds(manifest, run)
     sources = read_sources(manifest, layout.sources)
     plan = build_plan(manifest, catalog, sources.facts)
     run_dir.prepare(layout)
@@ -96,7 +99,7 @@ def _write_down(before: Run, manifest: Manifest, sources: Sources, dry: DryRun) 
     run_dir.write_lines(layout.manifest, [canonical(manifest)])
     if sources.read:
         run_dir.write_lines(layout.sources, source_lines(sources))
-    run_dir.write_lines(layout.plan, plan_lines(dry.plan))
+    run_dir.write_lines(layout.plan, counted(plan_lines(dry.plan), "tasks written down"))
 
 
 def _rounds(session: Session, last: LastPlan | None, options: RenderOptions) -> tuple[Session, Summary]:

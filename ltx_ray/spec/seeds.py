@@ -6,7 +6,12 @@ import hashlib
 from functools import lru_cache
 from typing import Literal
 
-MAX_SEED = 2**63 - 1
+#: The largest that a user may give; what is drawn with is made of it by ``noise_seed``.
+MAX_SEED = 2**64 - 1
+#: "Any": one is drawn when the video is first rendered (``run.seeds``).
+ANY_SEED = -1
+#: Of what is handed to a generator.
+_MAX_NOISE_SEED = 2**63 - 1
 
 
 def seed_of_id(video_id: str) -> int:
@@ -27,4 +32,4 @@ def step_noise_seed(seed: int, draw_idx: int, modality: Literal["video", "audio"
 
 def _hash(*parts: str) -> int:
     digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
-    return int.from_bytes(digest[:8], "big") & MAX_SEED
+    return int.from_bytes(digest[:8], "big") & _MAX_NOISE_SEED

@@ -15,6 +15,7 @@ from ltx_ray.cli import progress
 from ltx_ray.engine.instructions import JournalEntry
 from ltx_ray.engine.state import RunState
 from ltx_ray.plan.graph import build_plan
+from ltx_ray.plan.notes import Note
 from ltx_ray.run.dry import DryRun
 from ltx_ray.spec import records
 from ltx_ray.spec.events import CancelRequested, Done, TaskDone, TaskProgressed, WorkerJoined
@@ -119,7 +120,7 @@ def test_what_runs_is_listed_with_worker_step_and_time(clock):
 def test_names_and_errors_are_shown_as_they_are_whatever_they_hold():
     odd = "[/a] [red]h1[/red] [link=x] :fox:"
     with live_table(width=200) as (table, console):
-        table.begin(dataclasses.replace(dry_run(), plan=dataclasses.replace(dry_run().plan, notes=(odd,))), odd)
+        table.begin(dataclasses.replace(dry_run(), plan=dataclasses.replace(dry_run().plan, notes=[Note(odd)])), odd)
         table.record(records.Published(video=odd, path=f"{odd}.mp4", digest="", num_bytes=0))
         table.record(
             records.Failure(

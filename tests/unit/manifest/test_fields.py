@@ -28,7 +28,7 @@ import pytest
         ("prompt: p, seconds: [5]", "seconds: [5] is not a number of seconds"),
         ("prompt: p, seed: 1.5", "seed: 1.5 is not a whole number; nearest are 1 and 2"),
         ("prompt: p, seed: 7.0", "seed: 7.0 is not a whole number; write 7"),
-        ("prompt: p, seed: -1", "seed: -1 is not a whole number between 0 and 9223372036854775807"),
+        ("prompt: p, seed: -2", "seed: -2 is not a whole number between -1 and 18446744073709551615"),
         ("prompt: p, width: 0", "width: 0 is not a whole number of pixels between 1 and 8192"),
         ("prompt: p, audio_from: stage3", "audio_from: 'stage3' is not a source of sound; nearest is stage2"),
         ("prompt: p, output: {codec: h246}", "output.codec: 'h246' is not a codec; nearest is h265"),

@@ -91,10 +91,10 @@ def test_the_environment_is_never_read_even_when_a_resolver_is_registered(senten
 
 
 def test_a_bad_reference_hides_no_other_mistake(sentences):
-    assert sentences('defaults: {width: "${x}", stage1: {sigmas: [1, "${y}"]}}\nvideos: [{prompt: p, seed: -1}]') == [
+    assert sentences('defaults: {width: "${x}", stage1: {sigmas: [1, "${y}"]}}\nvideos: [{prompt: p, seed: -2}]') == [
         "demo.yaml: defaults.width: ${x} points at nothing; it can be defaults, videos",
         "demo.yaml: defaults.stage1.sigmas[1]: ${y} points at nothing; it can be defaults, videos",
-        "demo.yaml: videos[0] 'video-00001'.seed: -1 is not a whole number between 0 and 9223372036854775807",
+        "demo.yaml: videos[0] 'video-00001'.seed: -2 is not a whole number between -1 and 18446744073709551615",
     ]
 
 

@@ -20,9 +20,30 @@ def test_doubled_braces_are_braces():
     assert paths.filled("{{{id}}}.mp4", {"id": "fox"}) == "{fox}.mp4"
 
 
-@pytest.mark.parametrize("path", ["灯台.mp4", "a b/c.d.mkv", "fox.MP4", "a.b/c.mov"])
+@pytest.mark.parametrize(
+    "path", ["灯台.mp4", "a b/c.d.mkv", "fox.MP4", "a.b/c.mov", "Scene 1: the fox.mp4", "A: B.mp4"]
+)
 def test_usual_names_are_allowed(path):
     assert paths.filled(path, {}) == path
+
+
+@pytest.mark.parametrize(
+    ("video_id", "is_odd"),
+    [
+        ("Scene 1: the fox", True),
+        ("why?", True),
+        ('the "fox"', True),
+        ("con", True),
+        ("Aux.1", True),
+        ("com5", True),
+        ("console", False),
+        ("fox.", False),  # fox..mp4
+        ("fox & owl, 50%", False),
+    ],
+)
+def test_a_name_that_windows_cannot_hold_is_noted(load, video_id, is_odd):
+    what = f"demo.yaml: videos[0] '{video_id}'.output.path: Windows and exFAT disks cannot hold a file of this name"
+    assert load(f"videos: [{{id: '{video_id}', prompt: p}}]").notes == ((what,) if is_odd else ())
 
 
 @pytest.mark.parametrize(

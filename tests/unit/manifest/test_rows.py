@@ -76,7 +76,7 @@ def test_a_row_in_which_nothing_is_given_is_none(load):
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("rows.csv", "id,prompt,seed,stage1.sigmas\na,x,7.0,\nb,y,,\"[1.0, 0.0]\"\n"),
+        ("rows.csv", 'id,prompt,seed,stage1.sigmas\na,x,7.0,\nb,y,,"[1.0, 0.0]"\n'),
         ("rows.jsonl", '{"id": "a", "prompt": "x", "seed": 7.0}\n{"id": "b", "prompt": "y", "seed": NaN}\n'),
         ("rows.parquet", parquet([{"id": "a", "prompt": "x", "seed": 7.0}, {"id": "b", "prompt": "y", "seed": None}])),
         ("rows.parquet", parquet([{"id": "a", "prompt": "x", "seed": 7.0}, {"id": "b", "prompt": "y", "seed": nan}])),
@@ -228,7 +228,7 @@ def test_rows_that_are_alike_keep_what_is_their_own(load, sentences):
     ]
     assert together[0].extend.path == together[1].extend.path != together[2].extend.path == "x.mp4"
     del rows[1]["prompt"], rows[2]["extend.path"]
-    assert sentences(jsonl([*rows, {"prompt": "s", "seed": -1}]), name="rows.jsonl") == [
+    assert sentences(jsonl([*rows, {"prompt": "s", "seed": -2}]), name="rows.jsonl") == [
         "rows.jsonl: line 2 'b'.prompt: is missing; a video needs a prompt, or scenes that each have one",
-        "rows.jsonl: line 4 'video-00004'.seed: -1 is not a whole number between 0 and 9223372036854775807",
+        "rows.jsonl: line 4 'video-00004'.seed: -2 is not a whole number between -1 and 18446744073709551615",
     ]

@@ -99,6 +99,14 @@ PIXELS = "join: pixels, crossfade: 8, "
             "extend: {path: 's3://b/a.mp4'}",
             ["extend.path: 's3://b/a.mp4' is not on this machine; download it and write its path"],
         ),
+        (
+            "extend: {path: 'file://farm/a.mp4'}",
+            ["extend.path: 'file://farm/a.mp4' is not on this machine; write file:///folder/file, or the path alone"],
+        ),
+        (
+            "extend: {path: '~nobody-here/a.mp4'}",
+            ["extend.path: '~nobody-here/a.mp4' names a home that is not known here; write the path from /"],
+        ),
         ("extend: {path: 3}", ["extend.path: 3 is not a path"]),
         ("extend: {path: a.mp4, seconds: 0}",
          ["extend.seconds: 0 is not a duration; it can be more than 0 and at most 86400 seconds"]),
@@ -202,6 +210,17 @@ def test_a_relative_file_is_beside_the_manifest_and_on_the_command_line_where_on
     monkeypatch.chdir(tmp_path)
     Path("demo.yaml").write_text(text)
     assert load_manifest("demo.yaml", [], models=MODELS).videos[0].extend.path == "a.mp4"
+
+
+def test_urls_of_files_and_homes_are_filled_in(load, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    text = "videos: [{id: fox, prompt: p, extend: {path: %s}}]"
+    assert load(text % "file:///films/a%20b.mp4").videos[0].extend.path == "/films/a b.mp4"
+    assert load(text % "file://localhost/films/a.mp4").videos[0].extend.path == "/films/a.mp4"
+    assert load(text % "~/a.mp4").videos[0].extend.path == str(tmp_path / "a.mp4")
+    (tmp_path / "demo.yaml").write_text(text % "a.mp4")
+    (video,) = load_manifest(f"file://{tmp_path}/demo.yaml", [], models=MODELS).videos
+    assert video.extend.path == str(tmp_path / "a.mp4")
 
 
 def test_a_relative_file_of_standard_input_is_where_one_stands(monkeypatch):

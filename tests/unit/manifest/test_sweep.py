@@ -58,7 +58,7 @@ def test_a_swept_video_is_known_to_the_command_line_by_both_its_ids(load):
         ("{seed: 3}", ["sweep.seed: 3 is not a list of values"]),
         ("{seed: []}", ["sweep.seed: [] is not a list of values"]),
         ("{seed: [7, 7]}", ["sweep.seed: 7 is listed twice, or like another value"]),
-        ("{seed: [7, -1]}", ["sweep.seed: -1 is not a whole number between 0 and 9223372036854775807"]),
+        ("{seed: [7, -2]}", ["sweep.seed: -2 is not a whole number between -1 and 18446744073709551615"]),
         ("{width: [640, 700]}", ["sweep.width: 700 is not a multiple of 64; nearest are 640 and 704"]),
         ("{sed: [7]}", ["sweep.sed: is not a key here; nearest is seed"]),
         ("{id: [a]}", ["sweep.id: names one video, so it cannot be given to several; take it out"]),

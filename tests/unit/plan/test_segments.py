@@ -201,7 +201,7 @@ def test_a_scene_ends_inside_a_take_where_segments_meet_and_says_so():
     assert [take.num_frames for take in takes] == [698]
     boundaries = [a.kept_stop for a, b in pairwise(takes[0].segments) if a.scene_idx != b.scene_idx]
     assert boundaries == [217, 505]
-    assert notes == [
+    assert [*map(str, notes)] == [
         "scenes[0] ends at frame 217 of its take and not at 216, because segments meet at multiples of 8, plus 1",
         "scenes[1] ends at frame 505 of its take and not at 506, because segments meet at multiples of 8, plus 1",
     ]

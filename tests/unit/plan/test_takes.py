@@ -205,7 +205,7 @@ def test_a_video_going_on_from_a_file_begins_with_its_end():
     assert (condition.start, condition.stop, condition.num_cells) == (71, 96, 26)
     assert [named(plan)["v/source audio_decode"].recipe.num_samples] == [4 * 48000]
     assert plan.files == {named(plan)["v/source ingest"].key: "film.mp4"}
-    assert plan.notes == [
+    assert [*map(str, plan.notes)] == [
         "v: film.mp4 has no sound; silence stands for it",
         "v: the source is brought from 30 to 24 frames a second by repeating or dropping frames",
         "v: the source is scaled from 1280x720 to cover 384x256, and cropped around its centre",

@@ -13,7 +13,7 @@ def test_a_store_that_has_lost_everything_is_spoken_of(tmp_path):
     store = open_store(tmp_path / "store")
     plan = build_plan(manifest(), MODELS)
     last = LastPlan(list(plan.tasks)[:5], {}, {})
-    assert compare(plan, store, last).plan.notes == [
+    assert [*compare(plan, store, last).notes()] == [
         "store: keeps nothing of this plan, though 5 of its tasks were made before; see that it is the right one and "
         "mounted, or all of them are made again"
     ]
