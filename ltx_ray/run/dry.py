@@ -40,6 +40,7 @@ class DryRun:
 def plan_run(run: Run, manifest: Manifest, models: Mapping[str, ModelFacts]) -> DryRun:
     """What a render of ``manifest`` at the place of ``run`` would make; writes nothing."""
     from ltx_ray.plan.graph import build_plan
+    from ltx_ray.run.elsewhere import run_elsewhere
     from ltx_ray.run.seeds import with_seeds
     from ltx_ray.run.sources import read_sources
     from ltx_ray.store.open import open_store
@@ -47,6 +48,7 @@ def plan_run(run: Run, manifest: Manifest, models: Mapping[str, ModelFacts]) -> 
     history, place = run.history, run.place_to_render()
     manifest = with_seeds(manifest, run)
     plan = build_plan(manifest, models, read_sources(manifest, run.layout.sources).facts)
+    plan.notes.extend(filter(None, [run_elsewhere(run.layout, manifest.source)]))
     return compare(plan, open_store(place, create=False), run.last_plan(), note=history.note)
 
 

@@ -19,6 +19,7 @@ from ltx_ray.plan.record import plan_lines, reason_lines, standing_reasons
 from ltx_ray.report.seams import SeamReport
 from ltx_ray.run.attempts import begin_record
 from ltx_ray.run.dry import compare, forget_estranged, forget_spoilt
+from ltx_ray.run.elsewhere import run_elsewhere
 from ltx_ray.run.record import Run
 from ltx_ray.run.render import Session
 from ltx_ray.run.seeds import with_seeds
@@ -60,6 +61,7 @@ def render_run(run: Run, manifest: Manifest, catalog: Catalog, options: RenderOp
     manifest = with_seeds(manifest, run)
     sources = read_sources(manifest, layout.sources)
     plan = build_plan(manifest, catalog, sources.facts)
+    plan.notes.extend(filter(None, [run_elsewhere(layout, manifest.source)]))
     run_dir.prepare(layout)
     with RunLock(layout.lock) as lock, Journal.open(layout.journal, lock=lock) as journal:
         run_dir.drop_temps(layout)

@@ -1,3 +1,4 @@
+import gzip
 import io
 import json
 from decimal import Decimal
@@ -232,3 +233,25 @@ def test_rows_that_are_alike_keep_what_is_their_own(load, sentences):
         "rows.jsonl: line 2 'b'.prompt: is missing; a video needs a prompt, or scenes that each have one",
         "rows.jsonl: line 4 'video-00004'.seed: -2 is not a whole number between -1 and 18446744073709551615",
     ]
+
+
+@pytest.mark.parametrize(("name", "content"), [("rows.jsonl.gz", jsonl(ROWS)), ("rows.CSV.GZ", CSV)])
+def test_rows_may_be_packed(load, name, content):
+    assert len(load(gzip.compress(content.encode()), name=name).videos) == 2
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda packed: packed[:40], lambda packed: b"no gzip", lambda packed: packed[:-9] + b"x" * 9]
+)
+def test_a_damaged_pack_is_refused(sentences, damage):
+    packed = gzip.compress(jsonl(ROWS * 50).encode())
+    (told,) = sentences(damage(packed), name="rows.jsonl.gz")
+    assert told.startswith("rows.jsonl.gz: is not gzip, or the file is cut short: ")
+
+
+def test_text_of_excel_in_utf_16_is_told_what_to_be(sentences):
+    for encoding in ("utf-16-le", "utf-16-be"):
+        text = "\ufeffid\tprompt\nfox\ta\n".encode(encoding)
+        assert sentences(text, name="rows.csv") == [
+            "rows.csv: is UTF-16 text; save it as UTF-8, which Excel calls `CSV UTF-8`"
+        ]
