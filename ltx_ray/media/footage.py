@@ -8,7 +8,7 @@ these are exactly the pictures of ``media.read``. Everything is streamed, and a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import chain, dropwhile
 from math import gcd
@@ -25,6 +25,7 @@ from av.video.stream import VideoStream
 
 from ltx_ray.errors import MediaError
 from ltx_ray.media.channels import to_stereo
+from ltx_ray.media.clock import Clock
 from ltx_ray.media.colour import to_rgb
 from ltx_ray.media.listen import Heard, listen, presented_end_s, sound_stream
 from ltx_ray.media.open import decoded, exact, open_media, picture_stream
@@ -50,7 +51,7 @@ def footage_frames(path: Path, footage: Footage, start: int, stop: int) -> Itera
     """
     if start >= stop:
         return
-    pictures = _pictures_from(path, start / footage.frame_rate)
+    pictures = _pictures_from(path, start / footage.frame_rate, footage.shifts)
     lens, shown = _Lens(footage), next(pictures)
     coming = next(pictures, None)
     for frame_idx in range(start, stop):
@@ -59,16 +60,19 @@ def footage_frames(path: Path, footage: Footage, start: int, stop: int) -> Itera
         yield lens.view(shown)
 
 
-def footage_samples(path: Path, *, sample_rate_hz: int, start: int, stop: int) -> Iterator[np.ndarray]:
+def footage_samples(
+    path: Path, *, sample_rate_hz: int, start: int, stop: int, shifts: Sequence[Fraction] = ()
+) -> Iterator[np.ndarray]:
     """Samples [start, stop) of the file's sound, float32 [2, n] in blocks; silence where it has none, exactly so many.
 
-    One channel is heard on both sides; more than two are mixed down as ``media.channels`` says.
+    One channel is heard on both sides; more than two are mixed down as ``media.channels`` says. ``shifts`` are those of
+    the pictures, see ``media.clock``.
 
     Raises:
         MediaError: ``path`` is no media file, is damaged, or has no picture.
     """
     done = start
-    for first, samples in _sound_from(path, sample_rate_hz, start, stop):
+    for first, samples in _sound_from(path, sample_rate_hz, start, stop, shifts):
         wanted = samples[:, max(0, done - first) : max(0, stop - first)]
         if wanted.shape[1]:
             yield from silence(first - done)
@@ -121,7 +125,7 @@ class _Lens:
         return np.ascontiguousarray(turned[top : top + height, left : left + width])
 
 
-def _pictures_from(path: Path, time_s: Fraction) -> Iterator[_Picture]:
+def _pictures_from(path: Path, time_s: Fraction, shifts: Sequence[Fraction]) -> Iterator[_Picture]:
     """Pictures in order, the first of them shown at ``time_s`` or earlier; at least one."""
     with open_media(path) as container:
         stream = picture_stream(path, container)
@@ -129,18 +133,19 @@ def _pictures_from(path: Path, time_s: Fraction) -> Iterator[_Picture]:
         if first is None:
             raise MediaError(f"{path}: has no picture that can be decoded; check that it is whole")
         clock = _Clock(first, stream)
-        for goal_s in (time_s, time_s - _FURTHER_S):
+        for goal_s in () if shifts else (time_s, time_s - _FURTHER_S):
             frames = clock.seek(container, stream, goal_s)
             begin = next(frames, None)
             if begin is not None and clock.time_s(begin) <= time_s:
                 for frame in chain([begin], frames):
                     yield _Picture(frame, clock.time_s(frame), displayed_size(frame, stream))
                 return
-    # Nothing to hold on to: an index that is wrong or missing, or a start near the file's.
+    # Nothing to hold on to: an index that is wrong or missing, a clock that is set anew, or a start near the file's.
     with open_media(path) as container:
-        stream = picture_stream(path, container)
+        stream, one_clock = picture_stream(path, container), Clock(container.format.name, shifts)
         for frame in decoded(container, stream):
-            yield _Picture(frame, clock.time_s(frame), displayed_size(frame, stream))
+            shown_s = one_clock.passes(clock.time_s(frame), clock.length_s(frame))
+            yield _Picture(frame, shown_s, displayed_size(frame, stream))
 
 
 class _Clock:
@@ -159,6 +164,9 @@ class _Clock:
         self._num_untold += 1
         return (self._num_untold - 1) * self._interval_s
 
+    def length_s(self, frame: VideoFrame) -> Fraction:
+        return (frame.duration or 0) * (self._tick_s or Fraction(0))
+
     def seek(self, container: InputContainer, stream: VideoStream, time_s: Fraction) -> Iterator[VideoFrame]:
         """Frames from the key frame that a seek leads to; none where there is no seeking, or no need.
 
@@ -173,10 +181,12 @@ class _Clock:
             return
 
 
-def _sound_from(path: Path, sample_rate_hz: int, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
+def _sound_from(
+    path: Path, sample_rate_hz: int, start: int, stop: int, shifts: Sequence[Fraction]
+) -> Iterator[tuple[int, np.ndarray]]:
     """Blocks float32 [2, n] that hold all sound of [start, stop), each with the number of its first sample."""
     zero_s = _first_picture_s(path)
-    for run_up_s in (_RUN_UP_S, None):
+    for run_up_s in (None,) if shifts else (_RUN_UP_S, None):
         with open_media(path) as container:
             stream = sound_stream(path, container)
             if stream is None:
@@ -189,11 +199,19 @@ def _sound_from(path: Path, sample_rate_hz: int, start: int, stop: int) -> Itera
                     continue
                 pieces = chain([begin], pieces)
             end_s = presented_end_s(container, stream)
+            if shifts:
+                pieces = _on_one_clock(pieces, Clock(container.format.name, shifts))
             for first, samples in _resampled(pieces, zero_s, end_s, sample_rate_hz):
                 if first >= stop:
                     break
                 yield first, samples
             return
+
+
+def _on_one_clock(pieces: Iterable[Heard], clock: Clock) -> Iterator[Heard]:
+    for heard in pieces:
+        length_s = Fraction(heard.samples.shape[1], heard.rate_hz)
+        yield heard if heard.time_s is None else heard._replace(time_s=clock.passes(heard.time_s, length_s))
 
 
 def _first_picture_s(path: Path) -> Fraction:

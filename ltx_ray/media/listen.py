@@ -25,12 +25,12 @@ from av.container.input import InputContainer
 
 from ltx_ray.errors import MediaError
 from ltx_ray.media.channels import NAMELESS
+from ltx_ray.media.clock import MPEG_STREAMS
 from ltx_ray.media.declared import declared
 from ltx_ray.media.open import decoded, exact
 
 #: A clock that is so far off when the file begins has run before.
 _RAN_BEFORE_S = 1
-_MPEG_STREAMS = ("mpegts", "mpeg")
 _MICROSECONDS = 1_000_000
 #: A rate below would make hours of a few bytes; one above is a broken header. DSD512 has 2.8 MHz.
 MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 4_000_000
@@ -125,7 +125,7 @@ class _Converter:
 def clock_start_s(container: InputContainer) -> Fraction:
     """What the file's own clock shows when the file begins."""
     start_s = Fraction(container.start_time or 0, _MICROSECONDS)
-    ran_before = abs(start_s) >= _RAN_BEFORE_S or container.format.name in _MPEG_STREAMS
+    ran_before = abs(start_s) >= _RAN_BEFORE_S or container.format.name in MPEG_STREAMS
     return start_s if ran_before else Fraction(0)
 
 

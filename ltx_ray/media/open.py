@@ -1,18 +1,23 @@
 """A user's file opened with FFmpeg: what is refused before, its picture, and its packets and frames as they come.
 
 Only regular files are opened, and only formats that read no other file and no address: what a file is must be in it,
-because its digest stands for it. Pictures larger than MAX_PIXELS are refused before memory is taken for them.
+because its digest stands for it. Pictures larger than MAX_PIXELS are refused before memory is taken for them. FFmpeg
+sees no name: what a file is follows from what is in it, so a file and its copy in a store are read alike.
+
+A damaged packet is no broken file: it is passed over, as players do, and counted where somebody wants to know.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from shlex import quote
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import av
 from av.container.input import InputContainer
@@ -22,6 +27,7 @@ from av.video.stream import VideoStream
 
 from ltx_ray.errors import MediaError
 from ltx_ray.media.beat import beat
+from ltx_ray.media.boxes import boxes_of
 from ltx_ray.media.declared import declared
 from ltx_ray.media.regular import irregular
 
@@ -50,6 +56,22 @@ def exact(value: Ratio | None) -> Fraction | None:
 _LISTS = {b"#EXTM3U": "an HLS playlist", b"ffconcat version": "a list of files to join"}
 #: FFmpeg's readers of such formats; the rest read the one file they are given.
 _READERS_OF_OTHERS = {"concat", "concatf", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest"}
+#: Readers that draw any text as a picture.
+_READERS_OF_TEXT = {"tty", "bin", "xbin", "adf", "idf"}
+
+
+@dataclass(slots=True)
+class Damage:
+    """What could not be read of a file on the way."""
+
+    num: int = 0  #: packets
+    first_s: Fraction | None = None  #: when the first of them would have been shown, on the file's own clock
+
+    def at(self, packet: Packet[Any]) -> None:
+        tick_s, time = exact(packet.time_base), packet.dts if packet.pts is None else packet.pts
+        if not self.num and tick_s is not None and time is not None:
+            self.first_s = time * tick_s
+        self.num += 1
 
 
 @contextmanager
@@ -58,9 +80,9 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     _check_readable(path)
     what = "it is whole"
     try:
-        # Absolute, because FFmpeg takes "a:b.mp4" for a URL; strict UTF-8 would make odd tags fatal.
+        # Strict UTF-8 would make odd tags fatal.
         options = {"protocol_whitelist": "file", "format_whitelist": _readers(), **_LIMITS}
-        with av.open(str(path.absolute()), "r", metadata_errors="replace", options=options) as container:
+        with _nameless(path) as name, av.open(name, "r", metadata_errors="replace", options=options) as container:
             for stream in container.streams.video:
                 if stream.codec_context is not None:
                     stream.codec_context.options = _LIMITS
@@ -90,20 +112,67 @@ def _check_readable(path: Path) -> None:
 
 @cache
 def _readers() -> str:
-    return ",".join(sorted(av.formats_available - _READERS_OF_OTHERS))
+    return ",".join(sorted(av.formats_available - _READERS_OF_OTHERS - _READERS_OF_TEXT))
+
+
+@contextmanager
+def _nameless(path: Path) -> Iterator[str | _Beginning]:
+    """Another name of an open file, without an ending and without what FFmpeg takes for a URL or a pattern."""
+    with path.open("rb") as file:
+        is_mp4 = file.read(8)[4:] in (b"ftyp", b"styp", b"moov")
+        cut = boxes_of(path).cut if is_mp4 else None
+        if cut is not None and cut.kind == b"moof":  # half an index, which FFmpeg gives up on
+            yield _Beginning(file, cut.start)
+        else:
+            yield f"/dev/fd/{file.fileno()}"
+
+
+class _Beginning:
+    """The first so many bytes of a file."""
+
+    def __init__(self, file: IO[bytes], num_bytes: int) -> None:
+        self._file, self._num_bytes = file, num_bytes
+        file.seek(0)
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(max(0, min(size, self._num_bytes - self._file.tell())))
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(self._num_bytes + offset if whence == os.SEEK_END else offset, whence % os.SEEK_END)
+
+    def tell(self) -> int:
+        return self._file.tell()
 
 
 def packets(container: InputContainer, stream: Stream) -> Iterator[Packet[Any]]:
-    """Packets of ``stream`` from where ``container`` stands; the last one is empty and tells a decoder to flush."""
-    for packet in container.demux(stream):
+    """Packets of ``stream`` from where ``container`` stands; the last one is empty and tells a decoder to flush.
+
+    Where a file is broken beyond reading on, it ends.
+    """
+    found = container.demux(stream)
+    while True:
+        try:
+            packet = next(found, None)
+        except (av.InvalidDataError, av.EOFError):
+            packet = Packet()
+            packet.stream = stream
+            found = iter(())
+        if packet is None:
+            return
         beat()
         yield packet
 
 
-def decoded(container: InputContainer, stream: Stream) -> Iterator[Any]:
+def decoded(container: InputContainer, stream: Stream, damage: Damage | None = None) -> Iterator[Any]:
     """Frames of ``stream`` from where ``container`` stands."""
     for packet in packets(container, stream):
-        yield from packet.decode()
+        try:
+            frames = packet.decode()
+        except (av.InvalidDataError, av.EOFError):
+            if damage is not None:
+                damage.at(packet)
+            continue
+        yield from frames
 
 
 def picture_stream(path: Path, container: InputContainer) -> VideoStream:

@@ -1,13 +1,12 @@
 """What is in a media file: streams, exact times, colour, the order of the file's parts, provenance.
 
-Works for any file FFmpeg opens. Pictures are counted by packets, not decoded. Containers that store times in whole
-milliseconds (Matroska) cannot say 24000/1001; the rate that explains every stored time is found again.
+Works for any file FFmpeg opens. Pictures are those that are shown (``media.pictures``). Containers that store times in
+whole milliseconds (Matroska) cannot say 24000/1001; the rate that explains every stored time is found again.
 """
 
 from __future__ import annotations
 
 import json
-import struct
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -19,11 +18,12 @@ from av.container.input import InputContainer
 from av.video.stream import VideoStream
 
 from ltx_ray.errors import MediaError
-from ltx_ray.media.beat import beat
+from ltx_ray.media.boxes import boxes_of
 from ltx_ray.media.declared import declared
 from ltx_ray.media.described import AudioDescription, ColourTags, MediaDescription, VideoDescription
 from ltx_ray.media.listen import Heard, clock_start_s, listen, presented_end_s
 from ltx_ray.media.open import exact, first_picture, open_media, packets
+from ltx_ray.media.pictures import shown_pictures
 
 #: ITU-T H.273 names of the code points that occur; others are shown as their number, 2 is "unspecified".
 _PRIMARIES = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020", 12: "smpte432"}
@@ -46,7 +46,7 @@ def describe(path: Path) -> MediaDescription:
         is_faststart = _moov_is_first(path) if "mp4" in name.split(",") else None
         tags = {key.lower(): value for key, value in container.metadata.items()}
         picture = first_picture(container)
-        video = _describe_video(container, picture) if picture else None
+        video = _describe_video(path, container, picture) if picture else None
         duration_s = None if container.duration is None else Fraction(container.duration, 1_000_000)
         if clock_start_s(container):  # some containers count from the clock's 0
             duration_s = video.end_s if video else None
@@ -68,19 +68,17 @@ def describe_picture(path: Path) -> VideoDescription | None:
         if "mp4" in container.format.name.split(","):
             _moov_is_first(path)
         picture = first_picture(container)
-        return _describe_video(container, picture) if picture else None
+        return _describe_video(path, container, picture) if picture else None
 
 
-def _describe_video(container: InputContainer, stream: VideoStream) -> VideoDescription:
-    num_frames, found = 0, array("q")
-    for packet in packets(container, stream):
-        # The last packet of a demuxer is an empty one that tells a decoder to flush.
-        num_frames += packet.size > 0
-        if packet.size and packet.pts is not None:
-            found.append(packet.pts)
-    time_base = exact(stream.time_base) or Fraction(1, 1000)
-    start = round(clock_start_s(container) / time_base)
-    times = array("q", (np.sort(np.array(found)) - start).tobytes())
+def _describe_video(path: Path, container: InputContainer, stream: VideoStream) -> VideoDescription:
+    pictures = shown_pictures(path) if stream.codec_context is not None else None
+    if pictures is not None:
+        num_frames, time_base = pictures.num, pictures.tick_s
+        shift = round((pictures.start_s - clock_start_s(container)) / time_base)
+        times = array("q", (np.array(pictures.times, np.int64) + shift).tobytes())
+    else:
+        num_frames, times, time_base = _packet_times(container, stream)
     frame_rate = _frame_rate(stream, times, time_base)
     is_constant = frame_rate is not None and len(times) == num_frames and _explains(frame_rate, times, time_base)
     end_s = times[-1] * time_base + (1 / frame_rate if frame_rate else 0) if times else None
@@ -118,6 +116,19 @@ def _describe_video(container: InputContainer, stream: VideoStream) -> VideoDesc
             _tag(_RANGES, context.color_range, unsaid={0}),
         ),
     )
+
+
+def _packet_times(container: InputContainer, stream: VideoStream) -> tuple[int, array[int], Fraction]:
+    """Number and times of pictures that nobody can decode."""
+    num_frames, found = 0, array("q")
+    for packet in packets(container, stream):
+        # The last packet of a demuxer is an empty one that tells a decoder to flush.
+        num_frames += packet.size > 0
+        if packet.size and packet.pts is not None:
+            found.append(packet.pts)
+    time_base = exact(stream.time_base) or Fraction(1, 1000)
+    start = round(clock_start_s(container) / time_base)
+    return num_frames, array("q", (np.sort(np.array(found, np.int64)) - start).tobytes()), time_base
 
 
 def _frame_rate(stream: VideoStream, times: Sequence[int], time_base: Fraction) -> Fraction | None:
@@ -221,23 +232,13 @@ def _is_deeper(value: object, levels: int) -> bool:
 
 
 def _moov_is_first(path: Path) -> bool:
-    """Whether the index comes before the pictures, which lets a browser start before it has the whole file."""
-    offset = 0
-    moov = mdat = size = path.stat().st_size
-    with path.open("rb") as file:
-        while offset + 8 <= size:
-            beat()
-            file.seek(offset)
-            length, kind = struct.unpack(">I4s", file.read(8))
-            if length == 1 and offset + 16 <= size:
-                length = struct.unpack(">Q", file.read(8))[0]
-            length = length or size - offset
-            if length < 8 or offset + length > size:
-                part = kind.decode("latin-1")
-                raise MediaError(f"{path}: is cut off at {size} bytes; its part {part!r} ends at {offset + length}")
-            if kind == b"moov":
-                moov = min(moov, offset)
-            elif kind == b"mdat":
-                mdat = min(mdat, offset)
-            offset += length
-    return moov < mdat
+    """Whether the index comes before the pictures, which lets a browser start before it has the whole file.
+
+    Raises:
+        MediaError: the file is cut off, and is not made of fragments, of which those before the cut can be read.
+    """
+    boxes = boxes_of(path)
+    if boxes.cut is not None and not boxes.has_fragments:
+        part, end = boxes.cut.kind.decode("latin-1"), boxes.cut.stop
+        raise MediaError(f"{path}: is cut off at {boxes.size} bytes; its part {part!r} ends at {end}")
+    return boxes.first(b"moov") < boxes.first(b"mdat")

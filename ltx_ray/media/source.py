@@ -6,23 +6,20 @@ So a file that opens and cannot be shown or heard is refused here and not in a w
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
 from shlex import quote
-
-import numpy as np
-from av.container.input import InputContainer
-from av.video.stream import VideoStream
 
 from ltx_ray.errors import MediaError
 from ltx_ray.media.beat import beat
 from ltx_ray.media.footage import displayed_size, footage_frames, footage_samples
 from ltx_ray.media.listen import listen, sound_stream
 from ltx_ray.media.open import decoded, exact, open_media, packets, picture_stream
+from ltx_ray.media.pictures import Pictures, shown_pictures
 from ltx_ray.media.probe import describe_picture
 from ltx_ray.media.regular import irregular
 from ltx_ray.spec.grid import round_half_up
@@ -32,8 +29,8 @@ from ltx_ray.spec.source import SourceFacts
 _BLOCK_BYTES = 1 << 20
 #: A side that is shown so many times as long as the other comes of a broken pixel aspect ratio, not of a camera.
 _LONGEST_SIDE = 32
-#: Pictures that are further apart come of a clock that was set anew; footage would stand still for as long.
-_LONGEST_PICTURE_S = 3600
+#: A file that ends so much sooner than it says was cut off.
+_CUT_S = Fraction(1)
 #: Sound at the end that is heard on trial: what a model may listen to before a connector, and the longest connector.
 _HEARD_S = 16
 _RATE_HZ = 48_000
@@ -59,23 +56,56 @@ def read_source(path: Path) -> SourceFacts:
             f"{path}: is shown as {width}x{height} px, a side more than {_LONGEST_SIDE} times the other; correct its "
             f"pixel aspect ratio: `ffmpeg -i {quote(str(path))} -vf setsar=1 square.mkv`"
         )
+    pictures = shown_pictures(path)
     video = describe_picture(path)
-    assert video is not None
-    if video.num_frames < 2 or video.frame_rate is None:
+    if pictures is None or video is None or pictures.num < 2 or video.frame_rate is None:
         raise MediaError(f"{path}: is a single still picture; name a video, which has at least 2 frames")
-    with open_media(path) as container:
-        duration_s = _picture_duration_s(path, container, picture_stream(path, container), video.frame_rate)
     facts = SourceFacts(
         sha256=digest,
         num_bytes=num_bytes,
-        duration_s=duration_s,
+        duration_s=_duration_s(pictures, video.frame_rate),
         frame_rate=video.frame_rate,
         width_px=width,
         height_px=height,
         has_sound=_has_sound(path),
+        shifts=pictures.shifts,
     )
     _try_ends(path, facts)
-    return facts
+    return replace(facts, notes=tuple(_notes(path, pictures, facts)))
+
+
+def _notes(path: Path, pictures: Pictures, facts: SourceFacts) -> Iterator[str]:
+    """What a user may not expect of the file."""
+    if pictures.num_before:
+        yield f"begins between two key frames; the {_count(pictures.num_before)} before the first one cannot be shown"
+    if pictures.num_after:
+        yield f"ends inside a group of pictures; the last {_count(pictures.num_after)} cannot be shown"
+    if pictures.set_at_s:
+        times = "once" if len(pictures.set_at_s) == 1 else f"{len(pictures.set_at_s)} times"
+        yield f"sets its clock anew {times}, first after {float(pictures.set_at_s[0]):.1f} s; times count on from there"
+    if pictures.damage.num:
+        first_s = pictures.damage.first_s
+        at = "" if first_s is None else f" after {max(0.0, float(first_s - pictures.start_s)):.1f} s"
+        told = "a damaged packet" if pictures.damage.num == 1 else f"{pictures.damage.num} damaged packets"
+        yield f"has {told}{at}; players hold the picture before"
+    if pictures.said_s is not None and pictures.said_s > (end_s := _end_s(path, facts.duration_s)) + _CUT_S:
+        said = f"{float(pictures.said_s):.1f} s"
+        yield f"is cut off: it says it is {said} long, and can be read up to {float(end_s):.1f} s"
+
+
+def _count(num: int) -> str:
+    return "picture" if num == 1 else f"{num} pictures"
+
+
+def _end_s(path: Path, picture_s: Fraction) -> Fraction:
+    """When the longer of picture and sound ends."""
+    end_s = picture_s
+    with open_media(path) as container:
+        stream = sound_stream(path, container)
+        for packet in packets(container, stream) if stream is not None else ():
+            if packet.size and packet.pts is not None:
+                end_s = max(end_s, (packet.pts + (packet.duration or 0)) * (exact(packet.time_base) or Fraction(0)))
+    return end_s
 
 
 def _digest(path: Path) -> tuple[str, int]:
@@ -100,49 +130,29 @@ def _has_sound(path: Path) -> bool:
 
 def _try_ends(path: Path, facts: SourceFacts) -> None:
     """Read what a render reads, and keep nothing of it."""
-    footage = Footage(frame_rate=facts.frame_rate, width_px=facts.width_px, height_px=facts.height_px)
+    footage = Footage(
+        frame_rate=facts.frame_rate, width_px=facts.width_px, height_px=facts.height_px, shifts=facts.shifts
+    )
     num_frames = facts.num_frames(facts.frame_rate)
     num_samples = int(facts.duration_s * _RATE_HZ)
     _exhaust(footage_frames(path, footage, 0, 1))
     _exhaust(footage_frames(path, footage, num_frames - 1, num_frames))
     if facts.has_sound:
-        _exhaust(footage_samples(path, sample_rate_hz=_RATE_HZ, start=0, stop=min(_RATE_HZ, num_samples)))
+        stop, shifts = min(_RATE_HZ, num_samples), facts.shifts
+        _exhaust(footage_samples(path, sample_rate_hz=_RATE_HZ, start=0, stop=stop, shifts=shifts))
         start = max(0, num_samples - _HEARD_S * _RATE_HZ)
-        _exhaust(footage_samples(path, sample_rate_hz=_RATE_HZ, start=start, stop=num_samples))
+        _exhaust(footage_samples(path, sample_rate_hz=_RATE_HZ, start=start, stop=num_samples, shifts=shifts))
 
 
 def _exhaust(values: Iterable[object]) -> None:
     deque(values, maxlen=0)
 
 
-def _picture_duration_s(path: Path, container: InputContainer, stream: VideoStream, frame_rate: Fraction) -> Fraction:
+def _duration_s(pictures: Pictures, frame_rate: Fraction) -> Fraction:
     """From the first picture's beginning to the last one's end, in whole frames where the rate is constant."""
-    num_shown, found, last, ticks = 0, array("q"), None, 0
-    for packet in packets(container, stream):
-        if packet.size and not packet.is_discard:
-            num_shown += 1
-            if packet.pts is not None:
-                found.append(packet.pts)
-                if last is None or packet.pts >= last:
-                    last, ticks = packet.pts, packet.duration or 0
-    tick_s = exact(stream.time_base)
-    if len(found) < num_shown or tick_s is None or last is None:
-        return num_shown / frame_rate
-    span_s = (last - min(found)) * tick_s
+    in_frames_s = pictures.num / frame_rate
     # Containers that count milliseconds are off by less than this from whole frames.
-    if abs(span_s - (num_shown - 1) / frame_rate) <= max(tick_s, Fraction(1, 1000)):
-        return num_shown / frame_rate
-    _check_gaps(path, np.sort(np.array(found)), tick_s)
-    return span_s + (ticks * tick_s or 1 / frame_rate)
-
-
-def _check_gaps(path: Path, times: np.ndarray, tick_s: Fraction) -> None:
-    gaps_s = np.diff(times.astype(np.float64)) * float(tick_s)
-    widest = int(gaps_s.argmax())
-    if gaps_s[widest] > _LONGEST_PICTURE_S:
-        at_s = (int(times[widest]) - int(times[0])) * float(tick_s)
-        raise MediaError(
-            f"{path}: {gaps_s[widest]:.0f} s lie between two pictures, {at_s:.1f} s after the first one, as if its "
-            "clock had been set anew there; give it new times: "
-            f"`ffmpeg -i {quote(str(path))} -vf setpts=N/FRAME_RATE/TB -af asetpts=N/SR/TB film.mkv`"
-        )
+    nearly_s = max(pictures.tick_s, Fraction(1, 1000))
+    if not pictures.times or abs(pictures.span_s + 1 / frame_rate - in_frames_s) <= nearly_s:
+        return in_frames_s
+    return pictures.span_s + (pictures.last_ticks * pictures.tick_s or 1 / frame_rate)

@@ -77,10 +77,11 @@ def plan_opening(
     plan.files[file] = path
     parents = (Parent("file", file),)
     stages: tuple[SegmentStage, ...] = ("generate",) if video.is_draft else ("generate", "refine")
-    keys = {stage: _condition(plan, video, facts, take, num_frames, parents, stage) for stage in stages}
+    keys = {stage: _condition(plan, video, facts, take, source, parents, stage) for stage in stages}
+    plan.notes += [Note(f"{path} {note}", video.id) for note in source.notes]
     _note_conversion(plan, video, facts, source)
     opening = Opening(source.sha256, num_frames, 0, _connector(keys))
-    return _shown(plan, video, facts, opening, parents, encode) if video.extend.include_source else opening
+    return _shown(plan, video, facts, opening, source, parents, encode) if video.extend.include_source else opening
 
 
 def _connector(keys: Mapping[SegmentStage, str]) -> Provider:
@@ -98,16 +99,17 @@ def _condition(
     video: Video,
     facts: ModelFacts,
     take: Take,
-    num_frames: int,
+    source: SourceFacts,
     parents: tuple[Parent, ...],
     stage: SegmentStage,
 ) -> str:
     width, height = video.width, video.height
     if stage == "generate":
         width, height = facts.video.stage1_px(width), facts.video.stage1_px(height)
+    num_frames = source.num_frames(video.frame_rate)
     recipe = ConditionRecipe(
         weights=facts.weights_for("condition"),
-        footage=Footage(frame_rate=video.frame_rate, width_px=width, height_px=height),
+        footage=_footage(video, source, width, height),
         start=num_frames - take.lead,
         stop=num_frames,
         num_cells=take.segments[0].own_cells.start,
@@ -116,17 +118,22 @@ def _condition(
     return plan.add("condition", f"{video.id}/source/{'full' if stage == 'refine' else 'half'}", recipe, parents)
 
 
+def _footage(video: Video, source: SourceFacts, width_px: int, height_px: int) -> Footage:
+    return Footage(frame_rate=video.frame_rate, width_px=width_px, height_px=height_px, shifts=source.shifts)
+
+
 def _shown(
     plan: Plan,
     video: Video,
     facts: ModelFacts,
     opening: Opening,
+    source: SourceFacts,
     parents: tuple[Parent, ...],
     encode: EncodeSettings,
 ) -> Opening:
     """The opening with the tasks that make chunks and sound of the file itself."""
     width, height = decoded_size(video, facts)
-    footage = Footage(frame_rate=video.frame_rate, width_px=width, height_px=height)
+    footage = _footage(video, source, width, height)
     windows = decode_windows(0, opening.num_frames, CLIP_WINDOW_LATENTS, facts.video)
     chunks = [
         plan.add(
@@ -138,7 +145,7 @@ def _shown(
         for window_idx, (start, stop) in enumerate(windows)
     ]
     num_samples = facts.audio.num_samples(opening.num_frames / video.frame_rate)
-    sound = ClipSoundRecipe(sample_rate_hz=facts.audio.sample_rate_hz, num_samples=num_samples)
+    sound = ClipSoundRecipe(sample_rate_hz=facts.audio.sample_rate_hz, num_samples=num_samples, shifts=source.shifts)
     return Opening(
         opening.sha256,
         opening.num_frames,

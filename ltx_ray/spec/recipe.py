@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from ltx_ray.spec.canonical import Shared
+from ltx_ray.spec.canonical import Shared, later
 from ltx_ray.spec.conditions import Condition
 from ltx_ray.spec.piece import Piece
 from ltx_ray.spec.weights import Weights
@@ -138,6 +138,7 @@ class Footage:
     frame_rate: Fraction
     width_px: int
     height_px: int
+    shifts: tuple[Fraction, ...] = later((), since=2)  #: see ``media.clock``
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +222,7 @@ class ClipSoundRecipe:
     num_samples: int
     #: How more than two channels become two. Not the version of the stage, which makes the sound of takes as well.
     mix: str = "bs775"
+    shifts: tuple[Fraction, ...] = later((), since=2)  #: see ``media.clock``
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,9 +51,8 @@ def _make(recipe: AudioDecodeRecipe, work: Work) -> File:
 @makes(ClipSoundRecipe)
 def _make_of_file(recipe: ClipSoundRecipe, work: Work) -> File:
     (file,), rate_hz = work.inputs.files("file"), recipe.sample_rate_hz
-    return _sound(
-        footage_samples(file, sample_rate_hz=rate_hz, start=0, stop=recipe.num_samples), rate_hz, work.scratch
-    )
+    blocks = footage_samples(file, sample_rate_hz=rate_hz, start=0, stop=recipe.num_samples, shifts=recipe.shifts)
+    return _sound(blocks, rate_hz, work.scratch)
 
 
 def _sound(blocks: Iterable[np.ndarray], sample_rate_hz: int, scratch: Path) -> File:
