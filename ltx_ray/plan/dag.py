@@ -36,11 +36,11 @@ class Plan:
     notes: list[Note] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)  #: keys of ingest tasks, and where their files lie
 
-    def add(self, stage: Stage, unit: str, recipe: Recipe, parents: tuple[Parent, ...] = ()) -> str:
-        """The key of this task, entering it unless equal work is planned already."""
+    def add(self, stage: Stage, unit: str, recipe: Recipe, parents: tuple[Parent, ...] = (), *, file: str = "") -> str:
+        """The key of this task, entering it unless equal work is planned already; ``file`` as ``Task.file``."""
         key = artifact_key(stage, recipe, parents)
         if key not in self.tasks:
-            self.tasks[key] = Task(key, stage, unit, recipe, parents)
+            self.tasks[key] = Task(key, stage, unit, recipe, parents, file)
         return key
 
     @property

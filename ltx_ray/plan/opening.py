@@ -106,6 +106,7 @@ def _condition(
     width, height = video.width, video.height
     if stage == "generate":
         width, height = facts.video.stage1_px(width), facts.video.stage1_px(height)
+    assert video.extend is not None
     num_frames = source.num_frames(video.frame_rate)
     recipe = ConditionRecipe(
         weights=facts.weights_for("condition"),
@@ -115,7 +116,13 @@ def _condition(
         num_cells=take.segments[0].own_cells.start,
         sample_rate_hz=facts.audio.sample_rate_hz,
     )
-    return plan.add("condition", f"{video.id}/source/{'full' if stage == 'refine' else 'half'}", recipe, parents)
+    return plan.add(
+        "condition",
+        f"{video.id}/source/{'full' if stage == 'refine' else 'half'}",
+        recipe,
+        parents,
+        file=video.extend.path,
+    )
 
 
 def _footage(video: Video, source: SourceFacts, width_px: int, height_px: int) -> Footage:
@@ -134,6 +141,8 @@ def _shown(
     """The opening with the tasks that make chunks and sound of the file itself."""
     width, height = decoded_size(video, facts)
     footage = _footage(video, source, width, height)
+    assert video.extend is not None
+    path = video.extend.path
     windows = decode_windows(0, opening.num_frames, CLIP_WINDOW_LATENTS, facts.video)
     chunks = [
         plan.add(
@@ -141,6 +150,7 @@ def _shown(
             f"{video.id}/source/window {window_idx}",
             ClipDecodeRecipe(footage=footage, start=start, stop=stop, encode=encode),
             parents,
+            file=path,
         )
         for window_idx, (start, stop) in enumerate(windows)
     ]
@@ -153,7 +163,7 @@ def _shown(
         opening.connector,
         chunks=tuple(Parent("chunk", key) for key in chunks),
         chunk_frames=tuple(stop - start for start, stop in windows),
-        sounds=(Parent("sound", plan.add("audio_decode", f"{video.id}/source", sound, parents)),),
+        sounds=(Parent("sound", plan.add("audio_decode", f"{video.id}/source", sound, parents, file=path)),),
         sound_samples=(num_samples,),
     )
 

@@ -28,6 +28,7 @@ class Task:
     unit: str
     recipe: Recipe
     parents: tuple[Parent, ...]
+    file: str = ""  #: the user's file that it reads, for messages; "" = it reads none
 
     @property
     def name(self) -> str:

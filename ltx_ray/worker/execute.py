@@ -19,7 +19,15 @@ from functools import lru_cache
 
 import torch
 
-from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, Cancelled, LtxRayError, StoreError, StoreUnusable
+from ltx_ray.errors import (
+    ArtifactCorrupt,
+    ArtifactMissing,
+    Cancelled,
+    LtxRayError,
+    MediaError,
+    StoreError,
+    StoreUnusable,
+)
 from ltx_ray.spec.canonical import canonical
 from ltx_ray.spec.events import Cause, Done, Failure
 from ltx_ray.spec.protocols import Control
@@ -74,7 +82,7 @@ def execute(task: Task, store: Store, control: Control, models: Models) -> Done:
         parents = Parents(task, store, stack)
         run_begun = time.monotonic()
         scratch = stack.enter_context(store.scratch())
-        with _disk_faults_told(task.name):
+        with _disk_faults_told(task.name), _file_named(task, parents):
             content, suffix = make(task.recipe, parents, models=models, control=control, scratch=scratch)
         ran = time.monotonic()
         meta = Meta(
@@ -105,6 +113,18 @@ def _disk_faults_told(name: str) -> Iterator[None]:
         if isinstance(said, OSError) and said.errno in DISK_FAULTS:
             raise storage_error(said, name) from error
         raise
+
+
+@contextmanager
+def _file_named(task: Task, parents: Parents) -> Iterator[None]:
+    """Raise errors about a copy in the store as errors about the user's file."""
+    try:
+        yield
+    except MediaError as error:
+        said = str(error)
+        for copy in parents.held if task.file else ():
+            said = said.replace(str(copy), task.file)
+        raise MediaError(said) from error
 
 
 def _failure(error: Exception, cause: Cause, *, retryable: bool) -> Failure:

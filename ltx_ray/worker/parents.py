@@ -33,6 +33,11 @@ class Parents:
         self._held: dict[str, Path] = {}  #: what ``stack`` lets go, by key
         self.digests: dict[str, str] = {}  #: of the inputs that were read, by key
 
+    @property
+    def held(self) -> list[Path]:
+        """The files that are there as long as the task lasts."""
+        return [*self._held.values()]
+
     def has(self, role: str) -> bool:
         return bool(self._keys(role))
 

@@ -24,6 +24,9 @@ from ltx_ray.models.load import Loaded
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.spec.events import Done, Failure
 from ltx_ray.spec.model import one_digest
+from ltx_ray.spec.recipe import ClipSoundRecipe
+from ltx_ray.spec.task import Parent, Task
+from ltx_ray.store.key_file import Meta
 from ltx_ray.store.layout import object_name
 from ltx_ray.store.open import open_store
 from ltx_ray.worker import execute as worker
@@ -260,3 +263,14 @@ def test_a_corrupt_input_is_forgotten_so_that_the_next_render_makes_it(store):
     assert store.lookup(text.key) is None
     execute(text, store, Steps())
     execute(generate, store, Steps())
+
+
+def test_an_error_about_the_copy_of_a_file_names_the_file(store):
+    recipe = ClipSoundRecipe(sample_rate_hz=48_000, num_samples=10)
+    store.commit("a" * 64, b"no film", Meta(stage="ingest", unit="fox/source", recipe={}))
+    parents = (Parent("file", "a" * 64),)
+    task = Task("b" * 64, "audio_decode", "fox/source", recipe, parents, file="/films/holiday.mp4")
+    failure = attempt(task, store, Steps())
+    assert (failure.kind, failure.retryable) == ("MediaError", False)
+    assert failure.message.startswith("/films/holiday.mp4: cannot be read as media")
+    assert "objects" not in failure.message
