@@ -87,11 +87,20 @@ def _extend(merged: Merged) -> Extend | None:
     if "extend" in values:
         return None
     if "extend.path" not in values:
-        if given := next((key for key in ("extend.seconds", "extend.include_source") if key in values), None):
+        if given := next((f"extend.{key}" for key in _EXTEND if f"extend.{key}" in values), None):
             merged.report("extend.path", f"is missing beside {given}; write the file to go on from")
         return None
     path = values["extend.path"]
-    return Extend(path="" if path is BAD else path, include_source=values.get("extend.include_source", True))
+    return Extend(
+        path="" if path is BAD else path,
+        include_source=values.get("extend.include_source", True),
+        sound=values.get("extend.sound"),
+        matrix=values.get("extend.matrix"),
+    )
+
+
+#: What says how a video goes on from a file, beside which file.
+_EXTEND = ("seconds", "include_source", "sound", "matrix")
 
 
 def _output(merged: Merged) -> Output:

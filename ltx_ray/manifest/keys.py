@@ -28,6 +28,8 @@ SCHEDULES = (*FIXED_SCHEDULES, *LEAST_STEPS)
 MODALITIES = ("video", "audio")
 #: Far beyond any use, and low enough to catch 35 for 3.5.
 MAX_SCALE = 30.0
+#: Of sound in a file that a video goes on from; FFmpeg knows 1000 streams.
+MAX_TRACKS = 999
 
 _num_frames = fields.whole(1, MAX_FRAMES)
 _size = fields.whole(1, MAX_SIZE_PX, "a whole number of pixels")
@@ -106,7 +108,16 @@ VIDEO = Table(
         "chain": fields.one_of("a chain", ("stagewise", "final")),
         "join": fields.one_of("a join", ("latent", "pixels")),
         "crossfade": fields.whole(0, MAX_FRAMES, "a whole number of frames"),
-        "extend": Table({"path": PATH, "seconds": seconds, "include_source": fields.true_or_false}, null="none"),
+        "extend": Table(
+            {
+                "path": PATH,
+                "seconds": seconds,
+                "include_source": fields.true_or_false,
+                "sound": fields.or_null(fields.whole(0, MAX_TRACKS, "a track")),
+                "matrix": fields.or_null(fields.one_of("a matrix", ("bt601", "bt709"))),
+            },
+            null="none",
+        ),
         "audio_from": fields.one_of("a source of sound", ("stage1", "stage2")),
         "decode": Table(
             {"tiling": fields.one_of("a tiling", TILINGS), "window": fields.or_null(fields.whole(2, MAX_FRAMES))}

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 from ltx_ray.manifest.keys import VIDEO
 from ltx_ray.manifest.tables import Table
-from ltx_ray.spec.canonical import Shared
+from ltx_ray.spec.canonical import Shared, later
 from ltx_ray.spec.keep import Keep
 from ltx_ray.spec.recipe import Guidance
 from ltx_ray.spec.sigmas import ShiftedByTokens
@@ -61,6 +61,10 @@ class Extend:
 
     path: str  #: local, absolute or as seen from the working directory
     include_source: bool  #: the output is the file and what follows it; False = only what follows
+    sound: int | None = later(None, since=2)  #: track of the file, counted from 0; None = the one that players play
+    matrix: Literal["bt601", "bt709"] | None = later(
+        None, since=2
+    )  #: of its colours, whatever it says; None = as it says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

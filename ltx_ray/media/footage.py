@@ -2,7 +2,8 @@
 
 Time 0 is when the file's first picture is shown, for picture and sound alike. Picture i is the one on the screen at
 i / rate: pictures are left out or repeated, never mixed. It is scaled to cover the size and what juts out is cut away
-on both sides alike; turned and stretched pixels are as a player shows them. Where rate and size are the file's own,
+on both sides alike; turned, mirrored, interlaced, transparent and stretched pixels, wide colours and untold ones are
+as a player shows them. Where rate and size are the file's own,
 these are exactly the pictures of ``media.read``. Everything is streamed, and a start deep inside the file is sought.
 """
 
@@ -13,6 +14,7 @@ from fractions import Fraction
 from itertools import chain, dropwhile
 from math import gcd
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -26,10 +28,13 @@ from av.video.stream import VideoStream
 from ltx_ray.errors import MediaError
 from ltx_ray.media.channels import to_stereo
 from ltx_ray.media.clock import Clock
-from ltx_ray.media.colour import to_rgb
+from ltx_ray.media.colour import ToSdr, is_wide, to_rgb
+from ltx_ray.media.fields import whole_pictures
 from ltx_ray.media.listen import Heard, listen, presented_end_s, sound_stream
+from ltx_ray.media.matrix import MATRICES, MatrixName, matrix_of
 from ltx_ray.media.open import decoded, exact, open_media, picture_stream
 from ltx_ray.media.read import inside, silence
+from ltx_ray.media.turned import Turn, turn_of
 from ltx_ray.spec.grid import round_half_up
 from ltx_ray.spec.recipe import Footage
 
@@ -52,7 +57,7 @@ def footage_frames(path: Path, footage: Footage, start: int, stop: int) -> Itera
     if start >= stop:
         return
     pictures = _pictures_from(path, start / footage.frame_rate, footage.shifts)
-    lens, shown = _Lens(footage), next(pictures)
+    lens, shown = _Lens(path, footage), next(pictures)
     coming = next(pictures, None)
     for frame_idx in range(start, stop):
         while coming is not None and coming.time_s <= frame_idx / footage.frame_rate + _LATE_S:
@@ -61,18 +66,24 @@ def footage_frames(path: Path, footage: Footage, start: int, stop: int) -> Itera
 
 
 def footage_samples(
-    path: Path, *, sample_rate_hz: int, start: int, stop: int, shifts: Sequence[Fraction] = ()
+    path: Path,
+    *,
+    sample_rate_hz: int,
+    start: int,
+    stop: int,
+    shifts: Sequence[Fraction] = (),
+    track: int | None = None,
 ) -> Iterator[np.ndarray]:
     """Samples [start, stop) of the file's sound, float32 [2, n] in blocks; silence where it has none, exactly so many.
 
     One channel is heard on both sides; more than two are mixed down as ``media.channels`` says. ``shifts`` are those of
-    the pictures, see ``media.clock``.
+    the pictures, see ``media.clock``; ``track`` counts streams of sound from 0, None = the one that players play.
 
     Raises:
         MediaError: ``path`` is no media file, is damaged, or has no picture.
     """
     done = start
-    for first, samples in _sound_from(path, sample_rate_hz, start, stop, shifts):
+    for first, samples in _sound_from(path, sample_rate_hz, start, stop, shifts, track):
         wanted = samples[:, max(0, done - first) : max(0, stop - first)]
         if wanted.shape[1]:
             yield from silence(first - done)
@@ -85,29 +96,26 @@ def displayed_size(frame: VideoFrame, stream: VideoStream) -> tuple[Fraction, Fr
     """Width and height as a player shows the frame, in square pixels of which as many lie across as in the file."""
     width = frame.width * (exact(stream.sample_aspect_ratio) or Fraction(1))
     height = Fraction(frame.height)
-    return (height, width) if _quarter_turns(frame) % 2 else (width, height)
+    return (height, width) if turn_of(frame).is_transposed else (width, height)
 
 
-def _quarter_turns(frame: VideoFrame) -> int:
-    """How often a player turns the frame by 90 degrees against the clock."""
-    return round(frame.rotation / 90) % 4
-
-
-class _Picture:
+class _Picture(NamedTuple):
     """A decoded frame, shown from ``time_s`` on."""
 
-    __slots__ = ("frame", "size", "time_s")
-
-    def __init__(self, frame: VideoFrame, time_s: Fraction, size: tuple[Fraction, Fraction]) -> None:
-        self.frame, self.time_s, self.size = frame, time_s, size
+    frame: VideoFrame
+    time_s: Fraction
+    size: tuple[Fraction, Fraction]  #: as a player shows it
+    turn: Turn
+    untagged: MatrixName  #: what holds if the frame does not say its matrix
 
 
 class _Lens:
     """Scales, turns and cuts; a picture that is shown again is not made again."""
 
-    def __init__(self, footage: Footage) -> None:
-        self._size = footage.width_px, footage.height_px
-        self._converter = VideoReformatter()
+    def __init__(self, path: Path, footage: Footage) -> None:
+        self._path, self._size = path, (footage.width_px, footage.height_px)
+        self._forced = None if footage.matrix is None else MATRICES[footage.matrix]
+        self._converter, self._to_sdr = VideoReformatter(), ToSdr()
         self._last: tuple[_Picture, np.ndarray] | None = None
 
     def view(self, picture: _Picture) -> np.ndarray:
@@ -119,10 +127,20 @@ class _Lens:
         (width, height), frame = self._size, picture.frame
         factor = max(width / picture.size[0], height / picture.size[1])
         across, down = (round_half_up(side * factor) for side in picture.size)
-        turns = _quarter_turns(frame)
-        turned = np.rot90(to_rgb(self._converter, frame, (down, across) if turns % 2 else (across, down)), turns)
+        if self._forced is None and is_wide(frame):
+            frame = self._in_sdr(frame)
+        size_px = (down, across) if picture.turn.is_transposed else (across, down)
+        untagged = MATRICES[picture.untagged]
+        rgb = to_rgb(self._converter, frame, size_px, untagged=untagged, forced=self._forced)
+        turned = picture.turn.of(rgb)
         top, left = (down - height) // 2, (across - width) // 2
         return np.ascontiguousarray(turned[top : top + height, left : left + width])
+
+    def _in_sdr(self, frame: VideoFrame) -> VideoFrame:
+        try:
+            return self._to_sdr.convert(frame)
+        except MediaError as error:
+            raise MediaError(f"{self._path}: {error}") from None
 
 
 def _pictures_from(path: Path, time_s: Fraction, shifts: Sequence[Fraction]) -> Iterator[_Picture]:
@@ -132,20 +150,28 @@ def _pictures_from(path: Path, time_s: Fraction, shifts: Sequence[Fraction]) -> 
         first = next(decoded(container, stream), None)
         if first is None:
             raise MediaError(f"{path}: has no picture that can be decoded; check that it is whole")
-        clock = _Clock(first, stream)
-        for goal_s in () if shifts else (time_s, time_s - _FURTHER_S):
+        clock, untagged = _Clock(first, stream), matrix_of(container, stream, first).name
+        # What is shown of an interlaced frame depends on the one before it.
+        ahead_s = 2 * clock.interval_s if first.interlaced_frame else Fraction(0)
+        for goal_s in () if shifts else (time_s - ahead_s, time_s - ahead_s - _FURTHER_S):
             frames = clock.seek(container, stream, goal_s)
             begin = next(frames, None)
-            if begin is not None and clock.time_s(begin) <= time_s:
-                for frame in chain([begin], frames):
-                    yield _Picture(frame, clock.time_s(frame), displayed_size(frame, stream))
+            if begin is not None and clock.time_s(begin) <= time_s - ahead_s:
+                for frame, whole in whole_pictures(chain([begin], frames)):
+                    yield _picture(frame, whole, clock.time_s(frame), stream, untagged)
                 return
     # Nothing to hold on to: an index that is wrong or missing, a clock that is set anew, or a start near the file's.
     with open_media(path) as container:
         stream, one_clock = picture_stream(path, container), Clock(container.format.name, shifts)
-        for frame in decoded(container, stream):
+        for frame, whole in whole_pictures(decoded(container, stream)):
             shown_s = one_clock.passes(clock.time_s(frame), clock.length_s(frame))
-            yield _Picture(frame, shown_s, displayed_size(frame, stream))
+            yield _picture(frame, whole, shown_s, stream, untagged)
+
+
+def _picture(
+    frame: VideoFrame, whole: VideoFrame, time_s: Fraction, stream: VideoStream, untagged: MatrixName
+) -> _Picture:
+    return _Picture(whole, time_s, displayed_size(frame, stream), turn_of(frame), untagged)
 
 
 class _Clock:
@@ -154,7 +180,7 @@ class _Clock:
     def __init__(self, first: VideoFrame, stream: VideoStream) -> None:
         self._tick_s = exact(first.time_base or stream.time_base)
         self._first = first.pts
-        self._interval_s = 1 / (exact(stream.average_rate) or exact(stream.guessed_rate) or Fraction(25))
+        self.interval_s = 1 / (exact(stream.average_rate) or exact(stream.guessed_rate) or Fraction(25))
         self._num_untold = 0
 
     def time_s(self, frame: VideoFrame) -> Fraction:
@@ -162,7 +188,7 @@ class _Clock:
         if self._first is not None and self._tick_s is not None and frame.pts is not None:
             return (frame.pts - self._first) * self._tick_s
         self._num_untold += 1
-        return (self._num_untold - 1) * self._interval_s
+        return (self._num_untold - 1) * self.interval_s
 
     def length_s(self, frame: VideoFrame) -> Fraction:
         return (frame.duration or 0) * (self._tick_s or Fraction(0))
@@ -182,13 +208,13 @@ class _Clock:
 
 
 def _sound_from(
-    path: Path, sample_rate_hz: int, start: int, stop: int, shifts: Sequence[Fraction]
+    path: Path, sample_rate_hz: int, start: int, stop: int, shifts: Sequence[Fraction], track: int | None
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Blocks float32 [2, n] that hold all sound of [start, stop), each with the number of its first sample."""
     zero_s = _first_picture_s(path)
     for run_up_s in (None,) if shifts else (_RUN_UP_S, None):
         with open_media(path) as container:
-            stream = sound_stream(path, container)
+            stream = sound_stream(path, container, track)
             if stream is None:
                 return
             pieces = listen(path, container, stream)

@@ -27,7 +27,7 @@ from ltx_ray.errors import MediaError
 from ltx_ray.media.channels import NAMELESS
 from ltx_ray.media.clock import MPEG_STREAMS
 from ltx_ray.media.declared import declared
-from ltx_ray.media.open import decoded, exact
+from ltx_ray.media.open import decoded, exact, played
 
 #: A clock that is so far off when the file begins has run before.
 _RAN_BEFORE_S = 1
@@ -47,15 +47,21 @@ class Heard(NamedTuple):
     names: tuple[str, ...]  #: of the channels, as ``media.channels`` knows them
 
 
-def sound_stream(path: Path, container: InputContainer) -> AudioStream | None:
+def sound_stream(path: Path, container: InputContainer, track: int | None = None) -> AudioStream | None:
     """The file's sound; None = it has none.
 
+    Args:
+        track: which stream of sound, counted from 0; None = the one that players play.
+
     Raises:
-        MediaError: it has one that no decoder here knows.
+        MediaError: there is no such track, or no decoder here knows it.
     """
-    if not container.streams.audio:
+    streams = container.streams.audio
+    if track is not None and track >= len(streams):
+        raise MediaError(f"{path}: has no sound track {track}; it has {len(streams)}, counted from 0")
+    if not streams:
         return None
-    stream: AudioStream = container.streams.audio[0]
+    stream: AudioStream = played(streams) if track is None else streams[track]
     if stream.codec_context is None:
         codec = declared(container, stream).codec
         raise MediaError(

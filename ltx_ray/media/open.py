@@ -10,14 +10,14 @@ A damaged packet is no broken file: it is passed over, as players do, and counte
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from shlex import quote
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, TypeVar
 
 import av
 from av.container.input import InputContainer
@@ -34,6 +34,9 @@ from ltx_ray.media.regular import irregular
 #: 8K of cinema. A decoder holds up to 17 pictures.
 MAX_PIXELS = 8192 * 4320
 _LIMITS = {"max_pixels": str(MAX_PIXELS)}
+
+
+_Stream = TypeVar("_Stream", bound=Stream)
 
 
 class Ratio(Protocol):
@@ -194,6 +197,11 @@ def picture_stream(path: Path, container: InputContainer) -> VideoStream:
 
 
 def first_picture(container: InputContainer) -> VideoStream | None:
-    """The first stream of pictures that is no cover, whether or not it can be decoded."""
-    videos = (stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic)
-    return next(videos, None)
+    """The stream of pictures that players show, whether or not it can be decoded; a cover is none."""
+    videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    return played(videos) if videos else None
+
+
+def played(streams: Sequence[_Stream]) -> _Stream:
+    """Of streams of a kind the one that players choose: the first that is marked as default, else the first."""
+    return next((stream for stream in streams if stream.disposition & Disposition.default), streams[0])

@@ -22,7 +22,7 @@ from ltx_ray.media.boxes import boxes_of
 from ltx_ray.media.declared import declared
 from ltx_ray.media.described import AudioDescription, ColourTags, MediaDescription, VideoDescription
 from ltx_ray.media.listen import Heard, clock_start_s, listen, presented_end_s
-from ltx_ray.media.open import exact, first_picture, open_media, packets
+from ltx_ray.media.open import exact, first_picture, open_media, packets, played
 from ltx_ray.media.pictures import shown_pictures
 
 #: ITU-T H.273 names of the code points that occur; others are shown as their number, 2 is "unspecified".
@@ -167,7 +167,7 @@ def _describe_audio(path: Path) -> AudioDescription | None:
     with open_media(path) as container:
         if not container.streams.audio:
             return None
-        stream = container.streams.audio[0]
+        stream = played(container.streams.audio)
         said = declared(container, stream)
         if stream.codec_context is None:
             return AudioDescription(

@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 from ltx_ray.errors import MediaError
 from ltx_ray.media.colour import to_rgb
 from ltx_ray.media.listen import clock_start_s, listen, presented_end_s, sound_stream
+from ltx_ray.media.matrix import MATRICES, matrix_of
 from ltx_ray.media.open import decoded, exact, open_media, picture_stream
 
 #: Decoding so many pictures in vain costs less than looking for a key frame and decoding from there.
@@ -34,9 +35,12 @@ def read_frames(path: Path) -> Iterator[np.ndarray]:
     Raises:
         MediaError: ``path`` is no media file, is damaged, or has no picture.
     """
-    converter = VideoReformatter()
-    for frame in _video_frames(path):
-        yield to_rgb(converter, frame)
+    converter, untagged = VideoReformatter(), None
+    with open_media(path) as container:
+        stream = picture_stream(path, container)
+        for frame in decoded(container, stream):
+            untagged = untagged or MATRICES[matrix_of(container, stream, frame).name]
+            yield to_rgb(converter, frame, untagged=untagged)
 
 
 def read_planes(path: Path) -> Iterator[tuple[np.ndarray, ...]]:

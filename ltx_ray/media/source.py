@@ -14,10 +14,14 @@ from hashlib import sha256
 from pathlib import Path
 from shlex import quote
 
+from av.video.frame import VideoFrame
+
 from ltx_ray.errors import MediaError
 from ltx_ray.media.beat import beat
+from ltx_ray.media.colour import has_alpha, is_wide
 from ltx_ray.media.footage import displayed_size, footage_frames, footage_samples
 from ltx_ray.media.listen import listen, sound_stream
+from ltx_ray.media.matrix import Matrix, matrix_of
 from ltx_ray.media.open import decoded, exact, open_media, packets, picture_stream
 from ltx_ray.media.pictures import Pictures, shown_pictures
 from ltx_ray.media.probe import describe_picture
@@ -51,6 +55,7 @@ def read_source(path: Path) -> SourceFacts:
         if frame is None:
             raise MediaError(f"{path}: has no picture that can be decoded; check that it is whole")
         width, height = (round_half_up(side) for side in displayed_size(frame, stream))
+        colour_note, shown_notes = _colour_note(matrix_of(container, stream, frame)), tuple(_shown_notes(frame))
     if max(width, height) > _LONGEST_SIDE * min(width, height):
         raise MediaError(
             f"{path}: is shown as {width}x{height} px, a side more than {_LONGEST_SIDE} times the other; correct its "
@@ -67,11 +72,13 @@ def read_source(path: Path) -> SourceFacts:
         frame_rate=video.frame_rate,
         width_px=width,
         height_px=height,
-        has_sound=_has_sound(path),
+        has_sound=_has_sound(path, None),
+        tracks=tuple(_tracks(path)),
+        colour_note="" if is_wide(frame) else colour_note,
         shifts=pictures.shifts,
     )
     _try_ends(path, facts)
-    return replace(facts, notes=tuple(_notes(path, pictures, facts)))
+    return replace(facts, notes=(*_notes(path, pictures, facts), *shown_notes))
 
 
 def _notes(path: Path, pictures: Pictures, facts: SourceFacts) -> Iterator[str]:
@@ -91,6 +98,26 @@ def _notes(path: Path, pictures: Pictures, facts: SourceFacts) -> Iterator[str]:
     if pictures.said_s is not None and pictures.said_s > (end_s := _end_s(path, facts.duration_s)) + _CUT_S:
         said = f"{float(pictures.said_s):.1f} s"
         yield f"is cut off: it says it is {said} long, and can be read up to {float(end_s):.1f} s"
+
+
+def _colour_note(matrix: Matrix) -> str:
+    other = "bt709" if matrix.name == "bt601" else "bt601"
+    told = {"bt601": "BT.601", "bt709": "BT.709"}[matrix.name]
+    return (
+        ""
+        if matrix.is_told
+        else f"says nothing of its colours; they are {told}, {matrix.why}, or set `extend.matrix: {other}`"
+    )
+
+
+def _shown_notes(frame: VideoFrame) -> Iterator[str]:
+    """What is done to show the picture."""
+    if is_wide(frame):
+        yield "has the colours of BT.2020, HLG or PQ; they are brought to SDR of BT.709"
+    if frame.interlaced_frame:
+        yield "is interlaced; whole pictures are made of its fields"
+    if has_alpha(frame):
+        yield "has transparency; it is shown over black"
 
 
 def _count(num: int) -> str:
@@ -121,10 +148,20 @@ def _digest(path: Path) -> tuple[str, int]:
     return digest.hexdigest(), num_bytes
 
 
-def _has_sound(path: Path) -> bool:
+def _tracks(path: Path) -> Iterator[bool]:
+    with open_media(path) as container:
+        num_tracks = len(container.streams.audio)
+    for track in range(num_tracks):
+        try:
+            yield _has_sound(path, track)
+        except MediaError:  # nobody may ask for this one
+            yield False
+
+
+def _has_sound(path: Path, track: int | None) -> bool:
     """Whether there is any; a stream that is announced and stays empty is none."""
     with open_media(path) as container:
-        stream = sound_stream(path, container)
+        stream = sound_stream(path, container, track)
         return stream is not None and next(listen(path, container, stream), None) is not None
 
 

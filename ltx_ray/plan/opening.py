@@ -70,7 +70,7 @@ def plan_opening(
             f"extend.path: {path} has {num_frames} frames at this rate, fewer than the connector of {take.lead}; "
             f"{remedy}"
         )
-    if not source.has_sound:
+    if not _has_sound(source, path, video.extend.sound):
         many = "videos go on from a file without sound; silence stands for it"
         plan.notes.append(Note(f"{path} has no sound; silence stands for it", video.id, many))
     file = plan.add("ingest", f"{video.id}/source", IngestRecipe(sha256=source.sha256))
@@ -79,9 +79,22 @@ def plan_opening(
     stages: tuple[SegmentStage, ...] = ("generate",) if video.is_draft else ("generate", "refine")
     keys = {stage: _condition(plan, video, facts, take, source, parents, stage) for stage in stages}
     plan.notes += [Note(f"{path} {note}", video.id) for note in source.notes]
+    if source.colour_note and video.extend.matrix is None:
+        many = "videos go on from files that say nothing of their colours, which are taken from size and writer"
+        plan.notes.append(Note(f"{path} {source.colour_note}", video.id, many))
     _note_conversion(plan, video, facts, source)
     opening = Opening(source.sha256, num_frames, 0, _connector(keys))
     return _shown(plan, video, facts, opening, source, parents, encode) if video.extend.include_source else opening
+
+
+def _has_sound(source: SourceFacts, path: str, track: int | None) -> bool:
+    if track is None:
+        return source.has_sound
+    if track >= len(source.tracks):
+        last = len(source.tracks) - 1
+        there = "no sound" if last < 0 else "sound track 0 alone" if not last else f"sound tracks 0 to {last}"
+        raise PlanError(f"extend.sound: {track} is not in {path}, which has {there}")
+    return source.tracks[track]
 
 
 def _connector(keys: Mapping[SegmentStage, str]) -> Provider:
@@ -115,6 +128,7 @@ def _condition(
         stop=num_frames,
         num_cells=take.segments[0].own_cells.start,
         sample_rate_hz=facts.audio.sample_rate_hz,
+        track=video.extend.sound,
     )
     return plan.add(
         "condition",
@@ -126,7 +140,13 @@ def _condition(
 
 
 def _footage(video: Video, source: SourceFacts, width_px: int, height_px: int) -> Footage:
-    return Footage(frame_rate=video.frame_rate, width_px=width_px, height_px=height_px, shifts=source.shifts)
+    return Footage(
+        frame_rate=video.frame_rate,
+        width_px=width_px,
+        height_px=height_px,
+        shifts=source.shifts,
+        matrix=video.extend.matrix if video.extend else None,
+    )
 
 
 def _shown(
@@ -155,7 +175,12 @@ def _shown(
         for window_idx, (start, stop) in enumerate(windows)
     ]
     num_samples = facts.audio.num_samples(opening.num_frames / video.frame_rate)
-    sound = ClipSoundRecipe(sample_rate_hz=facts.audio.sample_rate_hz, num_samples=num_samples, shifts=source.shifts)
+    sound = ClipSoundRecipe(
+        sample_rate_hz=facts.audio.sample_rate_hz,
+        num_samples=num_samples,
+        shifts=source.shifts,
+        track=video.extend.sound,
+    )
     return Opening(
         opening.sha256,
         opening.num_frames,

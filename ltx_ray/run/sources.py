@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ltx_ray.errors import ManifestError, MediaError, Problem
 from ltx_ray.manifest.schema import files_of
 from ltx_ray.spec.canonical import canonical
-from ltx_ray.spec.recipe import IngestRecipe
+from ltx_ray.spec.recipe import READER, IngestRecipe
 from ltx_ray.spec.records import Done
 from ltx_ray.spec.source import SourceFacts
 from ltx_ray.spec.task import Task
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from ltx_ray.store.protocol import Store
 
 _BLOCK_BYTES = 1 << 20
+#: Of the lines about files; those of a program that read files otherwise say nothing now.
+_SCHEMA = READER
 
 
 class Source(NamedTuple):
@@ -114,7 +116,7 @@ def ingest(task: Task, path: Path, store: Store) -> Done:
 def source_lines(sources: Sources) -> Iterator[str]:
     """What to write down of files that were read, for ``read_sources`` of a later render."""
     for path, (facts, changed_ns) in sources.read.items():
-        yield canonical({"schema": 1, "path": _place(Path(path)), "changed_ns": changed_ns, "facts": facts})
+        yield canonical({"schema": _SCHEMA, "path": _place(Path(path)), "changed_ns": changed_ns, "facts": facts})
 
 
 def _place(path: Path) -> str:
@@ -127,8 +129,8 @@ def _known(record: Path | None) -> dict[str, Source]:
     known = {}
     for line in read_values(record) if record is not None else ():
         match line:
-            case {"schema": 1, "path": str(path), "changed_ns": int() | None as changed_ns, "facts": dict(read)}:
-                if (facts := _facts(read)) is not None:
+            case {"schema": schema, "path": str(path), "changed_ns": int() | None as changed_ns, "facts": dict(read)}:
+                if schema == _SCHEMA and (facts := _facts(read)) is not None:
                     known[path] = Source(facts, changed_ns)
     return known
 
@@ -144,7 +146,16 @@ def _facts(read: Mapping[str, Any]) -> SourceFacts | None:
             "width_px": int(width_px),
             "height_px": int(height_px),
             "has_sound": bool(has_sound),
-        } if is_hash(sha256) and min(numerator, denominator, frames, seconds, width_px, height_px) > 0:
+            "tracks": [*tracks],
+            "shifts": [*shifts],
+            "colour_note": str(colour_note),
+            "notes": [*notes],
+        } if (
+            is_hash(sha256)
+            and _all_are(bool, tracks)
+            and _all_are(str, notes)
+            and min(numerator, denominator, frames, seconds, width_px, height_px) > 0
+        ):
             return SourceFacts(
                 sha256=sha256,
                 num_bytes=num_bytes,
@@ -153,8 +164,16 @@ def _facts(read: Mapping[str, Any]) -> SourceFacts | None:
                 width_px=width_px,
                 height_px=height_px,
                 has_sound=has_sound,
+                tracks=tuple(tracks),
+                shifts=tuple(Fraction(*shift["fraction"]) for shift in shifts),
+                colour_note=colour_note,
+                notes=tuple(notes),
             )
     return None
+
+
+def _all_are(kind: type, values: list[Any]) -> bool:
+    return all(isinstance(value, kind) for value in values)
 
 
 def _source_or_error(path: Path, known: Mapping[str, Source], looker: Looker) -> Source | MediaError:

@@ -131,6 +131,11 @@ class IngestRecipe:
     sha256: str
 
 
+#: Rises where a file that a user gives is read otherwise: which pictures, colours and samples it holds. Not a version
+#: of a stage, because the stages that bring files into an output make the pictures and sound of takes as well.
+READER = 2
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footage:
     """A file seen at another rate and size: frame i is what it shows at i / frame_rate, scaled to cover and cropped."""
@@ -139,6 +144,8 @@ class Footage:
     width_px: int
     height_px: int
     shifts: tuple[Fraction, ...] = later((), since=2)  #: see ``media.clock``
+    matrix: Literal["bt601", "bt709"] | None = later(None, since=2)  #: whatever the file says; None = what it says
+    reader: int = READER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +158,7 @@ class ConditionRecipe:
     stop: int
     num_cells: int  #: audio cells that end inside the frames, counted from ``start``
     sample_rate_hz: int  #: at which the encoder is given the sound
+    track: int | None = later(None, since=2)  #: of sound, counted from 0; None = the one that players play
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,8 +228,8 @@ class ClipSoundRecipe:
 
     sample_rate_hz: int
     num_samples: int
-    #: How more than two channels become two. Not the version of the stage, which makes the sound of takes as well.
-    mix: str = "bs775"
+    track: int | None = later(None, since=2)  #: counted from 0; None = the one that players play
+    reader: int = READER
     shifts: tuple[Fraction, ...] = later((), since=2)  #: see ``media.clock``
 
 

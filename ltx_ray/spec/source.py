@@ -18,7 +18,9 @@ class SourceFacts:
     frame_rate: Fraction
     width_px: int
     height_px: int
-    has_sound: bool
+    has_sound: bool  #: in the track that players play
+    tracks: tuple[bool, ...] = ()  #: of every track of sound, whether there is any in it
+    colour_note: str = ""  #: end of a sentence about the file: which colours were taken where it says none
     #: Seconds to add to the file's own times after each time that its clock is set anew; see ``media.clock``.
     shifts: tuple[Fraction, ...] = ()
     notes: tuple[str, ...] = ()  #: what a user should know of how it is read: ends of sentences about the file

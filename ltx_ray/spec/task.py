@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeVar
 
 from ltx_ray.spec.recipe import Recipe
@@ -28,7 +28,7 @@ class Task:
     unit: str
     recipe: Recipe
     parents: tuple[Parent, ...]
-    file: str = ""  #: the user's file that it reads, for messages; "" = it reads none
+    file: str = field(default="", compare=False)  #: the user's file that it reads, for messages; "" = it reads none
 
     @property
     def name(self) -> str:

@@ -50,6 +50,7 @@ def _make(recipe: ConditionRecipe, work: Work) -> dict[str, Tensor]:
     begin, stop = (int(frame / recipe.footage.frame_rate * rate_hz) for frame in (recipe.start, recipe.stop))
     first = max(0, begin - CONTEXT_S * rate_hz)
     frames = footage_frames(file, recipe.footage, recipe.start, recipe.stop)
-    blocks = list(footage_samples(file, sample_rate_hz=rate_hz, start=first, stop=stop, shifts=recipe.footage.shifts))
-    samples = np.concatenate(blocks, axis=1)
+    shifts, track = recipe.footage.shifts, recipe.track
+    blocks = footage_samples(file, sample_rate_hz=rate_hz, start=first, stop=stop, shifts=shifts, track=track)
+    samples = np.concatenate(list(blocks), axis=1)
     return condition(recipe, frames, samples, work.models.open(recipe.weights), num_context_samples=begin - first)

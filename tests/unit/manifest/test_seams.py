@@ -93,7 +93,7 @@ PIXELS = "join: pixels, crossfade: 8, "
                               "guidance, order, or null for a draft, or one of chain, alternate"]),
         ("refine: chain, refine.order: chain", ["refine.order: is given twice, dotted and nested; keep one of them"]),
         ("extend: clip.mp4", ["extend: 'clip.mp4' is not a mapping with the keys path, seconds, include_source, "
-                              "or null for none"]),
+                              "sound, matrix, or null for none"]),
         ("extend: {seconds: 3}", ["extend.path: is missing beside extend.seconds; write the file to go on from"]),
         (
             "extend: {path: 's3://b/a.mp4'}",

@@ -51,9 +51,11 @@ def test_ranges_hold_the_same_pictures_as_the_whole_file(codec, ranges, clip, en
 
 @pytest.mark.parametrize(
     ("matrix", "colour_range", "rgb"),
-    [(1, 1, (255, 0, 0)), (6, 1, (233, 0, 2)), (1, 2, (239, 15, 15)), (2, 0, (255, 0, 0))],
+    [(1, 1, (255, 0, 0)), (6, 1, (233, 0, 2)), (1, 2, (239, 15, 15)), (2, 0, (233, 0, 2))],
 )
-def test_a_file_s_own_matrix_and_range_are_used_and_bt709_where_it_is_silent(tmp_path, matrix, colour_range, rgb):
+def test_a_file_s_own_matrix_and_range_are_used_and_bt601_where_a_small_one_is_silent(
+    tmp_path, matrix, colour_range, rgb
+):
     path = tmp_path / "flat.mkv"
     with av.open(str(path), "w") as file:
         stream = file.add_stream("ffv1", rate=24)

@@ -213,6 +213,9 @@ def test_a_link_that_leads_to_itself_is_named_with_its_video(tmp_path):
         ("frame_rate", {"fraction": ["24", "1"]}),
         ("width_px", -64),
         ("has_sound", []),
+        ("tracks", [1]),
+        ("notes", [None]),
+        ("colour_note", 3),
     ],
 )
 def test_a_fact_that_cannot_be_is_not_relied_upon(remembered, name, value):
@@ -227,7 +230,7 @@ def test_a_fact_that_cannot_be_is_not_relied_upon(remembered, name, value):
 
 def test_a_record_of_no_sense_is_none(remembered):
     film, _, record, read = remembered
-    for text in ("", "no json\n", '{"schema":1}\n', record.read_text().replace('"schema":1', '"schema":2')):
+    for text in ("", "no json\n", '{"schema":1}\n', record.read_text().replace('"schema":2', '"schema":1')):
         record.write_text(text)
         read_sources(going_on_from(film), record)
     assert read == [film] * 4
