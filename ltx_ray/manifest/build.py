@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields as fields_of
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from ltx_ray.manifest import fields, paths
 from ltx_ray.manifest.fields import Wrong
 from ltx_ray.manifest.merge import Merged
 from ltx_ray.manifest.model_rules import size_problem
+from ltx_ray.manifest.presets import PRESETS
 from ltx_ray.manifest.problems import BAD
 from ltx_ray.manifest.sampling import read_refine, read_stage1
 from ltx_ray.manifest.scenes import Ways, read_scenes
@@ -96,7 +97,19 @@ def _extend(merged: Merged) -> Extend | None:
         include_source=values.get("extend.include_source", True),
         sound=values.get("extend.sound"),
         matrix=values.get("extend.matrix"),
+        takes=_takes(merged),
     )
+
+
+def _takes(merged: Merged) -> tuple[Literal["size", "frame_rate"], ...]:
+    """What neither the manifest nor the preset says, and the file does."""
+    preset = PRESETS[merged.facts.family][merged.preset]
+
+    def is_said(*keys: str) -> bool:
+        return any(key in preset or merged.is_set(key) for key in keys)
+
+    takes: list[Literal["size", "frame_rate"]] = [] if is_said("width", "height") else ["size"]
+    return (*takes, *(() if is_said("frame_rate") else ("frame_rate",)))
 
 
 #: What says how a video goes on from a file, beside which file.
@@ -149,6 +162,12 @@ def _path(merged: Merged) -> str:
         "width": values["width"],
         "height": values["height"],
     }
+    takes_size = "extend.path" in values and "extend" not in values and "size" in _takes(merged)
+    if takes_size and (used := next((name for name in ("{width}", "{height}") if name in template), None)):
+        merged.report(
+            "output.path", f"{used} is not known before the file is read; give width and height, or take {{id}}"
+        )
+        return ""
     if named["seed"] == ANY_SEED and "{seed}" in template:
         merged.report("output.path", "{seed} is not known yet where the seed is -1; take {id} or {index}")
         return ""
@@ -172,6 +191,8 @@ def _crop(merged: Merged) -> tuple[int, int] | None:
     if crop is None or BAD in (crop, values["width"], values["height"]):
         return None
     width, height = crop
+    if "extend.path" in values and "extend" not in values and "size" in _takes(merged):
+        return width, height  # looked at when the size is known
     if width > values["width"] or height > values["height"]:
         frame = f"{values['width']}x{values['height']}"
         if not merged.is_set("output.crop"):

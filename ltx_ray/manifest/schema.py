@@ -65,6 +65,8 @@ class Extend:
     matrix: Literal["bt601", "bt709"] | None = later(
         None, since=2
     )  #: of its colours, whatever it says; None = as it says
+    #: What is still to be taken from the file; () once it is (``manifest.taken``).
+    takes: tuple[Literal["size", "frame_rate"], ...] = later((), since=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,6 +73,7 @@ def read_source(path: Path) -> SourceFacts:
         width_px=width,
         height_px=height,
         has_sound=_has_sound(path, None),
+        is_constant=video.is_constant,
         tracks=tuple(_tracks(path)),
         colour_note="" if is_wide(frame) else colour_note,
         shifts=pictures.shifts,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,7 @@ class DryRun:
 
 def plan_run(run: Run, manifest: Manifest, models: Mapping[str, ModelFacts]) -> DryRun:
     """What a render of ``manifest`` at the place of ``run`` would make; writes nothing."""
+    from ltx_ray.manifest.taken import with_sources
     from ltx_ray.plan.graph import build_plan
     from ltx_ray.run.elsewhere import run_elsewhere
     from ltx_ray.run.seeds import with_seeds
@@ -47,9 +48,18 @@ def plan_run(run: Run, manifest: Manifest, models: Mapping[str, ModelFacts]) -> 
 
     history, place = run.history, run.place_to_render()
     manifest = with_seeds(manifest, run)
-    plan = build_plan(manifest, models, read_sources(manifest, run.layout.sources).facts)
+    sources = read_sources(manifest, run.layout.sources).facts
+    manifest, taken = with_sources(manifest, sources, models)
+    plan = build_plan(manifest, models, sources)
+    plan.notes.extend(taken_notes(taken))
     plan.notes.extend(filter(None, [run_elsewhere(run.layout, manifest.source)]))
     return compare(plan, open_store(place, create=False), run.last_plan(), note=history.note)
+
+
+def taken_notes(taken: Iterable[tuple[str, str]]) -> Iterator[Note]:
+    """What videos take from the files they go on from."""
+    many = "videos take size or rate from the file they go on from"
+    return (Note(what, video_id, many) for video_id, what in taken)
 
 
 def compare(plan: Plan, store: Store, last: LastPlan | None, *, note: str | None = None) -> DryRun:

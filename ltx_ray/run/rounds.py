@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from ltx_ray.cluster.address import read_address
 from ltx_ray.errors import HeadLost, Interrupted, StoreError
+from ltx_ray.manifest.taken import with_sources
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.record import plan_lines, reason_lines, standing_reasons
 from ltx_ray.report.seams import SeamReport
 from ltx_ray.run.attempts import begin_record
-from ltx_ray.run.dry import compare, forget_estranged, forget_spoilt
+from ltx_ray.run.dry import compare, forget_estranged, forget_spoilt, taken_notes
 from ltx_ray.run.elsewhere import run_elsewhere
 from ltx_ray.run.record import Run
 from ltx_ray.run.render import Session
@@ -60,7 +61,9 @@ def render_run(run: Run, manifest: Manifest, catalog: Catalog, options: RenderOp
     layout, place = run.layout, run.place_to_render()
     manifest = with_seeds(manifest, run)
     sources = read_sources(manifest, layout.sources)
+    manifest, taken = with_sources(manifest, sources.facts, catalog)
     plan = build_plan(manifest, catalog, sources.facts)
+    plan.notes.extend(taken_notes(taken))
     plan.notes.extend(filter(None, [run_elsewhere(layout, manifest.source)]))
     run_dir.prepare(layout)
     with RunLock(layout.lock) as lock, Journal.open(layout.journal, lock=lock) as journal:

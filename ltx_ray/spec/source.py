@@ -19,6 +19,7 @@ class SourceFacts:
     width_px: int
     height_px: int
     has_sound: bool  #: in the track that players play
+    is_constant: bool = True  #: whether picture k is shown at k / frame_rate; else that is the average
     tracks: tuple[bool, ...] = ()  #: of every track of sound, whether there is any in it
     colour_note: str = ""  #: end of a sentence about the file: which colours were taken where it says none
     #: Seconds to add to the file's own times after each time that its clock is set anew; see ``media.clock``.

@@ -193,13 +193,13 @@ def test_a_connector_with_too_little_sound_is_said_once(load, rate, connector, i
 
 def test_a_video_goes_on_from_a_file_for_the_seconds_it_says(load, tmp_path):
     (video,) = load("videos: [{prompt: p, extend: {path: clips/a.mp4, seconds: 2.5}}]").videos
-    assert video.extend == Extend(path=str(tmp_path / "clips/a.mp4"), include_source=True)
+    assert video.extend == Extend(path=str(tmp_path / "clips/a.mp4"), include_source=True, takes=("size", "frame_rate"))
     assert video.scenes[0].seconds == Fraction(5, 2)
 
 
 def test_the_continuation_alone_can_be_asked_for(load):
     (video,) = load("videos: [{prompt: p, num_frames: 24, extend: {path: /a.mp4, include_source: false}}]").videos
-    assert video.extend == Extend(path="/a.mp4", include_source=False)
+    assert video.extend == Extend(path="/a.mp4", include_source=False, takes=("size", "frame_rate"))
     assert video.scenes[0].num_frames == 24
 
 
@@ -246,7 +246,7 @@ def test_null_takes_an_extension_back_with_its_length(load):
     (video,) = load(text, "extend=null").videos
     assert (video.extend, video.scenes[0].seconds) == (None, Fraction(4))
     (again,) = load(text, "extend=null", "fox:extend.path=b.mp4").videos
-    assert again.extend == Extend(path="b.mp4", include_source=True)
+    assert again.extend == Extend(path="b.mp4", include_source=True, takes=("size", "frame_rate"))
 
 
 def test_a_stronger_length_replaces_that_of_an_extension(load):
@@ -306,7 +306,10 @@ def test_rows_say_all_of_this_too(load):
     table = "prompt,refine,join,crossfade,extend.path,extend.seconds\np,alternate,pixels,8,/007.mp4,3\nq,,,,,\n"
     first, second = load(table, name="rows.csv").videos
     assert (first.refine_order, first.join, first.crossfade) == ("alternate", "pixels", 8)
-    assert (first.extend, first.scenes[0].seconds) == (Extend(path="/007.mp4", include_source=True), Fraction(3))
+    assert (first.extend, first.scenes[0].seconds) == (
+        Extend(path="/007.mp4", include_source=True, takes=("size", "frame_rate")),
+        Fraction(3),
+    )
     assert (second.refine_order, second.extend) == ("chain", None)
     (null,) = load('{"prompt": "p", "extend": null}\n', name="rows.jsonl").videos
     assert null.extend is None

@@ -1,0 +1,90 @@
+"""What a video takes from the file it goes on from, where neither the manifest nor a preset says it: size and rate.
+
+The size is as a player shows the file, so what was filmed upright stays upright, on the grid of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+
+from ltx_ray.errors import ManifestError, Problem
+from ltx_ray.manifest.keys import MAX_SIZE_PX
+from ltx_ray.manifest.rates import BROADCAST_RATES, MAX_NUMERATOR, MAX_RATE, MIN_RATE
+from ltx_ray.manifest.schema import Manifest, Video
+from ltx_ray.spec.model import ModelFacts
+from ltx_ray.spec.source import SourceFacts
+
+_USUAL_RATES = (*BROADCAST_RATES, *map(Fraction, (12, 15, 24, 25, 30, 48, 50, 60, 100, 120)))
+
+
+def with_sources(
+    manifest: Manifest, sources: Mapping[str, SourceFacts], models: Mapping[str, ModelFacts]
+) -> tuple[Manifest, list[tuple[str, str]]]:
+    """``manifest`` with a size and a rate for every video, and what was taken: the video's id and half of a sentence.
+
+    Raises:
+        ManifestError: every crop that is larger than a size that was taken.
+    """
+    if not any(video.extend and video.extend.takes for video in manifest.videos):
+        return manifest, []
+    videos, told, problems = [], [], []
+    for video in manifest.videos:
+        if video.extend is None or not video.extend.takes:
+            videos.append(video)
+            continue
+        source, facts = sources[video.extend.path], models[video.model]
+        taken = _taken(video, source, facts)
+        crop, size = taken.output.crop, (taken.width, taken.height)
+        if crop is not None and any(part > whole for part, whole in zip(crop, size, strict=True)):
+            what = (
+                f"output.crop: {crop[0]}x{crop[1]} is larger than the frame, {size[0]}x{size[1]}; a crop fits inside it"
+            )
+            problems.append(Problem(f"{manifest.source}: video '{video.id}'", what))
+        videos.append(taken)
+        told.append((video.id, _sentence(taken, source, video.extend.takes)))
+    if problems:
+        raise ManifestError(tuple(problems))
+    return replace(manifest, videos=tuple(videos)), told
+
+
+def _taken(video: Video, source: SourceFacts, facts: ModelFacts) -> Video:
+    assert video.extend is not None
+    width, height, frame_rate = video.width, video.height, video.frame_rate
+    if "size" in video.extend.takes:
+        width, height = (_on_grid(side, facts) for side in (source.width_px, source.height_px))
+    if "frame_rate" in video.extend.takes:
+        frame_rate = _rate(source)
+    extend = replace(video.extend, takes=())
+    return replace(video, width=width, height=height, frame_rate=frame_rate, extend=extend)
+
+
+def _on_grid(side_px: int, facts: ModelFacts) -> int:
+    """The nearest side that the model renders."""
+    step = facts.video.size_multiple_px
+    least, most = -(-facts.min_size_px // step) * step, MAX_SIZE_PX // step * step
+    return min(max(least, (2 * side_px + step) // (2 * step) * step), most)
+
+
+def _rate(source: SourceFacts) -> Fraction:
+    """The file's own, if it has one that a file can be written at; else the nearest usual one."""
+    rate = source.frame_rate
+    if source.is_constant and MIN_RATE <= rate <= MAX_RATE and rate.numerator <= MAX_NUMERATOR:
+        return rate
+    return min(_USUAL_RATES, key=lambda usual: abs(usual - rate))
+
+
+def _sentence(video: Video, source: SourceFacts, takes: tuple[str, ...]) -> str:
+    said = []
+    if "size" in takes:
+        own = f"{source.width_px}x{source.height_px}"
+        size = f"{video.width}x{video.height}"
+        said.append(f"size {size}" + ("" if own == size else f", nearest to its {own}"))
+    if "frame_rate" in takes:
+        exactly = video.frame_rate == source.frame_rate
+        said.append(
+            f"{video.frame_rate} frames a second"
+            + ("" if exactly else f", nearest to its {float(source.frame_rate):.4g}")
+        )
+    return f"takes from the file it goes on from: {'; '.join(said)}"
