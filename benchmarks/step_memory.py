@@ -32,7 +32,7 @@ class Mark:
 
     def __init__(self, module: Any) -> None:
         self.base: int | None = None
-        module.register_forward_pre_hook(self._begin)
+        module.proj_in.register_forward_pre_hook(self._begin)  # the first that is called of a transformer
 
     def _begin(self, *_: object) -> None:
         if self.base is None:

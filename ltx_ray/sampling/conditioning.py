@@ -147,7 +147,7 @@ def append(state: LatentState, tokens_BTC: Tensor, positions: Tensor, *, strengt
     before = [] if state.appended_positions is None else [state.appended_positions]
     return replace(
         state,
-        latent=torch.cat([state.latent, tokens[:, guides]], dim=1),
+        latent=torch.cat([state.latent, torch.zeros_like(tokens[:, guides])], dim=1),
         clean=torch.cat([state.clean, tokens[:, guides]], dim=1),
         denoise_mask=torch.cat([state.denoise_mask, mask[:, guides]], dim=1),
         appended_positions=torch.cat([*before, positions[:, :, guides]], dim=2),

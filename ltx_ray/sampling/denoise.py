@@ -55,7 +55,6 @@ def denoise(
     questions = Questions(denoiser, guidance, text=text, negative_text=negative_text)
     pins = Pins(Pinning.of(video), Pinning.of(audio))
     sigmas = [_float32(sigma) for sigma in sampling.sigmas]
-    levels = Tokens(video.denoise_mask, audio.denoise_mask)
     noise = _noise(noise_seed, Tokens(video.latent, audio.latent), sampling.sampler)
 
     def predict(x: Tokens, sigma: float) -> Tokens:
@@ -67,7 +66,7 @@ def denoise(
         for step_idx, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
             control.step(step_idx, len(sigmas) - 1)
             x0 = predict(x, sigma)
-            x = pins.pin(sampler(x, x0, Step(sigma, sigma_next, past, levels, predict, noise)))
+            x = pins.pin(sampler(x, x0, Step(sigma, sigma_next, past, pins.blend, predict, noise)))
             past = Past(sigma, x0)
     return without_guides(video.with_latent(x.video)), without_guides(audio.with_latent(x.audio))
 

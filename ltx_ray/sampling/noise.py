@@ -22,21 +22,22 @@ def draw(seed: int, shape: Sequence[int]) -> Tensor:
 
 
 def noised(state: LatentState, noise: Tensor, sigma: float) -> LatentState:
-    """The start of a descent at ``sigma``: free tokens are (1 - sigma) * latent + sigma * noise, pinned ones ``clean``.
+    """The start of a descent at ``sigma``: (1 - sigma) * latent + sigma * noise, of which held tokens have their share.
 
-    A token that is partly held starts from ``clean`` noised to ``denoise_mask * sigma``, the level the model is told.
-    ``state.latent`` is read only where ``denoise_mask`` is 1.
+    A token that is partly held starts ``denoise_mask`` of the way from ``clean`` to that, a pinned one at ``clean``.
+    The latent of an appended token is 0.
 
-    Source: _create_noised_state and LTX2ConditionPipeline.prepare_latents, diffusers 0.42.1; the two round 1 - sigma
-    differently, and so does this, to be equal bit for bit to the one that fits.
+    Source: _create_noised_state, Lightricks/LTX-2@400fd31 ltx_pipelines. Where nothing is partly held, LTX2Pipeline and
+    LTX2ConditionPipeline of diffusers 0.42.1; the two round 1 - sigma differently, and so does this, to be equal to
+    both bit for bit.
     """
     noise = noise.to(state.latent.device)
     mask = state.denoise_mask
     if bool((mask == 1.0).all()):
         return state.with_latent(noise * sigma + state.latent * (1.0 - sigma))
-    level = mask * sigma
-    start = torch.where(mask < 1.0, state.clean, state.latent)
-    latent = noise * level + start * (1.0 - level)
+    level = torch.full_like(mask, sigma)
+    start = noise * level + state.latent * (1.0 - level)
+    latent = torch.where(mask == 1.0, start, state.clean + mask * (start - state.clean))
     return state.with_latent(torch.where(mask == 0.0, state.clean, latent))
 
 

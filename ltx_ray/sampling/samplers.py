@@ -38,7 +38,7 @@ class Step:
     sigma: float
     sigma_next: float  #: < sigma; 0.0 in the last step
     past: Past | None  #: the step before; None in the first
-    levels: Tokens  #: [B, T, 1], the share of sigma a token is noised to: its denoise mask
+    hold: Callable[[Tokens], Tokens]  #: tokens drawn to what holds them, by the strength of the hold
     predict: Callable[[Tokens, float], Tokens]  #: x0 at another point; one more evaluation of the model
     noise: Callable[[], Tokens]  #: fresh standard normal tokens
 
@@ -63,24 +63,24 @@ def euler(x: Tokens, x0: Tokens, step: Step) -> Tokens:
 def euler_ancestral(x: Tokens, x0: Tokens, step: Step) -> Tokens:
     """Euler to sigma_next**2 / sigma, then noise up to ``sigma_next`` (eta 1, s_noise 1); the last step lands on x0.
 
-    A partly held token is noised within its own level, mask * sigma: at the full one it would be lost in noise.
+    A partly held token is drawn to what holds it once more after the noise.
 
-    Source: EulerAncestralDiffusionStep, Lightricks/LTX-2@400fd31 ltx_core/components/diffusion_steps.py.
+    Source: EulerAncestralDiffusionStep, Lightricks/LTX-2@400fd31 ltx_core/components/diffusion_steps.py, and the
+    post_process_latent after it.
     """
     if step.sigma_next == 0.0:
         return x0
 
-    def advance(x: Tensor, x0: Tensor, level: Tensor, noise: Tensor) -> Tensor:
+    def advance(x: Tensor, x0: Tensor, noise: Tensor) -> Tensor:
         # Coefficients in the type of x and in the reference's order: 1 - sigma cancels, so in another they differ.
         sigma, sigma_next = (torch.tensor(value, dtype=x.dtype) for value in (step.sigma, step.sigma_next))
         sigma_down = sigma_next * (1.0 + (sigma_next / sigma - 1.0))
         kept = sigma_down / sigma
-        up, down = level * sigma_next, level * sigma_down
-        alpha_up, alpha_down = 1.0 - up, 1.0 - down
-        added = (up**2 - down**2 * alpha_up**2 / alpha_down**2).clamp(min=0.0).sqrt()
+        alpha_up, alpha_down = 1.0 - sigma_next, 1.0 - sigma_down
+        added = (sigma_next**2 - sigma_down**2 * alpha_up**2 / alpha_down**2).clamp(min=0.0).sqrt()
         return (alpha_up / alpha_down) * (kept * x + (1.0 - kept) * x0) + added * noise
 
-    return _each(advance, x, x0, step.levels, step.noise())
+    return step.hold(_each(advance, x, x0, step.noise()))
 
 
 def dpmpp_2m(x: Tokens, x0: Tokens, step: Step) -> Tokens:

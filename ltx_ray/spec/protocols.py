@@ -54,10 +54,11 @@ class ImpairableDenoiser(Denoiser, Protocol):
         sigma: float,
         text: Text,
         *,
-        skip_self_attention: tuple[int, ...] = (),
+        skip_video: tuple[int, ...] = (),
+        skip_audio: tuple[int, ...] = (),
         isolate: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """``velocity`` with self-attention left out in some blocks, or without attention between picture and sound."""
+        """``velocity`` with a modality's self-attention left out in some blocks, or without that between the two."""
 
 
 class Upscaler(Protocol):

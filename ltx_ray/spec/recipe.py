@@ -131,8 +131,8 @@ class IngestRecipe:
     sha256: str
 
 
-#: Rises where a file that a user gives is read otherwise: which pictures, colours and samples it holds. Not a version
-#: of a stage, because the stages that bring files into an output make the pictures and sound of takes as well.
+#: Rises where a file that a user gives is read otherwise: which pictures, colours and samples it holds. No version of a
+#: stage says it, because the stages that bring files into an output make the pictures and sound of takes as well.
 READER = 2
 
 

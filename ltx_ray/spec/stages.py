@@ -59,7 +59,7 @@ class StageSpec:
 SPECS: Mapping[Stage, StageSpec] = {
     "ingest": StageSpec(version=1, recipes=(IngestRecipe,), weights=(), device="driver", seconds=1.0, kept_by=ONLY_ALL),
     "text_encode": StageSpec(
-        version=1,
+        version=2,
         recipes=(TextEncodeRecipe,),
         weights=("text_encoder", "connectors"),
         device="gpu",
@@ -75,7 +75,7 @@ SPECS: Mapping[Stage, StageSpec] = {
         kept_by=SAMPLED,
     ),
     "generate": StageSpec(
-        version=1, recipes=(GenerateRecipe,), weights=("transformer",), device="gpu", seconds=10.0, kept_by=SAMPLED
+        version=2, recipes=(GenerateRecipe,), weights=("transformer",), device="gpu", seconds=10.0, kept_by=SAMPLED
     ),
     "upscale": StageSpec(
         version=1,
@@ -89,7 +89,7 @@ SPECS: Mapping[Stage, StageSpec] = {
         version=1, recipes=(ConnectRecipe,), weights=("video_vae",), device="gpu", seconds=2.0, kept_by=ONLY_ALL
     ),
     "refine": StageSpec(
-        version=1, recipes=(RefineRecipe,), weights=("transformer",), device="gpu", seconds=25.0, kept_by=SAMPLED
+        version=2, recipes=(RefineRecipe,), weights=("transformer",), device="gpu", seconds=25.0, kept_by=SAMPLED
     ),
     "decode": StageSpec(
         version=1,
@@ -100,7 +100,7 @@ SPECS: Mapping[Stage, StageSpec] = {
         kept_by=ONLY_ALL,
     ),
     "audio_decode": StageSpec(
-        version=1,
+        version=2,
         recipes=(AudioDecodeRecipe, ClipSoundRecipe),
         weights=("audio_vae", "vocoder"),
         device="gpu",

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from ltx_ray.models.ltx2.forward import Side, levels_of, velocities
 from ltx_ray.models.ltx2.model import Ltx2Model, Parts
 from ltx_ray.models.ltx2.tiny import cached_tiny
 from ltx_ray.models.ltx2.tiny_configs import FLAVOURS, Flavour
@@ -176,7 +177,7 @@ class Reference:
                 "tokenizer": parts.tokenizer,
                 "connectors": parts.connectors,
                 "transformer": parts.transformer,
-                "vocoder": parts.vocoder,
+                "vocoder": _in_its_own_type(parts.vocoder),
                 **components,
             },
         )
@@ -204,7 +205,7 @@ class Reference:
             "output_type": "latent",
             "use_cross_timestep": self.model.facts.family != "ltx-2",
         }
-        with first_frame_marked(self.model, size_px):
+        with official_transformer(self.model, size_px):
             video, audio = pipe(**{**settings, **UNGUIDED, **arguments}, return_dict=False)
         assert not left, "the pipeline drew less noise than we"
         return video, audio
@@ -233,23 +234,73 @@ class Reference:
 
 
 @contextlib.contextmanager
-def first_frame_marked(model: Ltx2Model, size_px: tuple[int, int]) -> Iterator[None]:
-    """On 2.5 give the transformer the key-frame mask that upstream gives it and LTX2Pipeline forgets."""
-    if model.facts.family != "ltx-2.5":
-        yield
-        return
+def official_transformer(model: Ltx2Model, size_px: tuple[int, int]) -> Iterator[None]:
+    """Let the pipelines ask the transformer as our denoiser does.
+
+    Diffusers' own forward computes otherwise than the official model; that ours does not is shown in ``test_golden``.
+    What is compared here is everything around it. LTX2Pipeline also forgets the mark of the first frame on 2.5.
+    """
+    transformer = model.parts.transformer
     tokens = (size_px[0] // 32) * (size_px[1] // 32)
 
-    def mark(_module: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
-        mask = torch.zeros_like(kwargs["hidden_states"][..., :1])
-        mask[:, :tokens] = 1.0
-        return args, {**kwargs, "video_keyframes_mask": mask}
+    def side(hidden: Tensor, text: Tensor, timestep: Tensor, sigma: Tensor | None, coords: Tensor, blocks: Any) -> Side:
+        levels = (timestep.double() / 1000).float()
+        whole = levels.max() if sigma is None else (sigma.double() / 1000).float().max()
+        values, index = levels.unique(return_inverse=True)
+        mark = torch.zeros_like(hidden[..., :1])
+        mark[:, :tokens] = 1.0
+        told = levels_of(values, None if len(values) == 1 else index, whole=float(whole))
+        return Side(hidden, text, told, coords, frozenset(blocks or ()), mark)
 
-    handle = model.parts.transformer.register_forward_pre_hook(mark, with_kwargs=True)
+    def forward(  # noqa: PLR0917  # as diffusers has it
+        hidden_states: Tensor,
+        audio_hidden_states: Tensor,
+        encoder_hidden_states: Tensor,
+        audio_encoder_hidden_states: Tensor,
+        timestep: Tensor,
+        audio_timestep: Tensor | None = None,
+        sigma: Tensor | None = None,
+        audio_sigma: Tensor | None = None,
+        video_coords: Tensor | None = None,
+        audio_coords: Tensor | None = None,
+        isolate_modalities: bool = False,
+        spatio_temporal_guidance_blocks: Any = None,
+        **told: Any,
+    ) -> tuple[Tensor, Tensor]:
+        batch = len(hidden_states)
+        if video_coords is None:
+            shape = told["num_frames"], told["height"], told["width"]
+            video_coords = transformer.rope.prepare_video_coords(batch, *shape, hidden_states.device, fps=told["fps"])
+        if audio_coords is None:
+            audio_coords = transformer.audio_rope.prepare_audio_coords(
+                batch, told["audio_num_frames"], hidden_states.device
+            )
+        blocks, audio_timestep = spatio_temporal_guidance_blocks, timestep if audio_timestep is None else audio_timestep
+        audio_sigma = sigma if audio_sigma is None else audio_sigma
+        return velocities(
+            transformer,
+            side(hidden_states, encoder_hidden_states, timestep, sigma, video_coords, blocks),
+            side(audio_hidden_states, audio_encoder_hidden_states, audio_timestep, audio_sigma, audio_coords, blocks),
+            isolate=isolate_modalities,
+        )
+
+    before = transformer.forward
+    transformer.forward = forward
     try:
         yield
     finally:
-        handle.remove()
+        transformer.forward = before
+
+
+def _in_its_own_type(vocoder: Any) -> Any:
+    """The vocoder, which computes in float32 where everything else may be in 16 bits; a pipeline knows one type."""
+
+    def cast(module: Any, args: Any) -> Any:
+        return tuple(each.to(module.dtype) for each in args)
+
+    if not vocoder._forward_pre_hooks:
+        vocoder.register_forward_pre_hook(cast)
+    return vocoder
 
 
 class GivenText(ModelMixin):

@@ -7,7 +7,7 @@ connector is ours, so that everything after it can be equal bit for bit. What th
 compared by itself, to what streaming leaves of rounding.
 
 LTX-2.5 is compared with plain Euler steps, for its own sampler cannot be equal (``test_pipeline_ancestral``), and with
-the mark on its first latent that the pipelines forget (``pipelines.first_frame_marked``).
+the mark on its first latent that the pipelines forget (``pipelines.official_transformer``).
 """
 
 from __future__ import annotations

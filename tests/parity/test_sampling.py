@@ -102,8 +102,7 @@ def test_ancestral_euler_is_the_scheduler_of_diffusers_bit_for_bit():
         velocity = (x - x0) / pair[0]
         x0 = x - velocity * scheduler.sigmas[step_idx]
         x = scheduler.step(velocity, scheduler.timesteps[step_idx], x, generator=generator, return_dict=False)[0]
-        levels = Tokens(torch.ones(1, 50, 1), torch.ones(1, 50, 1))
-        step = Step(*pair, None, levels, lambda x, sigma: x, lambda noise=noise: Tokens(noise, noise))
+        step = Step(*pair, None, lambda x: x, lambda x, sigma: x, lambda noise=noise: Tokens(noise, noise))
         ours = euler_ancestral(ours, Tokens(x0, x0), step)
         assert torch.equal(ours.audio, x)
 
@@ -115,18 +114,22 @@ def test_a_free_state_is_noised_as_diffusers_does_bit_for_bit(sigma):
     assert torch.equal(noised(state, draw(4, state.latent.shape), sigma).latent, reference)
 
 
-def test_partly_held_tokens_are_noised_as_in_the_condition_pipeline_bit_for_bit():
-    """The lines of LTX2ConditionPipeline.prepare_latents, which cannot be called without a VAE."""
+def test_tokens_beside_partly_held_ones_are_noised_as_in_the_condition_pipeline_bit_for_bit():
+    """The lines of LTX2ConditionPipeline.prepare_latents, which cannot be called without a VAE.
+
+    Partly held tokens begin as in the official code (``test_golden``), which diffusers follows at sigma 1 alone.
+    """
     latent, tokens, noise = draw(3, (1, 60, 128)), draw(5, (1, 20, 128)), draw(4, (1, 60, 128))
     conditioning_mask = torch.zeros(1, 60, 1)
     conditioning_mask[:, :20] = 0.7
     overwritten = torch.cat([tokens, latent[:, 20:]], dim=1)
-    scaled_mask = (1.0 - conditioning_mask) * 0.909375
-    reference = noise * scaled_mask + overwritten * (1 - scaled_mask)
     state = empty_state(VideoLayout(3, 4, 5, Fraction(24)), 128).with_latent(latent)
     state = hold(state, tokens, strength=float(conditioning_mask[0, 0]))
-    torch.testing.assert_close(noised(state, noise, 0.909375).latent, reference, rtol=0, atol=1e-7)
-    assert torch.equal(noised(state, noise, 0.909375).latent[:, 20:], reference[:, 20:])
+    for sigma in (0.909375, 1.0):
+        scaled_mask = (1.0 - conditioning_mask) * sigma
+        reference = noise * scaled_mask + overwritten * (1 - scaled_mask)
+        assert torch.equal(noised(state, noise, sigma).latent[:, 20:], reference[:, 20:])
+    torch.testing.assert_close(noised(state, noise, 1.0).latent, reference, rtol=0, atol=1e-6)
 
 
 def test_the_shifted_schedule_is_that_of_diffusers_with_the_token_count_held():

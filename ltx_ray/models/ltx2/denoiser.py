@@ -13,16 +13,18 @@ import torch
 from torch import Tensor
 
 from ltx_ray.errors import ModelError
+from ltx_ray.models.ltx2.forward import Levels, Side, levels_of, velocities
 from ltx_ray.sampling.positions import state_positions
 from ltx_ray.sampling.state import AudioLayout, LatentState, VideoLayout
 from ltx_ray.spec.grid import AudioGrid, VideoGrid
 
 
-class Levels(NamedTuple):
-    """Noise levels as the transformer wants them, times its scale of 1000."""
+class Mask(NamedTuple):
+    """The levels that a denoise mask gives its tokens, as shares of the modality's."""
 
-    timestep: Tensor  #: [B] when every token has the same, else [B, T]
-    sigma: Tensor  #: [B], of the modality as a whole
+    mask: Tensor
+    shares: Tensor  #: float32 [n], distinct
+    which: Tensor | None  #: [B, T], the share of each token; None = all have the first
 
 
 class Placed(NamedTuple):
@@ -40,12 +42,10 @@ class Ltx2Denoiser:
         self._transformer = transformer
         self._video_grid, self._audio_grid = video_grid, audio_grid
         config = transformer.config
-        self._scale = float(config.timestep_scale_multiplier)
-        # LTX-2.0 tells each modality its own noise level in the attention between them, later ones the other's.
-        self._uses_cross_timestep = bool(config.cross_attn_mod)
         self._marks_first_frame = bool(config.use_keyframes_abs_pos_embedding)
         self._num_blocks = int(config.num_layers)
         self._placed: dict[VideoGrid | AudioGrid, Placed] = {}
+        self._masks: dict[VideoGrid | AudioGrid, Mask] = {}
         # Asked once: finding them walks all parameters. Make a new denoiser after moving the transformer.
         self._device, self._dtype = transformer.device, transformer.dtype
 
@@ -61,20 +61,21 @@ class Ltx2Denoiser:
         sigma: float,
         text: Mapping[str, Tensor],
         *,
-        skip_self_attention: tuple[int, ...] = (),
+        skip_video: tuple[int, ...] = (),
+        skip_audio: tuple[int, ...] = (),
         isolate: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """``velocity`` with self-attention replaced by its values in some blocks, or both modalities alone.
+        """``velocity`` with a modality's self-attention left out in some blocks, or both modalities alone.
 
         Raises:
             ModelError: there is no such block.
         """
-        for block_idx in skip_self_attention:
+        for block_idx in (*skip_video, *skip_audio):
             if not 0 <= block_idx < self._num_blocks:
                 raise ModelError(
                     f"guidance.stg_blocks: {block_idx} is not a block; this model has 0 to {self._num_blocks - 1}"
                 )
-        return self._ask(video, audio, sigma, text, isolate=isolate, skip_self_attention=list(skip_self_attention))
+        return self._ask(video, audio, sigma, text, isolate=isolate, skipped=(skip_video, skip_audio))
 
     @torch.no_grad()
     def _ask(
@@ -85,51 +86,39 @@ class Ltx2Denoiser:
         text: Mapping[str, Tensor],
         *,
         isolate: bool = False,
-        skip_self_attention: list[int] | None = None,
+        skipped: tuple[tuple[int, ...], tuple[int, ...]] = ((), ()),
     ) -> tuple[Tensor, Tensor]:
-        to = {"device": self._device, "dtype": self._dtype}
-        video_levels, audio_levels = self._levels(video, sigma), self._levels(audio, sigma)
-        layout = video.video_layout
-        velocities = self._transformer(
-            # Strides can change which kernel a layer takes, and so its last bits.
-            hidden_states=video.latent.to(**to).contiguous(),
-            audio_hidden_states=audio.latent.to(**to).contiguous(),
-            encoder_hidden_states=text["video_text"].to(**to),
-            audio_encoder_hidden_states=text["audio_text"].to(**to),
-            timestep=video_levels.timestep,
-            audio_timestep=audio_levels.timestep,
-            sigma=video_levels.sigma,
-            audio_sigma=audio_levels.sigma,
-            num_frames=layout.num_latents,
-            height=layout.height,
-            width=layout.width,
-            fps=float(layout.frame_rate),
-            audio_num_frames=audio.layout.num_tokens,
-            video_coords=self._positions(video, self._video_grid),
-            audio_coords=self._positions(audio, self._audio_grid),
-            isolate_modalities=isolate,
-            spatio_temporal_guidance_blocks=skip_self_attention or None,
-            use_cross_timestep=self._uses_cross_timestep,
-            video_keyframes_mask=self._first_frame(video),
-            return_dict=False,
-        )
-        video_velocity, audio_velocity = (velocity.float().to(video.latent.device) for velocity in velocities)
+        sides = [
+            Side(
+                # Strides can change which kernel a layer takes, and so its last bits.
+                latent=state.latent.to(device=self._device, dtype=self._dtype).contiguous(),
+                text=text[name].to(device=self._device, dtype=self._dtype),
+                levels=self._levels(state, grid, sigma),
+                positions=self._positions(state, grid),
+                skipped=frozenset(blocks),
+                is_first_frame=self._first_frame(state) if grid is self._video_grid else None,
+            )
+            for state, grid, name, blocks in (
+                (video, self._video_grid, "video_text", skipped[0]),
+                (audio, self._audio_grid, "audio_text", skipped[1]),
+            )
+        ]
+        found = velocities(self._transformer, sides[0], sides[1], isolate=isolate)
+        video_velocity, audio_velocity = (velocity.float().to(video.latent.device) for velocity in found)
         return video_velocity, audio_velocity
 
-    def _levels(self, state: LatentState, sigma: float) -> Levels:
-        """A level for every token only where tokens differ: at 1080p that costs 2.4 GB.
+    def _levels(self, state: LatentState, grid: VideoGrid | AudioGrid, sigma: float) -> Levels:
+        """A modality that is given whole is at level 0 as a whole, with everything that depends on it.
 
-        A modality that is given whole is at level 0 as a whole, with everything that depends on it.
         Source: modality_from_latent_state, Lightricks/LTX-2@400fd31 ltx_pipelines/utils/helpers.py.
         """
-        mask_BT = state.denoise_mask[..., 0].to(self._device)
-        whole = torch.full(mask_BT.shape[:1], sigma, dtype=torch.float32, device=mask_BT.device) * self._scale
-        least, most = mask_BT.aminmax()
-        if most == 0.0:
-            return Levels(torch.zeros_like(whole), torch.zeros_like(whole))
-        if least == 1.0:
-            return Levels(whole, whole)
-        return Levels(whole[:, None] * mask_BT, whole)
+        known = self._masks.get(grid)
+        if known is None or known.mask is not state.denoise_mask:  # the same in every step of a descent
+            shares, index = torch.unique(state.denoise_mask[..., 0].float(), return_inverse=True)
+            on_device = None if len(shares) == 1 else index.to(self._device)
+            known = self._masks[grid] = Mask(state.denoise_mask, shares.to(self._device), on_device)
+        is_given = known.which is None and bool(known.shares[0] == 0.0)
+        return levels_of(known.shares * sigma, known.which, whole=0.0 if is_given else sigma)
 
     def _positions(self, state: LatentState, grid: VideoGrid | AudioGrid) -> Tensor:
         """[B, axes, T, 2]; given, because the transformer's own begin at 0 in every segment and know no guides."""

@@ -72,7 +72,15 @@ class Parts:
 
     @cached_property
     def vocoder(self) -> Any:
-        return self._load(VOCODERS[self._named("vocoder", tuple(VOCODERS))], "vocoder")
+        """With bandwidth extension in float32, whatever the file's type, and its first stage clamped to [-1, 1].
+
+        The configurations that diffusers' converter writes leave the clamp out.
+        Source: ltx_core/model/audio_vae/vocoder.py, Lightricks/LTX-2@400fd31.
+        """
+        name = self._named("vocoder", tuple(VOCODERS))
+        if name == LTX2VocoderWithBWE.__name__:
+            return self._load(LTX2VocoderWithBWE, "vocoder", dtype=torch.float32, final_act_fn="clamp")
+        return self._load(LTX2Vocoder, "vocoder")
 
     @cached_property
     def latent_upsampler(self) -> Any:
@@ -93,11 +101,9 @@ class Parts:
             self._folder / "tokenizer", local_files_only=True, trust_remote_code=False
         )
 
-    def _load(self, cls: Any, part: Part, **overrides: Any) -> Any:
-        place = self._folder / FOLDERS[part][0]
-        module = cls.from_pretrained(
-            place, torch_dtype=self._type(part), use_safetensors=True, local_files_only=True, **overrides
-        )
+    def _load(self, cls: Any, part: Part, *, dtype: torch.dtype | None = None, **overrides: Any) -> Any:
+        place, dtype = self._folder / FOLDERS[part][0], dtype or self._type(part)
+        module = cls.from_pretrained(place, torch_dtype=dtype, use_safetensors=True, local_files_only=True, **overrides)
         return module.to(self._device).eval()
 
     def _type(self, part: Part) -> torch.dtype:

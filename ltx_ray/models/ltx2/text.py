@@ -6,6 +6,7 @@ prompt at a time, so that the bytes of one never depend on which others are enco
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from ltx_ray.errors import ModelError
 
+_log = logging.getLogger(__name__)
 #: Tokens of a prompt, padding included: what the connectors and the transformer were trained on.
 NUM_TOKENS = 1024
 
@@ -36,11 +38,8 @@ class Ltx2TextEncoder:
     def encode(self, prompt: str) -> dict[str, Tensor]:
         """``video_text`` [1, 1024, video width] and ``audio_text`` [1, 1024, audio width], in the model's type.
 
-        Every position means something, registers in place of padding, so no mask belongs to it. Bit-equal to what
-        ``LTX2Pipeline`` makes of one prompt.
-
-        Raises:
-            ModelError: the prompt has more tokens than the model reads.
+        Every position means something, registers in place of padding, so no mask belongs to it. Of a prompt that has
+        more tokens than the model reads the first are taken.
         """
         tokens = self._tokenize(prompt.strip())
         device = self._encoder.device
@@ -55,8 +54,19 @@ class Ltx2TextEncoder:
         return {"video_text": video.contiguous(), "audio_text": audio.contiguous()}
 
     def _tokenize(self, text: str) -> Any:
-        tokens = self._tokenizer(text, padding="max_length", max_length=NUM_TOKENS, return_tensors="pt")
-        count = tokens["input_ids"].shape[1]
-        if count > NUM_TOKENS:
-            raise ModelError(f"prompt '{text[:40]}...': {count} tokens; this model reads {NUM_TOKENS}, so shorten it")
-        return tokens
+        """Left-padded to NUM_TOKENS; begins with ``<bos>``, which the tokenizer of Gemma 4 does not add itself.
+
+        Source: ltx_core/text_encoders/gemma, Lightricks/LTX-2@400fd31.
+        """
+        bos = self._tokenizer.bos_token_id
+        ids = list(self._tokenizer(text)["input_ids"])
+        if bos is not None and ids[:1] != [bos]:
+            ids.insert(0, bos)
+        if len(ids) > NUM_TOKENS:
+            left_out = len(ids) - NUM_TOKENS
+            _log.warning(
+                "prompt '%s...': this model reads %d tokens; the last %d are left out", text[:40], NUM_TOKENS, left_out
+            )
+        return self._tokenizer.pad(
+            {"input_ids": [ids[:NUM_TOKENS]]}, padding="max_length", max_length=NUM_TOKENS, return_tensors="pt"
+        )

@@ -79,7 +79,7 @@ def test_lines_that_are_passed_over_are_said_once(farm):
     journal.write_text('{"seq":0,"schema":1,"event":"render"}\n{"seq":1,"schema":1,"event":"done"}\n')
     said = f"{journal}: line 1 and 1 more are passed over, for want of fields or for odd values in them; "
     assert api.status(farm.run).problem.startswith(said)
-    (note,) = api.dry_run(farm.manifest, run_dir=farm.run).plan.notes
+    (note,) = api.dry_run(farm.manifest, run_dir=farm.run).notes()
     assert note.startswith(said)
     assert farm.render() == {}
     assert api.status(farm.run).problem.startswith(said), "what is there stays, and numbers go on behind it"

@@ -32,8 +32,8 @@ class Impairable:
         answers = torch.tensor([1.0] if batch == 1 else [2.0, 1.0])[:, None, None]
         return answers.expand_as(video.latent), -answers.expand_as(audio.latent)
 
-    def impaired_velocity(self, video, audio, sigma, text, *, skip_self_attention=(), isolate=False):
-        self.asked.append((skip_self_attention, isolate, text))
+    def impaired_velocity(self, video, audio, sigma, text, *, skip_video=(), skip_audio=(), isolate=False):
+        self.asked.append((skip_video + skip_audio, isolate, text))
         answer = 4.0 if isolate else 3.0
         return torch.full_like(video.latent, answer), torch.full_like(audio.latent, -answer)
 
@@ -119,6 +119,20 @@ def test_everything_at_once_costs_three_passes_of_which_two_are_impaired(video, 
     pushed = guide(answers, guidance)
     assert math.isclose(float(pushed.video[0, 0, 0]), 1 + 2 * (1 - 2) + (1 - 3) + 2 * (1 - 4))
     assert {float(value) for value in pushed.audio.flatten()} == {-1.0}
+
+
+@pytest.mark.parametrize(("video_stg", "audio_stg"), [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)])
+def test_only_the_modality_that_asks_for_it_loses_its_self_attention(video, audio, video_stg, audio_stg):
+    skipped = []
+
+    class Model(Impairable):
+        def impaired_velocity(self, video, audio, sigma, text, *, skip_video=(), skip_audio=(), isolate=False):
+            skipped.append((skip_video, skip_audio))
+            return super().impaired_velocity(video, audio, sigma, text)
+
+    scales = {"video": GuidanceScales(stg=video_stg), "audio": GuidanceScales(stg=audio_stg)}
+    Questions(Model(), Guidance(**scales, stg_blocks=(28,)), text=TEXT).ask(video, audio, 0.5)
+    assert skipped == [((28,) if video_stg else (), (28,) if audio_stg else ())]
 
 
 def test_a_batch_of_two_repeats_mask_and_clean_tokens_too(video, audio):

@@ -53,14 +53,13 @@ def test_pinned_tokens_start_clean_bit_for_bit_whatever_the_noise(video):
 
 
 @pytest.mark.parametrize("strength", [0.25, 0.5, 0.9])
-def test_a_partly_held_token_starts_from_clean_at_its_own_level_and_never_reads_the_latent(video, strength):
-    tokens = draw(2, (1, 8, 16))
+def test_a_partly_held_token_starts_between_what_holds_it_and_where_it_would_start(video, strength):
+    tokens, before = draw(2, (1, 8, 16)), draw(3, video.latent.shape)
     noise = draw(1, video.latent.shape)
-    latent = torch.zeros_like(video.latent)
-    latent[:, :8] = 1e6
-    start = noised(hold(video.with_latent(latent), tokens, strength=strength), noise, 0.8)
-    level = (1 - strength) * 0.8
-    torch.testing.assert_close(start.latent[:, :8], (1 - level) * tokens + level * noise[:, :8])
+    start = noised(hold(video.with_latent(before), tokens, strength=strength), noise, 0.8)
+    free = 0.8 * noise[:, :8] + 0.2 * before[:, :8]
+    torch.testing.assert_close(start.latent[:, :8], strength * tokens + (1 - strength) * free)
+    torch.testing.assert_close(start.latent[:, 8:], noised(video.with_latent(before), noise, 0.8).latent[:, 8:])
 
 
 def test_step_noise_is_new_at_every_call_and_apart_for_each_modality():

@@ -34,8 +34,8 @@ def no_noise():
     raise AssertionError("noise was drawn")
 
 
-def step_of(sigma, sigma_next, *, past=None, level=1.0, predict=predict, noise=no_noise):
-    return Step(sigma, sigma_next, past, ones(level), predict, noise)
+def step_of(sigma, sigma_next, *, past=None, hold=lambda x: x, predict=predict, noise=no_noise):
+    return Step(sigma, sigma_next, past, hold, predict, noise)
 
 
 def descend(sampler, sigmas):
@@ -115,18 +115,25 @@ def test_res_2s_has_the_coefficients_of_the_reference():
     assert float(res_2s(ones(2.0), ones(1.0), step).video) == pytest.approx(2.0 + h * (b1 * (1 - 2) + b2 * (5 - 2)))
 
 
-def ancestral_share(*, x=0.0, x0=0.0, noise=0.0, level=1.0):
-    step = step_of(0.8, 0.5, level=level, noise=lambda: ones(noise))
+def ancestral_share(*, x=0.0, x0=0.0, noise=0.0, hold=lambda x: x):
+    step = step_of(0.8, 0.5, hold=hold, noise=lambda: ones(noise))
     return float(euler_ancestral(ones(x), ones(x0), step).audio)
 
 
-@pytest.mark.parametrize("level", [1.0, 0.5, 0.1])
-def test_ancestral_euler_keeps_a_token_at_its_own_noise_level(level):
-    """A token (1 - l sigma) clean + l sigma noise must come out as one at l sigma_next."""
-    clean = ancestral_share(x=1 - level * 0.8, x0=1.0, level=level)
-    old, new = ancestral_share(x=level * 0.8, level=level), ancestral_share(noise=1.0, level=level)
-    assert clean == pytest.approx(1 - level * 0.5)
-    assert math.hypot(old, new) == pytest.approx(level * 0.5)
+def test_ancestral_euler_keeps_a_token_at_its_noise_level():
+    """A token (1 - sigma) clean + sigma noise must come out as one at sigma_next."""
+    clean = ancestral_share(x=1 - 0.8, x0=1.0)
+    old, new = ancestral_share(x=0.8), ancestral_share(noise=1.0)
+    assert clean == pytest.approx(1 - 0.5)
+    assert math.hypot(old, new) == pytest.approx(0.5)
+
+
+def test_what_ancestral_euler_has_noised_is_drawn_to_what_holds_it():
+    def halfway_to_3(x):
+        return Tokens(*((each + 3.0) / 2 for each in x))
+
+    noised = ancestral_share(x=0.7, x0=0.2, noise=1.5)
+    assert ancestral_share(x=0.7, x0=0.2, noise=1.5, hold=halfway_to_3) == pytest.approx((noised + 3.0) / 2)
 
 
 def test_ancestral_euler_draws_as_much_new_noise_as_the_reference():
@@ -134,7 +141,3 @@ def test_ancestral_euler_draws_as_much_new_noise_as_the_reference():
     sigma_down = 0.5 * (1 + (0.5 / 0.8 - 1))
     new = math.sqrt(0.5**2 - sigma_down**2 * 0.5**2 / (1 - sigma_down) ** 2)
     assert ancestral_share(noise=1.0) == pytest.approx(new)
-
-
-def test_ancestral_euler_adds_nothing_to_a_pinned_token():
-    assert ancestral_share(x=0.7, x0=0.7, noise=100.0, level=0.0) == pytest.approx(0.7)

@@ -42,9 +42,33 @@ def test_an_empty_prompt_is_a_prompt(encoder):
     assert bool(encoder.encode("")["video_text"].isfinite().all())
 
 
-def test_a_prompt_that_the_model_cannot_read_whole_is_refused(encoder):
-    with pytest.raises(ModelError, match=r"prompt 'xyxy.*\.\.\.': \d{4} tokens; this model reads 1024, so shorten it"):
-        encoder.encode("xy" * 1000)
+def test_of_a_prompt_that_the_model_cannot_read_whole_the_beginning_is_read(encoder, caplog):
+    cut = encoder.encode("xy" * 1000)["video_text"]
+    assert "prompt 'xyxy" in caplog.text and "this model reads 1024 tokens; the last" in caplog.text
+    assert torch.equal(cut, encoder.encode("xy" * 1000 + " and more")["video_text"])
+
+
+@pytest.mark.parametrize("prompt", ["", "A lighthouse"])
+def test_a_prompt_begins_with_bos_whether_or_not_its_tokenizer_adds_it(model, prompt):
+    """That of Gemma 4 does not, and nothing would be left of an empty prompt."""
+    tokenizer = model.parts.tokenizer
+
+    class Bare:
+        padding_side, pad_token = "left", tokenizer.pad_token
+        bos_token_id, pad = tokenizer.bos_token_id, tokenizer.pad
+
+        def __call__(self, text):
+            return tokenizer(text, add_special_tokens=False)
+
+    asked = [
+        Ltx2TextEncoder(model.parts.text_encoder, each, model.parts.connectors)._tokenize(prompt)
+        for each in (tokenizer, Bare())
+    ]
+    assert torch.equal(asked[0]["input_ids"], asked[1]["input_ids"])
+    ids = asked[0]["input_ids"][0][asked[0]["attention_mask"][0].bool()].tolist()
+    assert ids[0] == tokenizer.bos_token_id and len(ids) == 1 + len(
+        tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    )
 
 
 def test_connectors_that_would_need_a_mask_are_refused(model):
