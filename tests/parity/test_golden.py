@@ -10,6 +10,8 @@ from torch import Tensor
 
 from ltx_ray.models.ltx2.audio_vae import WindowedAudioDecoder
 from ltx_ray.models.ltx2.denoiser import Ltx2Denoiser
+from ltx_ray.models.ltx2.files.text_encoder import load_packed
+from ltx_ray.models.ltx2.text import Ltx2TextEncoder
 from ltx_ray.models.ltx2.upscaler import Ltx2Upscaler
 from ltx_ray.models.ltx2.video_vae import StreamingVideoDecoder, StreamingVideoEncoder
 from ltx_ray.sampling import denoise as loop
@@ -219,3 +221,18 @@ def test_guidance(case):
     given = case.inputs
     found = guided(given["cond"], scales, given.get("uncond"), given.get("perturbed"), given.get("isolated"))
     assert apart(found, case.outputs["guided"]) <= 1e-5
+
+
+@pytest.mark.parametrize("case", of_kind("prompt"), ids=named)
+def test_prompts_of_ltx_2_5(case):
+    (path,) = (path for path in case.files if "gemma" in path.name)
+    encoder, tokenizer = load_packed(path, dtype=torch.float32)
+    asked = Ltx2TextEncoder(encoder, tokenizer, case.module("connectors"))
+    tokens = asked._tokenize(case.args["prompt"])
+    count = case.outputs["input_ids"].shape[-1]
+    assert torch.equal(tokens["input_ids"][0, -count:], case.outputs["input_ids"].flatten())
+    assert int(tokens["attention_mask"].sum()) == count
+    text = asked.encode(case.args["prompt"])
+    for name in ("video", "audio"):
+        rows = text[f"{name}_text"][:, case.args["rows"]]
+        assert apart(rows, case.outputs[f"{name}_rows"].reshape(rows.shape)) <= 1e-5
