@@ -48,6 +48,7 @@ __all__ = [
     "gc",
     "is_ray_left_behind",
     "load_manifest",
+    "models",
     "presets",
     "preview",
     "probe",
@@ -251,6 +252,19 @@ def is_ray_left_behind() -> bool:
     from ltx_ray.cluster.owner import owner_left_behind
 
     return owner_left_behind() is not None
+
+
+def models(named: str | Path | None = None, *, manifest: str | Path | None = None) -> Catalog:
+    """The built-in models, and those of the ``models.yaml`` that counts (see ``models.listed``).
+
+    Raises:
+        ModelError: an entry of it, or a file that an entry names, is wrong.
+    """
+    from ltx_ray.models.catalog import BUILT_IN
+    from ltx_ray.models.listed import find_models, read_models
+
+    found = find_models(None if named is None else str(named), None if manifest is None else str(manifest))
+    return BUILT_IN if found is None else read_models(found)
 
 
 def _models(catalog: Catalog | None) -> Catalog:

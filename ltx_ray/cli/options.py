@@ -66,6 +66,14 @@ StoreOption = Annotated[
     str | None,
     typer.Option("--store", help="Directory or URI of the artifacts.  [default: that of the run, or .store beside it]"),
 ]
+ModelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--models",
+        metavar="FILE",
+        help="Your checkpoints.  [default: models.yaml beside the manifest, here, or in ~/.config/ltx_ray]",
+    ),
+]
 SeamWarningOption = Annotated[
     float, typer.Option(min=0, metavar="TIMES", help="Warn of seams over so many times what is normal.")
 ]

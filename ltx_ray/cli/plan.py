@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ltx_ray.cli.options import JsonOption, OverridesArgument, RunOption, StoreOption
+from ltx_ray.cli.options import JsonOption, ModelsOption, OverridesArgument, RunOption, StoreOption
 from ltx_ray.cli.output import signs_of_life
 from ltx_ray.errors import PlanError
 
@@ -24,6 +24,7 @@ def plan(
     overrides: OverridesArgument = None,
     run: RunOption = None,
     store: StoreOption = None,
+    models: ModelsOption = None,
     show_all: Annotated[bool, typer.Option("--all", help="Every task, also of a large plan.")] = False,
     presets: Annotated[
         bool, typer.Option("--presets", help="Print what every preset means: `plan --presets [FAMILY]`.")
@@ -40,7 +41,9 @@ def plan(
     from ltx_ray.spec.task import STAGES
 
     with signs_of_life():
-        dry = api.dry_run(api.load_manifest(manifest, overrides or []), run_dir=run, store=store)
+        catalog = api.models(models, manifest=manifest)
+        resolved = api.load_manifest(manifest, overrides or [], catalog=catalog)
+        dry = api.dry_run(resolved, run_dir=run, store=store, catalog=catalog)
     counts: dict[str, Counter[str]] = {stage: Counter() for stage in STAGES}
     num_rows = 0
     for task, reason in dry.reasons():

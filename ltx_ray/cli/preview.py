@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ltx_ray.cli.options import JsonOption, RunArgument, StoreOption, as_text
+from ltx_ray.cli.options import JsonOption, ModelsOption, RunArgument, StoreOption, as_text
 
 
 def preview(
@@ -19,12 +19,13 @@ def preview(
     ] = None,
     silent: Annotated[bool, typer.Option("--silent", help="Without sound, so that nothing is decoded.")] = False,
     store: StoreOption = None,
+    models: ModelsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Join the finished beginning of a video to a file, also while it renders; nothing is coded again."""
     from ltx_ray import api
 
-    made = api.preview(run, video, out=out, store=store, silent=silent)
+    made = api.preview(run, video, out=out, store=store, silent=silent, catalog=api.models(models))
     if as_json:
         fields = {
             "type": "preview",

@@ -13,6 +13,7 @@ from ltx_ray.cli.options import (
     SEAM_WARNING,
     JsonOption,
     ManifestArgument,
+    ModelsOption,
     OverridesArgument,
     RunOption,
     SeamWarningOption,
@@ -41,6 +42,7 @@ def render(
     overrides: OverridesArgument = None,
     run: RunOption = None,
     store: StoreOption = None,
+    models: ModelsOption = None,
     address: Annotated[str | None, typer.Option(help="HOST:PORT of Ray, or `auto`.  [default: start it here]")] = None,
     inline: Annotated[bool, typer.Option("--inline", help="Run every task in this process, without Ray.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="At most so many workers.  [default: one a core]")] = None,
@@ -59,7 +61,8 @@ def render(
     from ltx_ray.cli.progress import open_observer
 
     with signs_of_life():
-        resolved = api.load_manifest(manifest, overrides or [])
+        catalog = api.models(models, manifest=manifest)
+        resolved = api.load_manifest(manifest, overrides or [], catalog=catalog)
     options = api.RenderOptions(
         run_dir=run,
         store=store,
@@ -72,7 +75,7 @@ def render(
     with outlived():
         is_terminal = sys.stderr is not None and sys.stderr.isatty()
         with signs_of_life(), open_observer(as_json=as_json, is_terminal=is_terminal) as observer:
-            summary = api.render(resolved, options, observer)
+            summary = api.render(resolved, options, observer, catalog=catalog)
         _tell(summary, seam_warning, as_json=as_json)
         if summary.stopped is not None:
             raise Interrupted(str(summary.run_dir), summary.stopped)

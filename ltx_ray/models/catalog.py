@@ -13,7 +13,7 @@ from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.tiny_facts import TINY
 from ltx_ray.models.testcard.facts import TESTCARD
 from ltx_ray.spec.model import ModelFacts
-from ltx_ray.spec.weights import Weights
+from ltx_ray.spec.weights import Part, Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,7 @@ class Entry:
     facts: ModelFacts
     loader: str  #: a row of ``models.load.LOADERS``
     precisions: tuple[str, ...]  #: types in which its parts can be loaded
+    files: tuple[tuple[Part, tuple[str, ...]], ...] = ()  #: of parts that come as files, where they are on this machine
 
 
 class Catalog(Mapping[str, ModelFacts]):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from ltx_ray.models.catalog import Catalog, Entry
-from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.protocols import Model
 from ltx_ray.spec.weights import Part, Weights
 
@@ -32,7 +31,7 @@ class Loaded:
         if self._model is None or entry != self._entry or self._precisions | wanted != self._precisions:
             self.close()
             self._precisions = {each.part: each.precision for each in entry.facts.weights} | wanted
-            self._model, self._entry = LOADERS[entry.loader](entry.facts, self._precisions), entry
+            self._model, self._entry = LOADERS[entry.loader](entry, self._precisions), entry
         return self._model
 
     def close(self) -> None:
@@ -40,23 +39,38 @@ class Loaded:
         self._entry = self._model = None
 
 
-def _testcard(facts: ModelFacts, precisions: Precisions) -> Model:
+def _testcard(entry: Entry, precisions: Precisions) -> Model:
     from ltx_ray.models.testcard.model import TestCard
 
     return TestCard()
 
 
-def _tiny(facts: ModelFacts, precisions: Precisions) -> Model:
+def _files(entry: Entry, precisions: Precisions) -> Model:
+    from ltx_ray.models.ltx2.files.parts import FileParts
+    from ltx_ray.models.ltx2.model import Ltx2Model
+
+    return Ltx2Model(entry.facts, FileParts(dict(entry.files), precisions=precisions, device=_device()))
+
+
+def _device() -> str:
     import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _tiny(entry: Entry, precisions: Precisions) -> Model:
 
     from ltx_ray.models.ltx2.model import Ltx2Model, Parts
     from ltx_ray.models.ltx2.tiny import cached_tiny
     from ltx_ray.models.ltx2.tiny_facts import TINY
 
-    (flavour,) = (flavour for flavour, known in TINY.items() if known.digest == facts.digest)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Ltx2Model(facts, Parts(cached_tiny(flavour), precisions=precisions, device=device))
+    (flavour,) = (flavour for flavour, known in TINY.items() if known.digest == entry.facts.digest)
+    return Ltx2Model(entry.facts, Parts(cached_tiny(flavour), precisions=precisions, device=_device()))
 
 
 #: What opens a model, by the name a catalogue's entry gives.
-LOADERS: Mapping[str, Callable[[ModelFacts, Precisions], Model]] = {"testcard": _testcard, "tiny": _tiny}
+LOADERS: Mapping[str, Callable[[Entry, Precisions], Model]] = {
+    "testcard": _testcard,
+    "tiny": _tiny,
+    "files": _files,
+}

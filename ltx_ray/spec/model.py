@@ -27,6 +27,7 @@ class ModelFacts:
     window_latents: int  #: default decode window
     decoder_reach: tuple[int, int]  #: latents before and after its own that a latent's frames depend on
     wants_call: bool  #: it is told what it is called for, the video id included, so that decides its bytes
+    kind: str | None = None  #: "distilled" or "dev", which decides the presets that fit; None = all do
     num_blocks: int | None = None  #: of the transformer; None = not known, 0 = there is nothing for guidance to act on
 
     def weights_for(self, stage: Stage) -> tuple[Weights, ...]:

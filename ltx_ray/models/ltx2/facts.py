@@ -9,6 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -50,22 +51,45 @@ def read_facts(folder: Path, *, name: str, digest: str | None = None) -> ModelFa
         ModelError: a folder or a configuration is missing, unreadable or not of LTX-2.
     """
     transformer = _config(folder, "transformer", "LTX2VideoTransformer3DModel")
-    frames, px, _ = transformer.get("vae_scale_factors", (8, 32, 32))
     vocoder = _config(folder, "vocoder", "LTX2Vocoder", "LTX2VocoderWithBWE")
     vae = _config(folder, "vae", "AutoencoderKLLTX2Video")
-    upscale = _upscale(_config(folder, "latent_upsampler", "LTX2LatentUpsamplerModel"))
-    video = VideoGrid(frames_per_latent=int(frames), px_per_latent=int(px), upscale=upscale)
     digests = digests_of(folder) if digest is None else dict.fromkeys(PARTS, digest)
-    return ModelFacts(
+    facts = facts_of(
         name=name,
         family=_family(transformer),
-        digest=digest or whole_digest(digests),
+        transformer=transformer,
+        vae=vae,
+        sample_rate_hz=int(vocoder["output_sampling_rate"]),
+        upscale=_upscale(_config(folder, "latent_upsampler", "LTX2LatentUpsamplerModel")),
         weights=tuple(Weights(part=part, digest=digests[part], precision=PRECISION) for part in PARTS),
+    )
+    return facts if digest is None else replace(facts, digest=digest)
+
+
+def facts_of(
+    *,
+    name: str,
+    family: str,
+    transformer: dict[str, Any],
+    vae: dict[str, Any],
+    sample_rate_hz: int,
+    upscale: Fraction,
+    weights: tuple[Weights, ...],
+    kind: str | None = None,
+) -> ModelFacts:
+    """Facts of a checkpoint, from diffusers' configurations of its transformer and its video VAE."""
+    frames, px, _ = transformer.get("vae_scale_factors", (8, 32, 32))
+    video = VideoGrid(frames_per_latent=int(frames), px_per_latent=int(px), upscale=upscale)
+    return ModelFacts(
+        name=name,
+        family=family,
+        digest=whole_digest({each.part: each.digest for each in weights}),
+        weights=weights,
         video=video,
         audio=AudioGrid(
             slot_s=Fraction(transformer.get("audio_hop_length", 160), transformer.get("audio_sampling_rate", 16000)),
             slots_per_cell=int(transformer.get("audio_scale_factor", 4)),
-            sample_rate_hz=int(vocoder["output_sampling_rate"]),
+            sample_rate_hz=sample_rate_hz,
         ),
         video_channels=int(transformer["in_channels"]),
         audio_channels=int(transformer["audio_in_channels"]),
@@ -76,6 +100,7 @@ def read_facts(folder: Path, *, name: str, digest: str | None = None) -> ModelFa
         window_latents=WINDOW_LATENTS,
         decoder_reach=decoder_reach(vae),
         wants_call=False,
+        kind=kind,
         num_blocks=int(transformer["num_layers"]),
     )
 
@@ -89,7 +114,7 @@ def digests_of(folder: Path, *, cache: Path | None = None) -> dict[Part, str]:
     Raises:
         ModelError: a part has no files.
     """
-    known = _Known(cache or cache_folder() / "digests.json")
+    known = Digests(cache or cache_folder() / "digests.json")
     digests = {}
     for part, names in FOLDERS.items():
         lines = []
@@ -119,7 +144,7 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from folder.glob("*.safetensors")
 
 
-class _Known:
+class Digests:
     """Digests of files by path, size and time of change. Losing it costs time, nothing else."""
 
     def __init__(self, path: Path) -> None:

@@ -23,7 +23,9 @@ from diffusers.pipelines.ltx2.vocoder import LTX2Vocoder, LTX2VocoderWithBWE
 from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.denoiser import Ltx2Denoiser
 from ltx_ray.models.ltx2.facts import FOLDERS
+from ltx_ray.models.ltx2.files.parts import FileParts
 from ltx_ray.models.ltx2.text import Ltx2TextEncoder
+from ltx_ray.models.ltx2.types import TORCH_TYPES
 from ltx_ray.models.ltx2.upscaler import Ltx2Upscaler
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.protocols import (
@@ -43,7 +45,6 @@ TEXT_ENCODERS = ("Gemma3ForConditionalGeneration", "Gemma4UnifiedForConditionalG
 VOCODERS: dict[str, Any] = {"LTX2Vocoder": LTX2Vocoder, "LTX2VocoderWithBWE": LTX2VocoderWithBWE}
 
 
-TORCH_TYPES: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 FP32: Mapping[Part, str] = dict.fromkeys(PARTS, "fp32")
 
 
@@ -121,7 +122,7 @@ class Parts:
 class Ltx2Model:
     """Satisfies ``spec.protocols.Model``."""
 
-    def __init__(self, facts: ModelFacts, parts: Parts) -> None:
+    def __init__(self, facts: ModelFacts, parts: Parts | FileParts) -> None:
         self._facts, self.parts = facts, parts
 
     @property

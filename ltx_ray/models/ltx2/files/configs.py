@@ -189,6 +189,11 @@ def vocoder(official: Mapping[str, Any]) -> Config:
     }
 
 
+def sample_rate_hz(official: Mapping[str, Any]) -> int:
+    """Of the sound that comes out in the end."""
+    return int(vocoder(official)["output_sampling_rate"])
+
+
 def _generator(told: Mapping[str, Any], prefix: str) -> Config:
     return {
         f"{prefix}hidden_channels": told["upsample_initial_channel"],

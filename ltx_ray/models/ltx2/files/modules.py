@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from ltx_ray.models.ltx2.files import configs, names
 from ltx_ray.spec.weights import Part
 
 State = dict[str, Tensor]
+#: Parts of gigabytes, whose modules compute no tensor of their own.
+_LARGE: frozenset[Part] = frozenset({"transformer", "connectors", "video_vae"})
 #: Computed from the configuration by the modules themselves; no file holds it.
 _COMPUTED = ("resampler.filter",)
 
@@ -37,14 +40,17 @@ def load_module(part: Part, files: Sequence[Path], *, dtype: torch.dtype = torch
     """
     official = _official_config(part, files)
     state = {name: tensor.to(dtype) for name, tensor in _tensors(part, files)}
-    module = _MAKERS[part](official, state)
-    told = module.load_state_dict(state, strict=False)
+    # Of large parts nothing is made twice: the module takes the tensors as they are.
+    with torch.device("meta") if part in _LARGE else nullcontext():
+        module = _MAKERS[part](official, state)
+    told = module.load_state_dict(state, strict=False, assign=part in _LARGE)
     missing = [name for name in told.missing_keys if not name.endswith(_COMPUTED)]
     for what, found in (("lack", missing), ("hold, and nobody knows,", told.unexpected_keys)):
         if found:
             shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
             raise ModelError(f"{_named(files)}: {what} {shown} of the {part}; fetch the file of this part again")
-    return module.to(dtype).eval()
+    # Past what diffusers says of every cast: nothing here has to stay in float32.
+    return torch.nn.Module.to(module, dtype).eval()
 
 
 def _official_config(part: Part, files: Sequence[Path]) -> Mapping[str, Any]:

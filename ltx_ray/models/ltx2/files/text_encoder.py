@@ -23,6 +23,16 @@ from ltx_ray.errors import ModelError
 _TOKENIZER, _BESIDE = "tokenizer_json", "hf_asset__"
 
 
+def load_folder(path: Path, *, dtype: torch.dtype) -> tuple[Any, Any]:
+    """The same of a folder of transformers that holds a Gemma 3 and its tokenizer."""
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    model: Any = transformers.Gemma3ForConditionalGeneration.from_pretrained(
+        path, dtype=dtype, use_safetensors=True, local_files_only=True
+    )
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    return model.eval(), tokenizer
+
+
 def load_packed(path: Path, *, dtype: torch.dtype) -> tuple[Any, Any]:
     """The language model and the tokenizer of a packed file; ``model.model`` gives hidden states.
 
@@ -40,7 +50,8 @@ def load_packed(path: Path, *, dtype: torch.dtype) -> tuple[Any, Any]:
         }
         beside = {name: bytes(file.get_tensor(name).numpy()) for name in names if name.startswith(_BESIDE)}
         tokenizer = _tokenizer(bytes(file.get_tensor(_TOKENIZER).numpy()), beside)
-    model = Gemma4UnifiedTextModel(config).to(dtype).eval()
+    model: Any = Gemma4UnifiedTextModel(config)
+    model = model.to(dtype).eval()
     missing, unknown = model.load_state_dict(state, strict=False)
     if missing or unknown:
         raise ModelError(f"{path}: lacks {missing[:3]} or holds unknown {unknown[:3]}; fetch it again")
