@@ -70,7 +70,7 @@ def _told(path: Path) -> Mapping[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ModelError(f"{path}: is larger than 1 MiB, so it is no list of models")
-        told = yaml.load(path.read_text("utf-8"), Loader=_Plain)
+        told = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read ({error})") from None
     except yaml.YAMLError as error:
@@ -78,15 +78,6 @@ def _told(path: Path) -> Mapping[str, Any]:
     if not isinstance(told, dict) or not all(isinstance(entry, dict) for entry in told.values()):
         raise ModelError(f"{path}: is not a mapping of names to models, each with {', '.join(_KEYS)}")
     return told
-
-
-class _Plain(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
-    """Without references, which a small text can make into a large one."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("references are not read")
-        return super().compose_node(parent, index)
 
 
 def _entry(path: Path, name: object, told: Mapping[str, Any], digests: Digests) -> Entry:

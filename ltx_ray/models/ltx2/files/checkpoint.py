@@ -120,12 +120,14 @@ def _family(headers: Sequence[Header]) -> str:
 
 def _check_text(path: Path, official: Mapping[str, Any], headers: Sequence[Header]) -> None:
     """The text encoder's hidden states are as wide as the projection wants them."""
-    wanted = next(
+    projections = (
         told.shape[1]
         for header in headers
         for name, told in header.tensors.items()
         if name.startswith("text_embedding_projection.") and name.endswith("aggregate_embed.weight")
     )
+    if (wanted := next(projections, None)) is None:
+        raise ModelError(f"{path}: is no Gemma of transformers and no text encoder of LTX-2.5")
     if path.is_dir():
         try:
             config = json.loads((path / "config.json").read_text("utf-8"))

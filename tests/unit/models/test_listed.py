@@ -1,0 +1,168 @@
+"""models.yaml: which one counts, what it says, and what is wrong with it or with the files that it names."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from ltx_ray.errors import ModelError
+from ltx_ray.models.catalog import BUILT_IN
+from ltx_ray.models.listed import find_models, read_models
+from ltx_ray.models.ltx2.files.header import read_header
+
+GOLDEN = Path(__file__).parents[2] / "parity/golden"
+NEW = GOLDEN / "ltx-2.5"
+TINY = {
+    "kind": "distilled",
+    "checkpoint": [
+        str(NEW / "diffusion_models/ltx-2.5-tiny-transformer-bf16.safetensors"),
+        str(NEW / "vae/ltx-2.5-tiny-video-vae-conv-bf16.safetensors"),
+        str(NEW / "vae/ltx-2.5-tiny-audio-vae-bf16.safetensors"),
+    ],
+    "text_encoder": str(NEW / "text_encoders/gemma4-tiny-with-proj-ltx-2.5-bf16.safetensors"),
+    "upscaler": str(NEW / "latent_upscale_models/ltx-2.5-tiny-spatial-upscaler-x2-bf16.safetensors"),
+}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("LTX_RAY_MODELS", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(**changes):
+        entry = {key: value for key, value in {**TINY, **changes}.items() if value is not None}
+        (tmp_path / "models.yaml").write_text(yaml.safe_dump({"mine": entry}))
+        return read_models(tmp_path / "models.yaml")
+
+    return read
+
+
+def copied(tmp_path, source, change):
+    """A file with its tensors changed, of the same configuration."""
+    tensors = load_file(source)
+    path = tmp_path / Path(source).name
+    save_file(change(tensors) or tensors, path, metadata=dict(read_header(Path(source)).metadata))
+    return str(path)
+
+
+def test_parts_are_found_by_their_keys_whatever_files_are_called(read, tmp_path):
+    catalog = read()
+    assert list(catalog)[: len(BUILT_IN)] == list(BUILT_IN)
+    facts = catalog["mine"]
+    assert (facts.family, facts.kind, facts.num_blocks) == ("ltx-2.5", "distilled", 3)
+    assert (facts.video_channels, facts.audio_channels, facts.audio.sample_rate_hz) == (4, 32, 48_000)
+    renamed = []
+    for idx, source in enumerate(reversed(TINY["checkpoint"])):
+        renamed.append(str(tmp_path / f"{idx}.bin.safetensors"))
+        shutil.copy(source, renamed[-1])
+    assert read(checkpoint=renamed)["mine"] == facts
+
+
+def test_another_upscaler_is_another_part_and_nothing_else(read, tmp_path):
+    facts = read()["mine"]
+
+    def nudge(tensors):
+        tensors["initial_conv.bias"] += 1
+
+    other = read(upscaler=copied(tmp_path, TINY["upscaler"], nudge))["mine"]
+    changed = [a.part for a, b in zip(facts.weights, other.weights, strict=True) if a != b]
+    assert changed == ["upscaler"] and other.digest != facts.digest
+
+
+def test_precision_is_that_of_every_part(read):
+    assert {each.precision for each in read()["mine"].weights} == {"bf16"}
+    assert {each.precision for each in read(precision="fp32")["mine"].weights} == {"fp32"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"kind": None}, "mine.kind: None is not one of distilled, dev"),
+        ({"precision": "fp16"}, "mine.precision: 'fp16' is not one of bf16, fp32"),
+        ({"checkpont": "x"}, "mine.checkpont: is not a key here; nearest is checkpoint"),
+        ({"upscaler": "gone.safetensors"}, "mine.upscaler: there is no "),
+        ({"text_encoder": None}, "mine.text_encoder: None is no path; name its file"),
+        ({"checkpoint": TINY["checkpoint"][:2]}, "the audio_vae is in none of them; name its file"),
+        ({"checkpoint": TINY["checkpoint"] * 2}, "each holds a transformer; name one of them"),
+        ({"upscaler": TINY["checkpoint"][0]}, "is no latent upsampler; name the file of one"),
+        (
+            {"upscaler": str(GOLDEN / "ltx-2.3/ltx-2.3-tiny-temporal-upscaler-x2-1.0.safetensors")},
+            "lengthens and does not enlarge; name the spatial upsampler",
+        ),
+        ({"text_encoder": TINY["upscaler"]}, "is no Gemma of transformers and no text encoder of LTX-2.5"),
+    ],
+)
+def test_what_is_wrong_with_an_entry_is_a_sentence(read, changes, what):
+    with pytest.raises(ModelError) as raised:
+        read(**changes)
+    assert what in str(raised.value)
+
+
+def test_parts_of_other_generations_do_not_go_together(read, tmp_path):
+    def widen(tensors):
+        return {
+            name: torch.cat([tensor, tensor], 1) if "aggregate_embed.weight" in name else tensor
+            for name, tensor in tensors.items()
+        }
+
+    with pytest.raises(
+        ModelError, match="gives 96 numbers a token, and this checkpoint reads 192; name the text encoder"
+    ):
+        read(text_encoder=copied(tmp_path, TINY["text_encoder"], widen))
+
+
+def test_quantised_files_are_refused_by_name(read, tmp_path):
+    def quantise(tensors):
+        name = "model.diffusion_model.transformer_blocks.1.attn1.to_q.weight"
+        tensors[name] = tensors[name].to(torch.float8_e4m3fn)
+
+    with pytest.raises(
+        ModelError, match=r"to_q\.weight is F8_E4M3; quantised files are not read yet, take the bf16 file"
+    ):
+        read(checkpoint=[copied(tmp_path, TINY["checkpoint"][0], quantise), *TINY["checkpoint"][1:]])
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "mine: 3", "mine: {kind: [}"])
+def test_a_file_that_lists_no_models_is_a_sentence(tmp_path, text):
+    (tmp_path / "models.yaml").write_text(text)
+    with pytest.raises(ModelError, match=r"models\.yaml: is not "):
+        read_models(tmp_path / "models.yaml")
+
+
+def test_entries_may_share_what_they_say(read, tmp_path):
+    names = {"one": TINY, "two": TINY}  # written with a reference from the second to the first
+    (tmp_path / "models.yaml").write_text(yaml.safe_dump(names))
+    assert "*id" in (tmp_path / "models.yaml").read_text()
+    catalog = read_models(tmp_path / "models.yaml")
+    assert catalog["one"].weights == catalog["two"].weights
+
+
+def test_the_name_of_a_built_in_model_is_taken(tmp_path):
+    (tmp_path / "models.yaml").write_text("testcard: {kind: dev}")
+    with pytest.raises(ModelError, match="or that of a built-in one; take another"):
+        read_models(tmp_path / "models.yaml")
+
+
+def test_the_first_place_with_a_list_counts(tmp_path, monkeypatch):
+    home, here, beside = tmp_path / "home/.config/ltx_ray", tmp_path, tmp_path / "films"
+    assert find_models(None, "films/a.yaml") is None
+    for folder in (home, here, beside):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "models.yaml").touch()
+        found = find_models(None, "films/a.yaml")
+        assert found.resolve() == (folder / "models.yaml").resolve()
+    monkeypatch.setenv("LTX_RAY_MODELS", str(home / "models.yaml"))
+    assert find_models(None, "films/a.yaml") == home / "models.yaml"
+    assert find_models(str(beside / "models.yaml"), None) == beside / "models.yaml"
+    with pytest.raises(ModelError, match=r"--models gone\.yaml: there is no such file"):
+        find_models("gone.yaml", None)
