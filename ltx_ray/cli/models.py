@@ -17,11 +17,11 @@ def models(models: ModelsOption = None, as_json: JsonOption = False) -> None:
         facts, precision = entry.facts, entry.facts.weights[0].precision
         kind = facts.kind or ("built in" if not entry.files else "")
         if as_json:
-            files = dict(entry.files)
+            files = {part: [each.path for each in places] for part, places in entry.files}
             parts = {each.part: {"digest": each.digest, "files": files.get(each.part, ())} for each in facts.weights}
             fields = {"type": "model", "name": facts.name, "family": facts.family, "kind": facts.kind}
             typer.echo(json.dumps(fields | {"precision": precision, "digest": facts.digest, "parts": parts}))
             continue
         typer.echo(f"{facts.name:<20} {facts.family:<9} {kind:<10} {precision}")
-        for part, paths in entry.files:
-            typer.echo(f"  {part:<14} {', '.join(paths)}")
+        for part, places in entry.files:
+            typer.echo(f"  {part:<14} {', '.join(each.path for each in places)}")

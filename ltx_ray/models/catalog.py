@@ -8,12 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.tiny_facts import TINY
 from ltx_ray.models.testcard.facts import TESTCARD
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.weights import Part, Weights
+
+
+class FileAt(NamedTuple):
+    """A file of weights, under a path that holds on every node."""
+
+    path: str
+    num_bytes: int | None  #: None = it is a folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +32,16 @@ class Entry:
     facts: ModelFacts
     loader: str  #: a row of ``models.load.LOADERS``
     precisions: tuple[str, ...]  #: types in which its parts can be loaded
-    files: tuple[tuple[Part, tuple[str, ...]], ...] = ()  #: of parts that come as files, where they are on this machine
+    files: tuple[tuple[Part, tuple[FileAt, ...]], ...] = ()  #: of parts that come as files of the user's
+
+    def check_files(self, part: Part) -> None:
+        """Raise ModelError unless the files of a part are on this machine as they were where it was planned."""
+        for found, files in self.files:
+            for path, num_bytes in files if found == part else ():
+                if not Path(path).exists():
+                    raise ModelError(f"model {self.facts.name}: there is no {path}; copy it there, on every node alike")
+                if num_bytes is not None and Path(path).stat().st_size != num_bytes:
+                    raise ModelError(f"model {self.facts.name}: {path} is another file than where this was planned")
 
 
 class Catalog(Mapping[str, ModelFacts]):

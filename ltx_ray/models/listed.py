@@ -23,7 +23,7 @@ from typing import Any
 import yaml
 
 from ltx_ray.errors import ModelError
-from ltx_ray.models.catalog import BUILT_IN, Catalog, Entry
+from ltx_ray.models.catalog import BUILT_IN, Catalog, Entry, FileAt
 from ltx_ray.models.ltx2.cache import cache_folder
 from ltx_ray.models.ltx2.facts import Digests
 from ltx_ray.models.ltx2.files.checkpoint import facts_of_checkpoint, look_through
@@ -103,8 +103,12 @@ def _entry(path: Path, name: object, told: Mapping[str, Any], digests: Digests) 
         upscaler=_file(where, "upscaler", path, told.get("upscaler")),
     )
     facts = facts_of_checkpoint(found, name=name, precision=precision, kind=kind, digests=digests)
-    places = tuple((part, tuple(str(each.resolve()) for each in paths)) for part, paths in found.files.items())
+    places = tuple((part, tuple(map(_place, paths))) for part, paths in found.files.items())
     return Entry(facts=facts, loader="files", precisions=PRECISIONS, files=places)
+
+
+def _place(path: Path) -> FileAt:
+    return FileAt(str(path.resolve()), path.stat().st_size if path.is_file() else None)
 
 
 def _one_of(where: str, key: str, value: object, choices: tuple[str, ...]) -> str:

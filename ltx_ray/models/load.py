@@ -49,7 +49,14 @@ def _files(entry: Entry, precisions: Precisions) -> Model:
     from ltx_ray.models.ltx2.files.parts import FileParts
     from ltx_ray.models.ltx2.model import Ltx2Model
 
-    return Ltx2Model(entry.facts, FileParts(dict(entry.files), precisions=precisions, device=_device()))
+    return Ltx2Model(
+        entry.facts,
+        FileParts(
+            {part: [each.path for each in files] for part, files in entry.files},
+            precisions=precisions,
+            device=_device(),
+        ),
+    )
 
 
 def _device() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from hashlib import file_digest, sha256
@@ -156,14 +156,18 @@ class Digests:
         self._entries: dict[str, list[Any]] = read if isinstance(read, dict) else {}
 
     def digest(self, path: Path) -> str:
-        stat = path.stat()
+        """sha256 of the whole file."""
+        return str(self.known(path, "", _whole))
+
+    def known(self, path: Path, what: str, read: Callable[[Path], Any]) -> Any:
+        """``read(path)``, plain JSON, called ``what`` where it is kept."""
+        stat, name = path.stat(), f"{path.resolve()}{what}"
         mark = [stat.st_size, stat.st_mtime_ns]
-        entry = self._entries.get(str(path.resolve()))
+        entry = self._entries.get(name)
         if entry is not None and entry[:2] == mark:
-            return str(entry[2])
-        with path.open("rb") as file:
-            found = file_digest(file, "sha256").hexdigest()
-        self._entries[str(path.resolve())], self._is_new = [*mark, found], True
+            return entry[2]
+        found = read(path)
+        self._entries[name], self._is_new = [*mark, found], True
         return found
 
     def save(self) -> None:
@@ -174,6 +178,11 @@ class Digests:
         with os.fdopen(handle, "w", encoding="ascii") as file:
             json.dump(self._entries, file)
         Path(beside).replace(self._path)
+
+
+def _whole(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _config(folder: Path, part: str, *classes: str) -> dict[str, Any]:

@@ -79,6 +79,30 @@ def test_another_upscaler_is_another_part_and_nothing_else(read, tmp_path):
     assert changed == ["upscaler"] and other.digest != facts.digest
 
 
+def test_a_change_of_one_part_in_a_file_of_several_is_of_that_part_alone(read, tmp_path):
+    """As between dev and distilled, which share all but the transformer."""
+    facts = read()["mine"]
+
+    def nudge(tensors):
+        tensors["model.diffusion_model.patchify_proj.bias"] += 1
+
+    other = read(checkpoint=[copied(tmp_path, TINY["checkpoint"][0], nudge), *TINY["checkpoint"][1:]])["mine"]
+    assert [a.part for a, b in zip(facts.weights, other.weights, strict=True) if a != b] == ["transformer"]
+
+
+def test_files_that_went_or_changed_are_told_before_work(read, tmp_path):
+    path = copied(tmp_path, TINY["upscaler"], lambda tensors: None)
+    (entry,) = (entry for entry in read(upscaler=path).entries if entry.facts.name == "mine")
+    entry.check_files("upscaler")
+    Path(path).write_bytes(Path(path).read_bytes() + b"x")
+    with pytest.raises(ModelError, match="is another file than where this was planned"):
+        entry.check_files("upscaler")
+    Path(path).unlink()
+    with pytest.raises(ModelError, match=r"model mine: there is no .*; copy it there, on every node alike"):
+        entry.check_files("upscaler")
+    entry.check_files("transformer")
+
+
 def test_precision_is_that_of_every_part(read):
     assert {each.precision for each in read()["mine"].weights} == {"bf16"}
     assert {each.precision for each in read(precision="fp32")["mine"].weights} == {"fp32"}

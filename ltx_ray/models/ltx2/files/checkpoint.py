@@ -28,6 +28,7 @@ _FAMILIES = (
     ("prompt_adaln_single.", "ltx-2.3"),
     ("caption_projection.", "ltx-2"),
 )
+_BLOCK_BYTES = 1 << 22
 #: Types that are read as they are; others are quantised, and must be understood first.
 _PLAIN = {"BF16", "F32", "F16"}
 
@@ -86,11 +87,46 @@ def facts_of_checkpoint(found: Checkpoint, *, name: str, precision: str, kind: s
 
 
 def _digest(part: Part, paths: Sequence[Path], digests: Digests) -> str:
+    """Of a part's tensors, and of the configuration that it is made by; not of what else lies in its files."""
     lines: list[str] = [part]
     for path in paths:
-        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        lines += [digests.digest(file) for file in inside if file.is_file()]
+        if path.is_dir():
+            lines += [digests.digest(file) for file in sorted(path.rglob("*")) if file.is_file()]
+        elif part in ("upscaler", "text_encoder"):
+            lines.append(digests.digest(path))
+        else:
+            lines.append(digests.known(path, "#parts", _digests_of_parts).get(part, ""))
     return sha256("\n".join(lines).encode()).hexdigest()
+
+
+#: What of the configuration decides each part.
+_SECTIONS: Mapping[Part, tuple[str, ...]] = {
+    "transformer": ("transformer",),
+    "connectors": ("transformer",),
+    "video_vae": ("vae",),
+    "audio_vae": ("audio_vae",),
+    "vocoder": ("vocoder", "audio_vae"),
+}
+
+
+def _digests_of_parts(path: Path) -> dict[str, str]:
+    """By part, of what a file holds of it."""
+    header = read_header(path)
+    config, found = header.config or {}, {}
+    with path.open("rb") as file:
+        for name, told in sorted(header.tensors.items()):
+            if (part := names.part_of(name)) is None:
+                continue
+            if part not in found:
+                sections = {section: config.get(section) for section in _SECTIONS[part]}
+                found[part] = sha256(json.dumps(sections, sort_keys=True).encode())
+            found[part].update(f"{name} {told.dtype} {told.shape}".encode())
+            file.seek(told.start)
+            left = told.num_bytes
+            while left and (block := file.read(min(left, _BLOCK_BYTES))):
+                found[part].update(block)
+                left -= len(block)
+    return {part: digest.hexdigest() for part, digest in found.items()}
 
 
 def _holding(part: Part, headers: Sequence[Header]) -> tuple[Path, ...]:

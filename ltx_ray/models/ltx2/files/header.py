@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ class Told:
 
     dtype: str  #: the format's name: "BF16"
     shape: tuple[int, ...]
+    start: int = field(compare=False, default=0)  #: where its bytes begin in the file
+    num_bytes: int = field(compare=False, default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,15 @@ def read_header(path: Path) -> Header:
     except (ValueError, TypeError, KeyError, AttributeError):
         raise ModelError(f"{path}: its head is damaged; fetch it again") from None
     _check_places(path, [tensors[name] + (name,) for name in tensors], size - 8 - length)
-    return Header(path, {name: Told(dtype, shape) for name, (dtype, shape, _, _) in tensors.items()}, metadata)
+    begin_of_data = 8 + length
+    return Header(
+        path,
+        {
+            name: Told(dtype, shape, begin_of_data + start, stop - start)
+            for name, (dtype, shape, start, stop) in tensors.items()
+        },
+        metadata,
+    )
 
 
 _Placed = tuple[str, tuple[int, ...], int, int]
