@@ -145,13 +145,13 @@ def test_parts_of_other_generations_do_not_go_together(read, tmp_path):
         read(text_encoder=copied(tmp_path, TINY["text_encoder"], widen))
 
 
-def test_quantised_files_are_refused_by_name(read, tmp_path):
+def test_forms_of_quantised_files_that_are_not_understood_are_refused_by_name(read, tmp_path):
     def quantise(tensors):
         name = "model.diffusion_model.transformer_blocks.1.attn1.to_q.weight"
-        tensors[name] = tensors[name].to(torch.float8_e4m3fn)
+        tensors[name] = tensors[name].to(torch.int8)
 
     with pytest.raises(
-        ModelError, match=r"to_q\.weight is F8_E4M3; quantised files are not read yet, take the bf16 file"
+        ModelError, match=r"to_q\.weight is I8, which is not read; take a file in bf16 or in scaled fp8"
     ):
         read(checkpoint=[copied(tmp_path, TINY["checkpoint"][0], quantise), *TINY["checkpoint"][1:]])
 

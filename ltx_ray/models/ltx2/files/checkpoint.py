@@ -17,6 +17,7 @@ from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.facts import Digests, facts_of
 from ltx_ray.models.ltx2.files import configs, names
 from ltx_ray.models.ltx2.files.header import Header, read_header
+from ltx_ray.models.ltx2.files.quantised import why_not_read
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.weights import PARTS, Part, Weights
 
@@ -29,8 +30,6 @@ _FAMILIES = (
     ("caption_projection.", "ltx-2"),
 )
 _BLOCK_BYTES = 1 << 22
-#: Types that are read as they are; others are quantised, and must be understood first.
-_PLAIN = {"BF16", "F32", "F16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def look_through(checkpoint: Sequence[Path], *, text_encoder: Path, upscaler: Pa
     headers = [read_header(path) for path in checkpoint]
     packed = [read_header(text_encoder)] if text_encoder.is_file() else []
     for header in headers:
-        _check_plain(header)
+        _check_read(header)
     files = {part: _holding(part, [*headers, *packed]) for part in PARTS if part not in ("upscaler", "text_encoder")}
     enlarging = read_header(upscaler)
     if (flat := enlarging.config) is None or "spatial_upsample" not in flat:
@@ -138,12 +137,10 @@ def _holding(part: Part, headers: Sequence[Header]) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _check_plain(header: Header) -> None:
-    for name, told in header.tensors.items():
-        if names.part_of(name) is not None and told.dtype not in _PLAIN:
-            raise ModelError(
-                f"{header.path}: {name} is {told.dtype}; quantised files are not read yet, take the bf16 file"
-            )
+def _check_read(header: Header) -> None:
+    own = [name for name in header.tensors if names.part_of(name) is not None]
+    if (why := why_not_read(header, own)) is not None:
+        raise ModelError(f"{header.path}: {why}, which is not read; take a file in bf16 or in scaled fp8")
 
 
 def _family(headers: Sequence[Header]) -> str:

@@ -23,6 +23,8 @@ from torch import Tensor
 
 from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.files import configs, names
+from ltx_ray.models.ltx2.files.header import read_header
+from ltx_ray.models.ltx2.files.quantised import is_beside, read_weight, why_not_read
 from ltx_ray.spec.weights import Part
 
 State = dict[str, Tensor]
@@ -66,12 +68,15 @@ def _official_config(part: Part, files: Sequence[Path]) -> Mapping[str, Any]:
 def _tensors(part: Part, files: Sequence[Path]) -> Iterator[tuple[str, Tensor]]:
     """Names as diffusers has them."""
     for path in files:
+        header = read_header(path)
+        own = [name for name in header.tensors if part == "upscaler" or names.part_of(name) == part]
+        if (why := why_not_read(header, own)) is not None:
+            raise ModelError(f"{path}: {why}, which is not read; take a file in bf16 or in scaled fp8")
         with safe_open(path, framework="pt") as file:
-            for official in file.keys():
-                if part != "upscaler" and names.part_of(official) != part:
-                    continue
-                if (name := names.renamed(part, official)) is not None:
-                    yield name, file.get_tensor(official)
+            for official in own:
+                name = None if is_beside(official) else names.renamed(part, official)
+                if name is not None:
+                    yield name, read_weight(file, official, header.tensors)
 
 
 def _connectors(official: Mapping[str, Any], state: State) -> Any:
