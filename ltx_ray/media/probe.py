@@ -23,7 +23,7 @@ from ltx_ray.media.declared import declared
 from ltx_ray.media.described import AudioDescription, ColourTags, MediaDescription, VideoDescription
 from ltx_ray.media.listen import Heard, clock_start_s, listen, presented_end_s
 from ltx_ray.media.open import exact, first_picture, open_media, packets, played
-from ltx_ray.media.pictures import shown_pictures
+from ltx_ray.media.pictures import Pictures, shown_pictures
 
 #: ITU-T H.273 names of the code points that occur; others are shown as their number, 2 is "unspecified".
 _PRIMARIES = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020", 12: "smpte432"}
@@ -62,17 +62,24 @@ def describe(path: Path) -> MediaDescription:
     )
 
 
-def describe_picture(path: Path) -> VideoDescription | None:
-    """The same of the first video stream alone, without a look at the sound; None = there is none."""
+def describe_picture(path: Path, pictures: Pictures | None = None) -> VideoDescription | None:
+    """The same of the picture alone, without a look at the sound; None = there is none.
+
+    Args:
+        pictures: of the file, where somebody has looked through them before.
+    """
     with open_media(path) as container:
         if "mp4" in container.format.name.split(","):
             _moov_is_first(path)
         picture = first_picture(container)
-        return _describe_video(path, container, picture) if picture else None
+        return _describe_video(path, container, picture, pictures) if picture else None
 
 
-def _describe_video(path: Path, container: InputContainer, stream: VideoStream) -> VideoDescription:
-    pictures = shown_pictures(path) if stream.codec_context is not None else None
+def _describe_video(
+    path: Path, container: InputContainer, stream: VideoStream, pictures: Pictures | None = None
+) -> VideoDescription:
+    if pictures is None and stream.codec_context is not None:
+        pictures = shown_pictures(path)
     if pictures is not None:
         num_frames, time_base = pictures.num, pictures.tick_s
         shift = round((pictures.start_s - clock_start_s(container)) / time_base)

@@ -62,7 +62,7 @@ def read_source(path: Path) -> SourceFacts:
             f"pixel aspect ratio: `ffmpeg -i {quote(str(path))} -vf setsar=1 square.mkv`"
         )
     pictures = shown_pictures(path)
-    video = describe_picture(path)
+    video = describe_picture(path, pictures)
     if pictures is None or video is None or pictures.num < 2 or video.frame_rate is None:
         raise MediaError(f"{path}: is a single still picture; name a video, which has at least 2 frames")
     facts = SourceFacts(
