@@ -38,6 +38,12 @@ class Boxes:
         return self.first(b"moof") < self.size
 
 
+def is_mp4(path: Path) -> bool:
+    """Whether the file begins as one of the MP4 family; raises OSError."""
+    with path.open("rb") as file:
+        return file.read(8)[4:] in (b"ftyp", b"styp", b"moov")
+
+
 def boxes_of(path: Path) -> Boxes:
     """The parts of the file; raises OSError."""
     size = path.stat().st_size

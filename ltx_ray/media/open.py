@@ -27,7 +27,7 @@ from av.video.stream import VideoStream
 
 from ltx_ray.errors import MediaError
 from ltx_ray.media.beat import beat
-from ltx_ray.media.boxes import boxes_of
+from ltx_ray.media.boxes import boxes_of, is_mp4
 from ltx_ray.media.declared import declared
 from ltx_ray.media.regular import irregular
 
@@ -122,8 +122,7 @@ def _readers() -> str:
 def _nameless(path: Path) -> Iterator[str | _Beginning]:
     """Another name of an open file, without an ending and without what FFmpeg takes for a URL or a pattern."""
     with path.open("rb") as file:
-        is_mp4 = file.read(8)[4:] in (b"ftyp", b"styp", b"moov")
-        cut = boxes_of(path).cut if is_mp4 else None
+        cut = boxes_of(path).cut if is_mp4(path) else None
         if cut is not None and cut.kind == b"moof":  # half an index, which FFmpeg gives up on
             yield _Beginning(file, cut.start)
         else:

@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 
 from ltx_ray.errors import MediaError
 from ltx_ray.media.beat import beat
+from ltx_ray.media.boxes import boxes_of, is_mp4
 from ltx_ray.media.colour import has_alpha, is_wide
 from ltx_ray.media.footage import displayed_size, footage_frames, footage_samples
 from ltx_ray.media.listen import listen, sound_stream
@@ -96,9 +97,12 @@ def _notes(path: Path, pictures: Pictures, facts: SourceFacts) -> Iterator[str]:
         at = "" if first_s is None else f" after {max(0.0, float(first_s - pictures.start_s)):.1f} s"
         told = "a damaged packet" if pictures.damage.num == 1 else f"{pictures.damage.num} damaged packets"
         yield f"has {told}{at}; players hold the picture before"
-    if pictures.said_s is not None and pictures.said_s > (end_s := _end_s(path, facts.duration_s)) + _CUT_S:
+    end_s = _end_s(path, facts.duration_s)
+    if pictures.said_s is not None and pictures.said_s > end_s + _CUT_S:
         said = f"{float(pictures.said_s):.1f} s"
         yield f"is cut off: it says it is {said} long, and can be read up to {float(end_s):.1f} s"
+    elif is_mp4(path) and boxes_of(path).cut is not None:
+        yield f"is cut off: it can be read up to {float(end_s):.1f} s"
 
 
 def _colour_note(matrix: Matrix) -> str:

@@ -29,7 +29,11 @@ def test_every_weight_is_its_float8_number_times_its_scale(path):
     with safe_open(path, framework="pt") as file:
         held = set(file.keys())
         for name in held:
-            if part_of(name) != "transformer" or name.endswith("scaled_fp8") or file.get_tensor(name).dtype != torch.float8_e4m3fn:
+            if (
+                part_of(name) != "transformer"
+                or name.endswith("scaled_fp8")
+                or file.get_tensor(name).dtype != torch.float8_e4m3fn
+            ):
                 continue
             # By its bits: sign, four of the exponent, three of the mantissa.
             bits = file.get_tensor(name).view(torch.uint8).to(torch.int32)
