@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from ltx_ray.manifest import fields, paths
 from ltx_ray.manifest.fields import Wrong
+from ltx_ray.manifest.loras import read_loras
 from ltx_ray.manifest.merge import Merged
-from ltx_ray.manifest.model_rules import kind_problem, size_problem
+from ltx_ray.manifest.model_rules import size_problem
 from ltx_ray.manifest.presets import PRESETS
 from ltx_ray.manifest.problems import BAD
 from ltx_ray.manifest.sampling import read_refine, read_stage1
@@ -30,10 +31,9 @@ def build(merged: Merged) -> Video:
     for key in ("width", "height"):
         if values[key] is not BAD and (what := size_problem(facts, values[key])):
             report(key, what)
-    ways = Ways(segment_of(values), read_stage1(merged), read_refine(merged))
+    loras = read_loras(merged, values, "")
+    ways = Ways(segment_of(values), read_stage1(merged), read_refine(merged), loras)
     is_draft, extend = ways.refine is None, _extend(merged)
-    if facts.kind is not None and (what := kind_problem(facts, merged.preset, is_draft=is_draft)):
-        report("preset", what)
     check_segment(merged, ways.segment)
     scenes = read_scenes(merged, ways, is_extended=extend is not None)
     check_seams(merged, ways.segment, scenes, is_draft=is_draft, is_extended=extend is not None)

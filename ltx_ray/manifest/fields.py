@@ -90,6 +90,20 @@ def one_of(what: str, choices: Sequence[str]) -> Rule:
     return rule
 
 
+def some_of(what: str, choices: Sequence[str]) -> Rule:
+    """A rule for a list of words of a closed set, or for one of them; in the order of the set."""
+    each = one_of(f"one of the {what}", choices)
+
+    def rule(value: object) -> tuple[str, ...]:
+        given = value if isinstance(value, list) else [value]
+        if not given:
+            raise Wrong(f"[] names none of the {what}; they are {', '.join(choices)}")
+        named = {each(word) for word in given}
+        return tuple(choice for choice in choices if choice in named)
+
+    return rule
+
+
 def setting(*settings: Setting[Any] | None) -> Rule:
     """A rule for what at least one of these settings takes, all of a kind; None takes nothing."""
     there = [each for each in settings if each is not None]

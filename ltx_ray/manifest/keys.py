@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from ltx_ray.manifest import fields
 from ltx_ray.manifest.rates import MAX_RATE, MAX_SECONDS, broadcast_meaning, frame_rate, seconds
-from ltx_ray.manifest.tables import PATH, Field, ListOf, Table, literal, word
+from ltx_ray.manifest.tables import PATH, WEIGHTS_PATH, Field, ListOf, Table, literal, word
 from ltx_ray.spec.codecs import CODECS, SOUND_CODECS
 from ltx_ray.spec.seeds import ANY_SEED, MAX_SEED
 from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED
+from ltx_ray.spec.weights import LORA_MODES
 
 TILINGS = ("stream", "tiles")
 REFINE_ORDERS = ("chain", "alternate")
@@ -67,6 +68,23 @@ _REFINE = replace(
     null="a draft",
     short=("order", REFINE_ORDERS),
 )
+#: Beyond any use; a negative strength turns a LoRA around.
+MAX_STRENGTH = 10.0
+MAX_LORAS = 16
+_LORAS = ListOf(
+    Table(
+        {
+            "name": word(fields.text("a name of models.yaml")),
+            "path": WEIGHTS_PATH,
+            "strength": fields.number(-MAX_STRENGTH, MAX_STRENGTH, "a strength"),
+            "stages": fields.some_of("stages", DESCENTS),
+            "mode": fields.one_of("a mode", LORA_MODES),
+        }
+    ),
+    entry="LoRA",
+    usual="name and strength",
+    most=MAX_LORAS,
+)
 #: Of each two one is enough; a scene is told so beside that it cannot extend.
 _LENGTHS = (("seconds", "num_frames"), ("seconds", "extend.seconds"), ("num_frames", "extend.seconds"))
 
@@ -79,6 +97,7 @@ SCENE = Table(
         "cut": fields.true_or_false,
         "seed": _seed,
         "preset": word(fields.text("a preset")),
+        "loras": _LORAS,
         "segment": _SEGMENT,
         "stage1": _STAGE1,
         "refine": replace(
@@ -87,6 +106,7 @@ SCENE = Table(
             not_null="a scene alone cannot be a draft; set refine to null for the whole video",
         ),
     },
+    title="the scene",
     twice=_LENGTHS,
 )
 VIDEO = Table(
@@ -102,6 +122,7 @@ VIDEO = Table(
         "height": _size,
         "frame_rate": Field(frame_rate, meaning=broadcast_meaning),
         "seed": _seed,
+        "loras": _LORAS,
         "segment": _SEGMENT,
         "stage1": _STAGE1,
         "refine": _REFINE,

@@ -11,7 +11,6 @@ from functools import lru_cache
 
 from ltx_ray.errors import PlanError
 from ltx_ray.manifest.keys import MAX_SIZE_PX
-from ltx_ray.manifest.presets import PRESETS
 from ltx_ray.manifest.schema import Segment
 from ltx_ray.spec.grid import VideoGrid
 from ltx_ray.spec.model import ModelFacts
@@ -28,21 +27,6 @@ def size_problem(facts: ModelFacts, size_px: int) -> str | None:
     valid = [px for px in (below, below + step) if least <= px <= MAX_SIZE_PX]
     nearest = f"nearest are {valid[0]} and {valid[1]}" if len(valid) == 2 else f"nearest is {valid[0]}"
     return f"{size_px} is not a multiple of {step}; {nearest}"
-
-
-def kind_problem(facts: ModelFacts, preset: str, *, is_draft: bool) -> str | None:
-    """What is wrong with a preset on a checkpoint of this kind, for want of the LoRA that brings the two together."""
-    values = PRESETS[facts.family][preset]
-    stage1, refine = (values.get(f"published.lora_{stage}") for stage in ("stage1", "refine"))
-    is_for_dev = stage1 is not None or refine is not None
-    lora = "the distilled LoRA, which is not read yet"
-    if facts.kind == "distilled" and is_for_dev:
-        return f"{preset} is for a dev checkpoint, and {facts.name} is a distilled one; take distilled"
-    if facts.kind == "dev" and (not is_for_dev or stage1 is not None):
-        return f"{preset} on a dev checkpoint needs {lora}; take dev with `refine: null`, or a distilled checkpoint"
-    if facts.kind == "dev" and not is_draft:
-        return f"stage 2 of {preset} needs {lora}; set `refine: null`, or take a distilled checkpoint"
-    return None
 
 
 @lru_cache(maxsize=1024)

@@ -14,7 +14,8 @@ from ltx_ray.manifest.problems import nearest, shown
 #: Stands where a preset leaves a key to the built-in value.
 NOTHING = "-"
 LEGEND = (
-    f"{NOTHING}: the built-in value. published.*: what is published for LoRAs and images; this version applies neither",
+    f"{NOTHING}: the built-in value. distilled_lora.*: strengths on a dev checkpoint of the model's distilled LoRA",
+    "published.*: what is published for images; this version does not apply it",
     f"negative_prompt of every LTX-2 preset, where guidance is away from it: {NEGATIVE_PROMPT}",
 )
 
@@ -77,7 +78,7 @@ def preset_values(family: str, preset: str) -> dict[str, Any]:
 
 def _position(key: str) -> int:
     """Sizes first, then stage 1, refine, what is left, and last what is published; the order of presets within."""
-    groups = ("stage1", "refine", "audio_from", "output", "published")
+    groups = ("stage1", "refine", "audio_from", "output", "distilled_lora", "published")
     group = key.split(".", maxsplit=1)[0]
     return groups.index(group) + 1 if group in groups else 0
 
@@ -85,7 +86,7 @@ def _position(key: str) -> int:
 def _written(key: str, value: Any) -> str:
     plain = _plain(key, value)
     if plain is None:
-        return "none" if key.startswith("published.") else "null"
+        return "none" if key.startswith("distilled_lora.") else "null"
     return f"{plain:g}" if isinstance(plain, float) else str(plain)
 
 

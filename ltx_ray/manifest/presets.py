@@ -51,8 +51,11 @@ NEGATIVE_PROMPT = (
     "flat lighting, inconsistent tone, cinematic oversaturation, stylized filters, or AI artifacts."
 )
 
-#: Keys of a preset that no manifest has: what is published beside it and this version does not apply.
-PUBLISHED = ("published.lora_stage1", "published.lora_refine", "published.image_crf")
+#: Keys of a preset that no manifest has: strengths of the distilled LoRA on a dev checkpoint (None = without it, see
+#: ``manifest.loras``), and the quality that conditioning images are coded in first, which this version does not apply.
+PUBLISHED = ("distilled_lora.stage1", "distilled_lora.refine", "published.image_crf")
+#: Presets that are made for dev checkpoints; all others are made for distilled ones.
+FOR_DEV = frozenset({"dev", "hq"})
 
 
 def _descent(name: str, sampler: str, schedule: str, steps: int) -> Preset:
@@ -64,8 +67,8 @@ def _guidance(modality: str, *, cfg: float, stg: float, rescale: float) -> Prese
     return {f"stage1.guidance.{modality}.{name}": scale for name, scale in scales.items()}
 
 
-def _published(image_crf: int, *, stage1: float | None = None, refine: float | None = None) -> Preset:
-    """Strengths of the distilled LoRA, None = without it, and the quality conditioning images are coded in first."""
+def _published(image_crf: int, *, stage1: float | None = 1.0, refine: float | None = 1.0) -> Preset:
+    """The values of PUBLISHED."""
     return dict(zip(PUBLISHED, (stage1, refine, image_crf), strict=True))
 
 
@@ -88,7 +91,7 @@ def _ltx(*, distilled_sampler: str, dev_steps: int, stg_block: int, image_crf: i
             "stage1.guidance.stg_blocks": (stg_block,),
             **refine,
             "audio_from": "stage1",
-            **_published(image_crf, refine=1.0),
+            **_published(image_crf, stage1=None),
         },
         "hq": {
             **every,
@@ -111,7 +114,7 @@ def _ltx(*, distilled_sampler: str, dev_steps: int, stg_block: int, image_crf: i
             "output.crop": (1080, 1920),
             **_published(image_crf),
         },
-        "draft": {**every, **stage1, "refine": None, "audio_from": "stage1", **_published(image_crf)},
+        "draft": {**every, **stage1, "refine": None, "audio_from": "stage1", **_published(image_crf, refine=None)},
     }
 
 

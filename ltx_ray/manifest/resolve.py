@@ -176,11 +176,11 @@ class Resolver:
 
     def _find_files(self, values: dict[str, Any], table: Table, stack: Sequence[Layer], prefix: str) -> None:
         """Make every path in ``values`` one as seen from the working directory, in lists too."""
-        for key in table.paths:
+        for key in table.local:
             if isinstance(path := values.get(key), str):
                 values[key] = self._local(path, f"{prefix}{key}", origin(stack, f"{prefix}{key}") or stack[-1])
         for name, rule in table.lists.items():
-            if rule.table.has_paths and isinstance(entries := values.get(name), Entries):
+            if rule.table.has_local and isinstance(entries := values.get(name), Entries):
                 for idx, part in enumerate(entries):
                     if part is not BAD:
                         self._find_files(part, rule.table, stack, f"{prefix}{name}[{idx}].")

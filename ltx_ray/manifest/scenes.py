@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from ltx_ray.manifest.loras import kind_problem, read_loras, with_preset_loras
 from ltx_ray.manifest.merge import Merged, gives_list, lay_over
 from ltx_ray.manifest.model_rules import num_frames_problem, seconds_problem
 from ltx_ray.manifest.presets import PRESETS
 from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, shown
 from ltx_ray.manifest.sampling import read_refine, read_stage1
-from ltx_ray.manifest.schema import Sampling, Scene, Segment
+from ltx_ray.manifest.schema import LoraUse, Sampling, Scene, Segment
 from ltx_ray.manifest.seams import check_scene, segment_of
 
 UNUSED_NEGATIVE = "changes nothing, because no guidance is away from it; stage1.guidance.video.cfg above 1 is"
@@ -30,6 +31,7 @@ class Ways(NamedTuple):
     segment: Segment
     stage1: Sampling
     refine: Sampling | None
+    loras: tuple[LoraUse, ...]  #: that the manifest names
 
     @property
     def use_negative(self) -> bool:
@@ -58,6 +60,7 @@ def read_scenes(merged: Merged, ways: Ways, *, is_extended: bool) -> tuple[Scene
     if parts is None:
         if not ways.use_negative and merged.is_set("negative_prompt"):
             merged.note("negative_prompt", UNUSED_NEGATIVE)
+        ways = _with_preset(merged, merged.preset, "preset", ways)
         return (_scene(merged, merged.values, "", ways, is_extended=is_extended),)
     return tuple(_read_parts(merged, parts, ways, is_extended=is_extended))
 
@@ -68,7 +71,10 @@ def _read_parts(merged: Merged, parts: Sequence[Any], ways: Ways, *, is_extended
         if part is BAD:
             continue
         prefix = f"scenes[{scene_idx}]."
+        has_preset = part.get("preset") in PRESETS[merged.facts.family]
+        place = f"{prefix}preset" if has_preset else "preset"
         own = _own_ways(merged, part, prefix, ways)
+        own = _with_preset(merged, part["preset"] if has_preset else merged.preset, place, own)
         is_negative_used |= own.use_negative
         if "negative_prompt" in part and not own.use_negative:
             merged.note(f"{prefix}negative_prompt", UNUSED_NEGATIVE)
@@ -113,19 +119,29 @@ def _scene(merged: Merged, values: Mapping[str, Any], prefix: str, ways: Ways, *
         segment=ways.segment,
         stage1=ways.stage1,
         refine=ways.refine,
+        loras=ways.loras,
         negative_prompt=values.get("negative_prompt", "") if ways.use_negative else "",
     )
 
 
 def _own_ways(merged: Merged, part: Mapping[str, Any], prefix: str, ways: Ways) -> Ways:
     """How a scene is made: like its video, but for what it says itself."""
-    segment, stage1, refine = ways
+    segment, stage1, refine, loras = ways
     if any(key.startswith("segment.") for key in part):
         segment = segment_of({**merged.values, **part})
         check_scene(merged, segment, prefix, of_video=ways.segment)
     if "preset" in part or any(key.startswith(_SAMPLING) for key in part):
         stage1, refine = _own_sampling(merged, part, prefix, ways)
-    return Ways(segment, stage1, refine)
+    if "loras" in part:
+        loras = read_loras(merged, part, prefix)
+    return Ways(segment, stage1, refine, loras)
+
+
+def _with_preset(merged: Merged, preset: str, place: str, ways: Ways) -> Ways:
+    """``ways`` with the LoRAs that its preset, which is given at ``place``, applies on this checkpoint."""
+    if what := kind_problem(merged.facts, preset, is_draft=ways.refine is None):
+        merged.report(place, what)
+    return ways._replace(loras=with_preset_loras(merged.facts, preset, ways.loras))
 
 
 def _own_sampling(merged: Merged, part: Mapping[str, Any], prefix: str, ways: Ways) -> tuple[Sampling, Sampling | None]:

@@ -16,6 +16,7 @@ from ltx_ray.spec.canonical import Shared, later
 from ltx_ray.spec.keep import Keep
 from ltx_ray.spec.recipe import Guidance
 from ltx_ray.spec.sigmas import ShiftedByTokens
+from ltx_ray.spec.weights import LoraMode
 
 #: The newest manifest version this program reads.
 MANIFEST_VERSION = 1
@@ -41,6 +42,17 @@ class Segment(Shared):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoraUse(Shared):
+    """A LoRA that is applied. ``name`` is that of models.yaml, or the path of its file as ``Extend.path``."""
+
+    name: str
+    is_path: bool
+    strength: float
+    stages: tuple[str, ...]  #: of "stage1", "refine"
+    mode: LoraMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """A stretch with its own prompt; ``cut`` starts a new take. Exactly one of ``seconds``, ``num_frames`` is set."""
 
@@ -53,6 +65,7 @@ class Scene:
     stage1: Sampling
     refine: Sampling | None  #: None = draft: stage 1 is decoded at stage-1 size; the same for all scenes of a video
     negative_prompt: str = ""  #: read only where guidance is away from it
+    loras: tuple[LoraUse, ...] = later((), since=2)  #: by name and stages, whatever order they were written in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

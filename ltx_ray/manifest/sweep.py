@@ -82,7 +82,7 @@ def _point(key: str, value: object, position: int, layer: Layer, problems: Probl
 
 def _is_numbered(key: str) -> bool:
     """Whether values of a key stand in ids as their position: texts of a video, and files wherever they are."""
-    return key in VIDEO.literals or VIDEO.text_of(key) == "path"
+    return key in VIDEO.literals or VIDEO.text_of(key) in ("path", "weights")
 
 
 def _combined(parts: tuple[Combination, ...], layer: Layer) -> Combination:

@@ -19,8 +19,8 @@ from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, shown
 from ltx_ray.manifest.words import CALLED, INSTEAD
 
 #: ``word``: a cell of a table is taken as written. ``literal``: so is a ``$``. ``path``: literal, and a relative one is
-#: beside the manifest.
-Text = Literal["word", "literal", "path"]
+#: beside the manifest. ``weights``: as ``path``, and not read before the model is.
+Text = Literal["word", "literal", "path", "weights"]
 
 
 class Field(NamedTuple):
@@ -43,6 +43,7 @@ def literal(rule: Rule) -> Field:
 
 #: A file of the user's on this machine.
 PATH = Field(local_path, "path")
+WEIGHTS_PATH = Field(local_path, "weights")
 
 
 class Entries(tuple[Any, ...]):
@@ -138,10 +139,20 @@ class Table:
         return bool(self.paths) or any(rule.table.has_paths for rule in self.lists.values())
 
     @cached_property
+    def local(self) -> tuple[str, ...]:
+        """Values that are on this machine, files of weights too, but for those in lists."""
+        return tuple(key for key, value in self.fields.items() if value.text in ("path", "weights"))
+
+    @cached_property
+    def has_local(self) -> bool:
+        """Whether any value is on this machine, in lists too."""
+        return bool(self.local) or any(rule.table.has_local for rule in self.lists.values())
+
+    @cached_property
     def literals(self) -> tuple[str, ...]:
         """Values that are taken as written, ``$`` and all; those in a list follow its name."""
         inner = (f"{name}.{key}" for name, rule in self.lists.items() for key in rule.table.literals)
-        return (*(key for key, value in self.fields.items() if value.text in ("literal", "path")), *inner)
+        return (*(key for key, value in self.fields.items() if value.text in ("literal", "path", "weights")), *inner)
 
     @cached_property
     def _entry_key(self) -> re.Pattern[str]:

@@ -15,6 +15,7 @@ from ltx_ray.errors import PlanError
 from ltx_ray.manifest.schema import Sampling
 from ltx_ray.plan.conditions import Planned, Provided, Provider, SegmentStage, parents_of
 from ltx_ray.plan.connectors import connector, tail
+from ltx_ray.plan.loras import loras_of
 from ltx_ray.spec.conditions import Condition
 from ltx_ray.spec.recipe import (
     Call,
@@ -26,7 +27,7 @@ from ltx_ray.spec.recipe import (
 )
 from ltx_ray.spec.seeds import noise_seed
 from ltx_ray.spec.sigmas import ShiftedByTokens, shifted
-from ltx_ray.spec.task import Parent
+from ltx_ray.spec.task import Parent, Stage
 from ltx_ray.spec.weights import Weights
 
 #: What every take's segments are given, in the order of a recipe's conditions.
@@ -55,7 +56,8 @@ class Chain(Planned):
     """Enters the segments of a take stage by stage."""
 
     providers: tuple[Provider, ...] = ()  #: of what this take's segments are given before that
-    texts: dict[str, str] = field(default_factory=dict)  #: keys by prompt
+    #: Keys by prompt and by what it is encoded with.
+    texts: dict[tuple[str, tuple[Weights, ...]], str] = field(default_factory=dict)
 
     def plan(self) -> None:
         order = range(len(self.take.segments))
@@ -82,7 +84,7 @@ class Chain(Planned):
 
     def _generate(self, segment_idx: int) -> None:
         sampling = self._sampling(segment_idx, self.scene(segment_idx).stage1, "generate")
-        text = self._text(segment_idx, sampling)
+        text = self._text(segment_idx, sampling, "generate")
         provided = self._provided(segment_idx, "generate")
         recipe = GenerateRecipe(sampling=sampling, **self._common(segment_idx, "generate", provided))
         parents = (*text, *parents_of(provided))
@@ -94,7 +96,7 @@ class Chain(Planned):
         upscale = UpscaleRecipe(weights=self.facts.weights_for("upscale"), ratio=self.facts.video.upscale)
         upscaled = self.plan_.add("upscale", self.name(segment_idx), upscale, (Parent("latent", generated),))
         sampling = self._sampling(segment_idx, refine, "refine")
-        text = self._text(segment_idx, sampling)
+        text = self._text(segment_idx, sampling, "refine")
         provided = self._provided(segment_idx, "refine")
         recipe = RefineRecipe(sampling=sampling, **self._common(segment_idx, "refine", provided))
         parents = (*text, Parent("video", upscaled), Parent("audio", generated), *parents_of(provided))
@@ -111,7 +113,7 @@ class Chain(Planned):
             stage=1 if stage == "generate" else 2, label=self.video.id, is_free=self.is_free(segment_idx, stage)
         )
         return _Common(
-            weights=self.facts.weights_for(stage),
+            weights=self._weights(segment_idx, stage, stage),
             video_seed=noise_seed(seed, segment_idx, "video"),
             audio_seed=noise_seed(seed, segment_idx, "audio"),
             num_frames=segment.num_frames,
@@ -132,7 +134,12 @@ class Chain(Planned):
         num_frames = self.take.segments[segment_idx].num_frames
         return _sampling_recipe(sampling, self.facts.video.num_tokens(num_frames, *self.size_px(stage)))
 
-    def _text(self, segment_idx: int, sampling: SamplingRecipe) -> list[Parent]:
+    def _weights(self, segment_idx: int, stage: Stage, descent: SegmentStage) -> tuple[Weights, ...]:
+        """The weights of a stage with the LoRAs that its scene applies in ``descent``."""
+        scene = self.scene(segment_idx)
+        return self.facts.weights_for(stage, loras_of(scene, descent, self.facts) if scene.loras else ())
+
+    def _text(self, segment_idx: int, sampling: SamplingRecipe, stage: SegmentStage) -> list[Parent]:
         """The encoded prompt, and the negative one where the stage's guidance is away from it."""
         scene, unit = self.scene(segment_idx), self.unit
         if len({each.scene_idx for each in self.take.segments}) > 1:
@@ -140,14 +147,15 @@ class Chain(Planned):
         texts = [("text", unit, scene.prompt)]
         if sampling.guidance is not None and sampling.guidance.uses_negative:
             texts.append(("negative", f"{unit}/negative", scene.negative_prompt))
-        return [Parent(role, self._encoded(name, text)) for role, name, text in texts]
+        weights = self._weights(segment_idx, "text_encode", stage)
+        return [Parent(role, self._encoded(name, text, weights)) for role, name, text in texts]
 
-    def _encoded(self, unit: str, prompt: str) -> str:
+    def _encoded(self, unit: str, prompt: str, weights: tuple[Weights, ...]) -> str:
         """Key of a prompt's task; segments and stages mostly share one."""
-        if prompt not in self.texts:
-            recipe = TextEncodeRecipe(weights=self.facts.weights_for("text_encode"), prompt=prompt)
-            self.texts[prompt] = self.plan_.add("text_encode", unit, recipe)
-        return self.texts[prompt]
+        known = prompt, weights
+        if known not in self.texts:
+            self.texts[known] = self.plan_.add("text_encode", unit, TextEncodeRecipe(weights=weights, prompt=prompt))
+        return self.texts[known]
 
 
 @lru_cache(maxsize=256)

@@ -16,6 +16,7 @@ from ltx_ray.manifest.schema import Manifest, Video
 from ltx_ray.plan.dag import Plan, PlannedVideo
 from ltx_ray.plan.keys import digest_of
 from ltx_ray.plan.layout import Layout, Layouts, decoded_size
+from ltx_ray.plan.loras import lora_notes
 from ltx_ray.plan.notes import Note
 from ltx_ray.plan.opening import Opening, plan_opening
 from ltx_ray.plan.segments import Take
@@ -59,6 +60,7 @@ def _plan_video(
     plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, sources: Mapping[str, SourceFacts]
 ) -> PlannedVideo:
     layout = layouts.of(video, facts)
+    plan.notes += [note for note in lora_notes(video, facts) if note.many or note not in plan.notes]
     takes, encode = [each.take for each in layout.takes], layout.encode
     plan.notes += [note._replace(where=video.id) for note in layout.notes]
     longest = max(segment.num_frames for take in takes for segment in take.segments)

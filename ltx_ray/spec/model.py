@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ltx_ray.spec.grid import AudioGrid, VideoGrid
 from ltx_ray.spec.stages import SPECS, Stage
-from ltx_ray.spec.weights import PARTS, Weights
+from ltx_ray.spec.weights import PARTS, Lora, LoraFacts, Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +29,22 @@ class ModelFacts:
     decoder_reach: tuple[int, int]  #: latents before and after its own that a latent's frames depend on
     wants_call: bool  #: it is told what it is called for, the video id included, so that decides its bytes
     kind: str | None = None  #: "distilled" or "dev", which decides the presets that fit; None = all do
+    #: That can be applied to it, by name; None = it takes none.
+    loras: Mapping[str, LoraFacts] | None = None
     num_blocks: int | None = None  #: of the transformer; None = not known, 0 = there is nothing for guidance to act on
 
-    def weights_for(self, stage: Stage) -> tuple[Weights, ...]:
-        """What a recipe of ``stage`` carries: the weights of the parts that the stage uses, in its order."""
-        return tuple([weights for part in SPECS[stage].weights for weights in self.weights if weights.part == part])
+    def weights_for(self, stage: Stage, loras: Sequence[tuple[LoraFacts, Lora]] = ()) -> tuple[Weights, ...]:
+        """What a recipe of ``stage`` carries: the weights of the parts that the stage uses, in its order.
+
+        Args:
+            loras: what is applied to them; each part has those that change it.
+        """
+        found = [weights for part in SPECS[stage].weights for weights in self.weights if weights.part == part]
+        if loras:
+            found = [
+                weights.with_loras(lora for facts, lora in loras if weights.part in facts.parts) for weights in found
+            ]
+        return tuple(found)
 
 
 def one_digest(digest: str, *, precision: str = "fp32") -> tuple[Weights, ...]:

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, get_args
 
-from ltx_ray.spec.canonical import Shared
+from ltx_ray.spec.canonical import Shared, later
 
 Part = Literal["text_encoder", "connectors", "transformer", "upscaler", "video_vae", "audio_vae", "vocoder"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 
+#: "adapter": computed beside the weights, so it can be switched without loading them again. "fold": added to the
+#: weights while they are loaded, which makes weights of their own; it costs no memory and no time afterwards.
+LoraMode = Literal["adapter", "fold"]
+LORA_MODES: tuple[LoraMode, ...] = get_args(LoraMode)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lora:
-    """An adapter on the weights of a part."""
+    """A LoRA on the weights of a part. Both modes give the same numbers but for their last bits."""
 
     digest: str  #: of its file
     strength: float
+    mode: LoraMode = later("adapter", since=2)
+
+
+class LoraFacts(NamedTuple):
+    """What planning must know of a LoRA's file."""
+
+    name: str  #: as a manifest says it: a name in models.yaml, or a path
+    digest: str
+    parts: tuple[Part, ...]  #: whose weights it changes, in the order of PARTS
+    mode: LoraMode = "adapter"  #: unless the manifest says another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,4 +43,9 @@ class Weights(Shared):
     part: Part
     digest: str  #: of its files; for a built-in model the model's version
     precision: str  #: the type the part is loaded in: "fp32", "bf16"
-    loras: tuple[Lora, ...] = ()  #: in the order in which they are applied
+    loras: tuple[Lora, ...] = ()  #: in the order in which they are applied: folded ones first, then by digest
+
+    def with_loras(self, loras: Iterable[Lora]) -> Weights:
+        """These weights with ``loras``, in the one order that a set of them has; those of strength 0 change nothing."""
+        order = sorted((each for each in loras if each.strength), key=lambda lora: (lora.mode != "fold", lora.digest))
+        return replace(self, loras=tuple(order))

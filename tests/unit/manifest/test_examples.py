@@ -36,7 +36,8 @@ KEYS = {*VIDEO.fields, *VIDEO.lists, *(key for rule in VIDEO.lists.values() for 
     sorted({*SECTIONS, *KEYS, *CODECS, *SAMPLERS, *SCHEDULES, *PRESETS["testcard"], *PRESETS["ltx-2"]}),
 )
 def test_the_page_names_every_key_and_every_choice(word):
-    said_once = word.replace("refine.guidance.", "stage1.guidance.").replace("guidance.audio.", "guidance.video.")
+    said_once = word.removeprefix("loras.").replace("refine.guidance.", "stage1.guidance.")
+    said_once = said_once.replace("guidance.audio.", "guidance.video.")
     assert f"`{said_once}`" in PAGE
 
 

@@ -122,7 +122,7 @@ sweep: {crf: [1]}
         "demo.yaml: videos[1] 'owl'.prompt: the video has scenes; give it to one of them, as scenes.0.prompt",
         "demo.yaml: videos[1] 'owl'.colour: is not a key here; it can be id, prompt, negative_prompt, seconds, "
         "num_frames, model, preset, width, height, frame_rate, seed, segment, stage1, refine, chain, join, "
-        "crossfade, extend, audio_from, decode, output, scenes",
+        "crossfade, extend, audio_from, decode, output, loras, scenes",
         "demo.yaml: output.crf: 99 is not a whole number between 0 and 51",
         "demo.yaml: sweep.crf: is not a key here; it can be output.crf",
         "command line: fps: is not a key here; it is called frame_rate",

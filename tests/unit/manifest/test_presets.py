@@ -99,8 +99,8 @@ def test_the_values_beside_a_preset_are_those_that_are_published():
         for name, preset in presets.items()
     }
     crf = {"ltx-2": 33, "ltx-2.3": 33, "ltx-2.5": 18}
-    loras = {"dev": (None, 1.0), "hq": (0.25, 0.5)}
-    assert beside == {(family, name): (*loras.get(name, (None, None)), crf[family]) for family, name in beside}
+    loras = {"dev": (None, 1.0), "hq": (0.25, 0.5), "draft": (1.0, None)}
+    assert beside == {(family, name): (*loras.get(name, (1.0, 1.0)), crf[family]) for family, name in beside}
 
 
 def test_what_is_published_cannot_be_written_into_a_manifest(of_video):
@@ -109,7 +109,7 @@ def test_what_is_published_cannot_be_written_into_a_manifest(of_video):
 
 _TOP = (
     "id, prompt, negative_prompt, seconds, num_frames, model, preset, width, height, frame_rate, seed, segment, "
-    "stage1, refine, chain, join, crossfade, extend, audio_from, decode, output, scenes"
+    "stage1, refine, chain, join, crossfade, extend, audio_from, decode, output, loras, scenes"
 )
 
 

@@ -60,7 +60,7 @@ VIDEO = Video(
     output=OUTPUT,
 )
 
-SCENE_FIELDS = ("prompt", "seconds", "seed", "num_frames", "segment", "stage1", "refine", "negative_prompt")
+SCENE_FIELDS = ("prompt", "seconds", "seed", "num_frames", "segment", "stage1", "refine", "negative_prompt", "loras")
 
 
 def video(video_id: str = "fox", **changes: Any) -> Video:
