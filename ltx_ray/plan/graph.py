@@ -16,7 +16,7 @@ from ltx_ray.manifest.schema import Manifest, Video
 from ltx_ray.plan.dag import Plan, PlannedVideo
 from ltx_ray.plan.keys import digest_of
 from ltx_ray.plan.layout import Layout, Layouts, decoded_size
-from ltx_ray.plan.loras import lora_notes
+from ltx_ray.plan.loras import lora_notes, lora_words
 from ltx_ray.plan.notes import Note
 from ltx_ray.plan.opening import Opening, plan_opening
 from ltx_ray.plan.segments import Take
@@ -149,7 +149,8 @@ def _plan_inspection(
 def _provenance(video: Video, layout: Layout, facts: ModelFacts, opening: Opening | None) -> str:
     """What the file says of itself: enough to make it again and to prove it, no path, date or run."""
     extend = video.extend and replace(video.extend, path="")
-    entry = replace(video, output=layout.output, extend=extend)
+    scenes = tuple(replace(scene, loras=()) if scene.loras else scene for scene in video.scenes)
+    entry = replace(video, output=layout.output, extend=extend, scenes=scenes)
     takes = [each.take for each in layout.takes]
     shown = dict.fromkeys(segment.scene_idx for take in takes for segment in take.segments)
     prompts = list(dict.fromkeys(video.scenes[scene_idx].prompt for scene_idx in shown))
@@ -169,6 +170,8 @@ def _provenance(video: Video, layout: Layout, facts: ModelFacts, opening: Openin
         "takes": lengths,
         "entry_sha256": digest_of(entry),
     }
+    if any(scene.loras for scene in video.scenes):
+        says["loras"] = lora_words(video, facts)
     if opening is not None:
         says["extends"] = {
             "sha256": opening.sha256,

@@ -47,5 +47,17 @@ def lora_notes(video: Video, facts: ModelFacts) -> Iterator[Note]:
         yield Note(f"{facts.name} is distilled; LoRAs trained on dev act stronger on it", "loras")
 
 
+def lora_words(video: Video, facts: ModelFacts) -> list[list[dict[str, object]]]:
+    """The LoRAs of each scene as a file names them: by their digests, because paths and names are the user's own."""
+    return [
+        [
+            {"sha256": known.digest, "strength": use.strength, "stages": use.stages, "mode": use.mode}
+            for use in scene.loras
+            if (known := (facts.loras or {}).get(use.name)) is not None
+        ]
+        for scene in video.scenes
+    ]
+
+
 def _run(video: Video, use: LoraUse) -> Iterator[str]:
     return (stage for stage in use.stages if stage == "stage1" or not video.is_draft)

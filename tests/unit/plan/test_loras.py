@@ -1,5 +1,6 @@
 """What a LoRA of a scene changes in keys, and what a plan says of LoRAs."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -111,3 +112,13 @@ def test_loras_on_a_distilled_checkpoint_are_noted_once():
 def test_a_file_that_nobody_looked_at_is_no_lora():
     with pytest.raises(ManifestError, match=r"loras: /x\.safetensors is not a LoRA of toy"):
         plan(use("/x.safetensors"))
+
+
+def test_a_file_says_its_loras_by_digest_so_that_it_does_not_matter_where_they_lie():
+    (stitch,) = (task.recipe for task in plan(use("pose", 0.5)).tasks.values() if task.stage == "stitch")
+    said = json.loads(stitch.provenance)["loras"]
+    assert said == [[{"sha256": "b", "strength": 0.5, "stages": ["stage1", "refine"], "mode": "adapter"}]]
+    moved = replace(TOY, loras={"/elsewhere/pose.safetensors": LORAS["pose"]})
+    assert (
+        plan(use("/elsewhere/pose.safetensors", 0.5), facts=moved).tasks.keys() == plan(use("pose", 0.5)).tasks.keys()
+    )
