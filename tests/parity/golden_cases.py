@@ -32,8 +32,16 @@ class Case:
 
     def module(self, part: Part) -> Any:
         """The part, out of the files of the case."""
-        files = [path for path in self.files if (part == "upscaler") == ("upscaler" in path.name)]
-        return _module(part, tuple(files))
+        return _module(part, self.files_of(part))
+
+    def files_of(self, part: Part) -> tuple[Path, ...]:
+        """Where a part may lie."""
+        files = (path for path in self.files if path not in self.loras)
+        return tuple(path for path in files if (part == "upscaler") == ("upscaler" in path.name))
+
+    @property
+    def loras(self) -> tuple[Path, ...]:
+        return tuple(path for path in self.files if path.parent.name == "loras")
 
 
 @cache

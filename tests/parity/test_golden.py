@@ -85,7 +85,7 @@ def test_states_begin_where_the_official_ones_do(case):
         assert apart(state.latent, told["latent"]) <= 1e-6
 
 
-@cases("velocity")
+@pytest.mark.parametrize("case", [case for case in of_kind("velocity") if not case.loras], ids=named)
 def test_velocities(case):
     video, audio = states(case)
     denoiser = Ltx2Denoiser(case.module("transformer"), VIDEO, AUDIO)
