@@ -60,6 +60,11 @@ class StepControl:
             raise Cancelled
         self.steps = self.steps._replace(num_reports=self.steps.num_reports + 1, step_idx=step_idx, num_steps=num_steps)
 
+    def alive(self) -> None:
+        if self.stop.is_set():
+            raise Cancelled
+        self.steps = self.steps._replace(num_reports=self.steps.num_reports + 1)
+
 
 class StageActor:
     """Wrapped with ``ray.remote`` by the pool, with max_restarts and max_task_retries 0: retries are the engine's."""

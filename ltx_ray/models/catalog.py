@@ -6,8 +6,8 @@ model is looked up by the name a manifest says, and by the weights a recipe carr
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.tiny_facts import TINY
 from ltx_ray.models.testcard.facts import TESTCARD
 from ltx_ray.spec.model import ModelFacts
-from ltx_ray.spec.weights import Part, Weights
+from ltx_ray.spec.weights import LoraFacts, Part, Weights
 
 
 class FileAt(NamedTuple):
@@ -23,6 +23,13 @@ class FileAt(NamedTuple):
 
     path: str
     num_bytes: int | None  #: None = it is a folder
+
+
+class LoraAt(NamedTuple):
+    """A LoRA, and where its file lies."""
+
+    facts: LoraFacts
+    file: FileAt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,15 +40,30 @@ class Entry:
     loader: str  #: a row of ``models.load.LOADERS``
     precisions: tuple[str, ...]  #: types in which its parts can be loaded
     files: tuple[tuple[Part, tuple[FileAt, ...]], ...] = ()  #: of parts that come as files of the user's
+    loras: tuple[LoraAt, ...] = ()  #: each name once
 
-    def check_files(self, part: Part) -> None:
+    def with_loras(self, loras: Iterable[LoraAt]) -> Entry:
+        """This entry with more LoRAs that manifests can name."""
+        found = {lora.facts.name: lora for lora in (*self.loras, *loras)}
+        facts = replace(self.facts, loras={name: lora.facts for name, lora in found.items()})
+        return replace(self, facts=facts, loras=tuple(found.values()))
+
+    def lora(self, digest: str) -> LoraAt:
+        """Raises KeyError: there is none with this digest."""
+        found = next((lora for lora in self.loras if lora.facts.digest == digest), None)
+        if found is None:
+            raise KeyError(digest)
+        return found
+
+    def check_files(self, weights: Weights) -> None:
         """Raise ModelError unless the files of a part are on this machine as they were where it was planned."""
-        for found, files in self.files:
-            for path, num_bytes in files if found == part else ():
-                if not Path(path).exists():
-                    raise ModelError(f"model {self.facts.name}: there is no {path}; copy it there, on every node alike")
-                if num_bytes is not None and Path(path).stat().st_size != num_bytes:
-                    raise ModelError(f"model {self.facts.name}: {path} is another file than where this was planned")
+        parts = [file for part, files in self.files if part == weights.part for file in files]
+        loras = [self.lora(lora.digest).file for lora in weights.loras]
+        for path, num_bytes in (*parts, *loras):
+            if not Path(path).exists():
+                raise ModelError(f"model {self.facts.name}: there is no {path}; copy it there, on every node alike")
+            if num_bytes is not None and Path(path).stat().st_size != num_bytes:
+                raise ModelError(f"model {self.facts.name}: {path} is another file than where this was planned")
 
 
 class Catalog(Mapping[str, ModelFacts]):
@@ -67,13 +89,43 @@ class Catalog(Mapping[str, ModelFacts]):
             ModelError: no model here has them, or none loads them so.
         """
         wanted = {(each.part, each.digest) for each in weights}
-        for entry in self.entries:
-            if wanted <= {(each.part, each.digest) for each in entry.facts.weights}:
+        loras = {lora.digest for each in weights for lora in each.loras}
+        having = [
+            entry for entry in self.entries if wanted <= {(each.part, each.digest) for each in entry.facts.weights}
+        ]
+        for entry in having:
+            if loras <= {lora.facts.digest for lora in entry.loras}:
                 self._check(entry, weights)
                 return entry
+        if having:
+            missing = ", ".join(sorted(loras - {lora.facts.digest for lora in having[0].loras}))
+            raise ModelError(f"model {having[0].facts.name}: LoRA {missing} is not on this machine; put its file back")
         here = ", ".join(f"{facts.name} ({facts.digest})" for facts in self.values())
         digests = ", ".join(sorted({each.digest for each in weights}))
         raise ModelError(f"model {digests}: not on this machine; there are {here}")
+
+    def with_files(self, named: Iterable[tuple[str, str]]) -> Catalog:
+        """This catalogue with the LoRAs that a manifest names by their paths.
+
+        Args:
+            named: names of models, each with the path of a file.
+
+        Raises:
+            ModelError: a file is not there, is damaged, or is no LoRA for its model.
+        """
+        from ltx_ray.models.loras import look_at_file
+
+        by_model: dict[str, dict[str, None]] = {}
+        for model, path in named:
+            by_model.setdefault(model, {})[path] = None
+        if not by_model:
+            return self
+        return Catalog(
+            *(
+                entry.with_loras(look_at_file(entry, path) for path in by_model.get(entry.facts.name, ()))
+                for entry in self.entries
+            )
+        )
 
     @staticmethod
     def _check(entry: Entry, weights: Collection[Weights]) -> None:
@@ -81,8 +133,6 @@ class Catalog(Mapping[str, ModelFacts]):
         for each in weights:
             if each.precision not in entry.precisions:
                 raise ModelError(f"model {name}: {each.part} cannot be loaded in {each.precision}, only in {known}")
-            if each.loras:
-                raise ModelError(f"model {name}: {each.part} wants {len(each.loras)} LoRAs, and takes none")
 
 
 BUILT_IN = Catalog(

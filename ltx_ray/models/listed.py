@@ -24,14 +24,17 @@ import yaml
 
 from ltx_ray.errors import ModelError
 from ltx_ray.models.catalog import BUILT_IN, Catalog, Entry, FileAt
+from ltx_ray.models.loras import look_at
 from ltx_ray.models.ltx2.cache import cache_folder
 from ltx_ray.models.ltx2.facts import Digests
-from ltx_ray.models.ltx2.files.checkpoint import facts_of_checkpoint, look_through
+from ltx_ray.models.ltx2.files.checkpoint import facts_of_checkpoint, look_through, shapes_of
+from ltx_ray.spec.weights import LORA_MODES, LoraMode
 
 NAME, VARIABLE = "models.yaml", "LTX_RAY_MODELS"
 MAX_BYTES = 1 << 20
+DISTILLED_LORA = "distilled_lora"
 KINDS, PRECISIONS = ("distilled", "dev"), ("bf16", "fp32")
-_KEYS = ("kind", "checkpoint", "text_encoder", "upscaler", "precision")
+_KEYS = ("kind", "checkpoint", "text_encoder", "upscaler", "precision", "distilled_lora", "loras")
 
 
 def find_models(named: str | None, manifest: str | None) -> Path | None:
@@ -104,7 +107,31 @@ def _entry(path: Path, name: object, told: Mapping[str, Any], digests: Digests) 
     )
     facts = facts_of_checkpoint(found, name=name, precision=precision, kind=kind, digests=digests)
     places = tuple((part, tuple(map(_place, paths))) for part, paths in found.files.items())
-    return Entry(facts=facts, loader="files", precisions=PRECISIONS, files=places)
+    entry = Entry(facts=facts, loader="files", precisions=PRECISIONS, files=places)
+    shapes = shapes_of(found.files)
+    return entry.with_loras(
+        look_at(lora, file, shapes, model=name, digests=digests, mode=mode)
+        for lora, (file, mode) in _loras(where, path, told).items()
+    )
+
+
+def _loras(where: str, beside: Path, told: Mapping[str, Any]) -> dict[str, tuple[Path, LoraMode]]:
+    """Files of LoRAs by name, and how they are applied unless a manifest says another."""
+    named = told.get("loras") or {}
+    if not isinstance(named, dict) or not all(isinstance(lora, str) and lora for lora in named):
+        raise ModelError(f"{where}.loras: {named!r} is not a mapping of names to files")
+    if DISTILLED_LORA in named:
+        raise ModelError(f"{where}.loras.{DISTILLED_LORA}: stands beside loras; move it there")
+    found: dict[str, tuple[Path, LoraMode]] = {}
+    if (file := told.get(DISTILLED_LORA)) is not None:
+        found[DISTILLED_LORA] = _file(where, DISTILLED_LORA, beside, file), "fold"
+    for lora, given in named.items():
+        each = given if isinstance(given, dict) else {"path": given}
+        if unknown := next((key for key in each if key not in ("path", "mode")), None):
+            raise ModelError(f"{where}.loras.{lora}.{unknown}: is not a key here; it can be path, mode")
+        mode = _one_of(where, f"loras.{lora}.mode", each.get("mode", "adapter"), LORA_MODES)
+        found[lora] = _file(where, f"loras.{lora}", beside, each.get("path")), mode  # type: ignore[assignment]
+    return found
 
 
 def _place(path: Path) -> FileAt:

@@ -3,80 +3,93 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from ltx_ray.models.catalog import Catalog, Entry
-from ltx_ray.spec.protocols import Model
-from ltx_ray.spec.weights import Part, Weights
+from ltx_ray.models.ltx2.memory import Offload
+from ltx_ray.spec.protocols import Control, Model
+from ltx_ray.spec.weights import Weights
 
-#: In which precision each part is loaded, when it is.
-Precisions = Mapping[Part, str]
+if TYPE_CHECKING:
+    from ltx_ray.models.ltx2.parts import Source
+
+
+class Open(Model, Protocol):
+    """A model that is told what the next stage computes with."""
+
+    def want(self, weights: Collection[Weights], report: Callable[[int], None]) -> None: ...
+    def close(self) -> None: ...
 
 
 class Loaded:
-    """The models of a catalogue as this process has them: one at a time."""
+    """The models of a catalogue as this process has them: one at a time.
 
-    def __init__(self, catalog: Catalog) -> None:
-        self.catalog = catalog
+    Args:
+        offload: None = what the environment says, else "auto"; see ``models.ltx2.memory``.
+    """
+
+    def __init__(self, catalog: Catalog, *, offload: Offload | None = None) -> None:
+        self.catalog, self._offload = catalog, offload
         self._entry: Entry | None = None
-        self._model: Model | None = None
-        self._precisions: dict[Part, str] = {}
+        self._model: Open | None = None
 
-    def open(self, weights: Collection[Weights]) -> Model:
-        """The model that has these parts; it stays open until another is wanted, or one of its parts otherwise.
+    def open(self, weights: Collection[Weights], control: Control | None = None) -> Model:
+        """The model that has these parts, ready to compute with them; it stays open until another is wanted.
+
+        Args:
+            control: hears while parts are loaded, and can stop it.
 
         Raises:
             ModelError: no model here has them.
         """
-        entry, wanted = self.catalog.find(weights), {each.part: each.precision for each in weights}
-        if self._model is None or entry != self._entry or self._precisions | wanted != self._precisions:
+        entry = self.catalog.find(weights)
+        if self._model is None or entry != self._entry:
             self.close()
-            self._precisions = {each.part: each.precision for each in entry.facts.weights} | wanted
-            self._model, self._entry = LOADERS[entry.loader](entry, self._precisions), entry
+            self._model, self._entry = LOADERS[entry.loader](entry, self._offload), entry
+        self._model.want(weights, lambda _: None if control is None else control.alive())
         return self._model
 
     def close(self) -> None:
         """Let go of what is loaded."""
+        if self._model is not None:
+            self._model.close()
         self._entry = self._model = None
 
 
-def _testcard(entry: Entry, precisions: Precisions) -> Model:
+def _testcard(entry: Entry, offload: Offload | None) -> Open:
     from ltx_ray.models.testcard.model import TestCard
 
     return TestCard()
 
 
-def _files(entry: Entry, precisions: Precisions) -> Model:
-    from ltx_ray.models.ltx2.files.parts import FileParts
-    from ltx_ray.models.ltx2.model import Ltx2Model
+def _files(entry: Entry, offload: Offload | None) -> Open:
+    from ltx_ray.models.ltx2.files.parts import Files
 
-    return Ltx2Model(
-        entry.facts,
-        FileParts(
-            {part: [each.path for each in files] for part, files in entry.files},
-            precisions=precisions,
-            device=_device(),
-        ),
-    )
+    files = {part: [each.path for each in paths] for part, paths in entry.files}
+    loras = {lora.facts.digest: lora.file.path for lora in entry.loras}
+    return _ltx2(entry, Files(files, loras=loras, name=entry.facts.name), offload)
 
 
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _tiny(entry: Entry, precisions: Precisions) -> Model:
-
-    from ltx_ray.models.ltx2.model import Ltx2Model, Parts
+def _tiny(entry: Entry, offload: Offload | None) -> Open:
+    from ltx_ray.models.ltx2.folder import Folder
     from ltx_ray.models.ltx2.tiny import cached_tiny
     from ltx_ray.models.ltx2.tiny_facts import TINY
 
     (flavour,) = (flavour for flavour, known in TINY.items() if known.digest == entry.facts.digest)
-    return Ltx2Model(entry.facts, Parts(cached_tiny(flavour), precisions=precisions, device=_device()))
+    return _ltx2(entry, Folder(cached_tiny(flavour)), offload)
+
+
+def _ltx2(entry: Entry, source: Source, offload: Offload | None) -> Open:
+    from ltx_ray.models.ltx2.memory import memory_here
+    from ltx_ray.models.ltx2.model import Ltx2Model
+    from ltx_ray.models.ltx2.parts import Parts
+
+    precisions = {each.part: each.precision for each in entry.facts.weights}
+    return Ltx2Model(entry.facts, Parts(source, precisions=precisions, memory=memory_here(offload)))
 
 
 #: What opens a model, by the name a catalogue's entry gives.
-LOADERS: Mapping[str, Callable[[Entry, Precisions], Model]] = {
+LOADERS: Mapping[str, Callable[[Entry, Offload | None], Open]] = {
     "testcard": _testcard,
     "tiny": _tiny,
     "files": _files,

@@ -230,6 +230,7 @@ class _Unwatched:
     """The Control of work that nobody watches or stops."""
 
     def step(self, step_idx: int, num_steps: int) -> None: ...
+    def alive(self) -> None: ...
 
 
 def _video(run: Run, video_id: str) -> RecordedVideo:

@@ -32,6 +32,13 @@ class Control(Protocol):
             Cancelled: the task was asked to stop.
         """
 
+    def alive(self) -> None:
+        """Report that something goes on that has no steps, such as loading.
+
+        Raises:
+            Cancelled: the task was asked to stop.
+        """
+
 
 class TextEncoder(Protocol):
     def encode(self, prompt: str) -> dict[str, Tensor]:

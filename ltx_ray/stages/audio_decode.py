@@ -42,7 +42,7 @@ def audio_decode(recipe: AudioDecodeRecipe, audio_BLC: Tensor, model: Model, con
 def _make(recipe: AudioDecodeRecipe, work: Work) -> File:
     audio, model = (
         work.inputs.joined("latent", "audio", recipe.pieces, dim=CELLS_AXIS),
-        work.models.open(recipe.weights),
+        work.open(recipe.weights),
     )
     blocks = audio_decode(recipe, audio, model, work.control)
     return _sound(blocks, model.facts.audio.sample_rate_hz, work.scratch)

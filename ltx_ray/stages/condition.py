@@ -53,4 +53,4 @@ def _make(recipe: ConditionRecipe, work: Work) -> dict[str, Tensor]:
     shifts, track = recipe.footage.shifts, recipe.track
     blocks = footage_samples(file, sample_rate_hz=rate_hz, start=first, stop=stop, shifts=shifts, track=track)
     samples = np.concatenate(list(blocks), axis=1)
-    return condition(recipe, frames, samples, work.models.open(recipe.weights), num_context_samples=begin - first)
+    return condition(recipe, frames, samples, work.open(recipe.weights), num_context_samples=begin - first)

@@ -63,4 +63,4 @@ def _error(found_BCFHW: Tensor, wanted_BCFHW: Tensor) -> Tensor:
 def _make(recipe: ConnectRecipe, work: Work) -> dict[str, Tensor]:
     video = work.inputs.joined("latent", "video", recipe.pieces, dim=FRAMES_AXIS)
     audio = work.inputs.joined("sound", "audio", [recipe.cells], dim=CELLS_AXIS)
-    return connect(recipe, video, audio, work.models.open(recipe.weights), work.control)
+    return connect(recipe, video, audio, work.open(recipe.weights), work.control)

@@ -70,7 +70,7 @@ def _make(recipe: DecodeRecipe, work: Work) -> File:
     video, previous = work.inputs.joined("latent", "video", recipe.pieces, dim=FRAMES_AXIS), None
     if recipe.fade is not None:
         previous = work.inputs.joined("previous", "video", recipe.fade.pieces, dim=FRAMES_AXIS)
-    frames = decode(recipe, video, work.models.open(recipe.weights), work.control, previous_BCFHW=previous)
+    frames = decode(recipe, video, work.open(recipe.weights), work.control, previous_BCFHW=previous)
     return _chunk(frames, recipe.encode, recipe.frame_rate, work.scratch)
 
 

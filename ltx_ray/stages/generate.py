@@ -35,7 +35,7 @@ def _make(recipe: GenerateRecipe, work: Work) -> dict[str, Tensor]:
     return generate(
         recipe,
         work.inputs.tensors("text"),
-        work.models.open(recipe.weights),
+        work.open(recipe.weights),
         work.control,
         negative=negative_text(work.inputs),
         given=read_given(work.inputs, recipe.conditions),

@@ -41,7 +41,7 @@ def _make(recipe: RefineRecipe, work: Work) -> dict[str, Tensor]:
     return refine(
         recipe,
         work.inputs.tensors("text"),
-        work.models.open(recipe.weights),
+        work.open(recipe.weights),
         work.control,
         negative=negative_text(work.inputs),
         video_BCFHW=work.inputs.tensor("video", "video"),

@@ -16,4 +16,4 @@ def text_encode(recipe: TextEncodeRecipe, model: Model) -> dict[str, Tensor]:
 
 @makes(TextEncodeRecipe)
 def _make(recipe: TextEncodeRecipe, work: Work) -> dict[str, Tensor]:
-    return text_encode(recipe, work.models.open(recipe.weights))
+    return text_encode(recipe, work.open(recipe.weights))

@@ -19,4 +19,4 @@ def upscale(recipe: UpscaleRecipe, video_BCFHW: Tensor, model: Model) -> dict[st
 
 @makes(UpscaleRecipe)
 def _make(recipe: UpscaleRecipe, work: Work) -> dict[str, Tensor]:
-    return upscale(recipe, work.inputs.tensor("latent", "video"), work.models.open(recipe.weights))
+    return upscale(recipe, work.inputs.tensor("latent", "video"), work.open(recipe.weights))

@@ -37,8 +37,8 @@ class Inputs(Protocol):
 class Models(Protocol):
     """Where a stage gets its weights."""
 
-    def open(self, weights: Collection[Weights]) -> Model:
-        """The model that has these parts.
+    def open(self, weights: Collection[Weights], control: Control | None = None) -> Model:
+        """The model that has these parts; ``control`` hears while they are loaded.
 
         Raises:
             ModelError: no model here has them.
@@ -53,6 +53,10 @@ class Work:
     models: Models
     control: Control
     scratch: Path  #: a folder of its own, gone afterwards
+
+    def open(self, weights: Collection[Weights]) -> Model:
+        """The model that has these parts."""
+        return self.models.open(weights, self.control)
 
 
 class File(NamedTuple):

@@ -94,6 +94,9 @@ class InlinePool:
 
     def step(self, step_idx: int, num_steps: int) -> None:
         """The Control protocol of the running task."""
+        self.alive()
+
+    def alive(self) -> None:
         if self._should_stop():
             raise Cancelled
 

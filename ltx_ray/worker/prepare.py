@@ -34,7 +34,7 @@ def prepare(
             raise StoreError(f"{store.location}: not the same store on every node; give --store a shared place")
         store.put_token(answer_name, token)
         for each in sorted(weights, key=lambda each: (each.digest, each.part)):
-            catalog.find([each]).check_files(each.part)
+            catalog.find([each]).check_files(each)
     except (StoreError, ModelError) as error:
         raise type(error)(f"node {socket.gethostname()}: {error}") from error
     return store, Loaded(catalog)

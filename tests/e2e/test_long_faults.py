@@ -40,6 +40,9 @@ CONNECTOR_LATENTS = 3
 
 
 class Silent:
+    def alive(self):
+        pass
+
     def step(self, step_idx, num_steps):
         pass
 

@@ -37,6 +37,9 @@ SECONDS = Fraction(5, 2)
 
 
 class Silent:
+    def alive(self):
+        pass
+
     def step(self, step_idx, num_steps):
         pass
 

@@ -17,6 +17,7 @@ from ltx_ray.models.ltx2.model import Ltx2Model
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.run.sources import ingest, read_sources
+from ltx_ray.spec.protocols import Control
 from ltx_ray.spec.recipe import DecodeRecipe
 from ltx_ray.spec.task import Task
 from ltx_ray.spec.weights import Weights
@@ -80,7 +81,7 @@ class Only:
     def __init__(self, model: Ltx2Model) -> None:
         self._model = model
 
-    def open(self, weights: Collection[Weights]) -> Ltx2Model:
+    def open(self, weights: Collection[Weights], control: Control | None = None) -> Ltx2Model:
         return self._model
 
 

@@ -8,9 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ltx_ray.models.ltx2.files.header import read_header
 from ltx_ray.models.ltx2.files.modules import load_module
 from ltx_ray.spec.weights import Part
 
@@ -32,7 +34,11 @@ class Case:
 
     def module(self, part: Part) -> Any:
         """The part, out of the files of the case."""
-        return _module(part, self.files_of(part))
+        return _module(part, self.files_of(part), "fp32")
+
+    def packed(self, part: Part, precision: str) -> Any:
+        """The part with its weights as they are stored, computing in float32."""
+        return _module(part, self.files_of(part), precision)
 
     def files_of(self, part: Part) -> tuple[Path, ...]:
         """Where a part may lie."""
@@ -45,8 +51,11 @@ class Case:
 
 
 @cache
-def _module(part: Part, files: tuple[Path, ...]) -> Any:
-    return load_module(part, files)
+def _module(part: Part, files: tuple[Path, ...], precision: str) -> Any:
+    """A GGUF has no configuration; it is that of the file it was made from."""
+    made_of = read_header(GOLDEN / "ltx-2.3/ltx-2.3-tiny-dev.safetensors")
+    config = made_of.config if any(path.suffix == ".gguf" for path in files) else None
+    return load_module(part, files, precision=precision, dtype=torch.float32, config=config)
 
 
 @cache

@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ltx_ray.models.ltx2.folder import Folder
 from ltx_ray.models.ltx2.forward import Side, levels_of, velocities
-from ltx_ray.models.ltx2.model import Ltx2Model, Parts
+from ltx_ray.models.ltx2.model import Ltx2Model
+from ltx_ray.models.ltx2.parts import Parts
 from ltx_ray.models.ltx2.tiny import cached_tiny
 from ltx_ray.models.ltx2.tiny_configs import FLAVOURS, Flavour
 from ltx_ray.models.ltx2.tiny_facts import TINY
@@ -71,10 +73,15 @@ NO_ENCODING = EncodeSettings(codec="ffv1", crf=0, preset="", gop_frames=1, threa
 
 
 def open_tiny(flavour: Flavour, folder: Path, precision: str = "fp32") -> Ltx2Model:
-    return Ltx2Model(TINY[flavour], Parts(cached_tiny(flavour, folder), precisions=dict.fromkeys(PARTS, precision)))
+    return Ltx2Model(
+        TINY[flavour], Parts(Folder(cached_tiny(flavour, folder)), precisions=dict.fromkeys(PARTS, precision))
+    )
 
 
 class SilentControl:
+    def alive(self):
+        pass
+
     def step(self, step_idx: int, num_steps: int) -> None:
         pass
 

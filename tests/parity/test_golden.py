@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ltx_ray.models.ltx2.audio_vae import WindowedAudioDecoder
 from ltx_ray.models.ltx2.denoiser import Ltx2Denoiser
-from ltx_ray.models.ltx2.files.text_encoder import load_packed
+from ltx_ray.models.ltx2.files.text_encoder import load_text_encoder
 from ltx_ray.models.ltx2.text import Ltx2TextEncoder
 from ltx_ray.models.ltx2.upscaler import Ltx2Upscaler
 from ltx_ray.models.ltx2.video_vae import StreamingVideoDecoder, StreamingVideoEncoder
@@ -30,6 +30,9 @@ AUDIO = AudioGrid(Fraction(1, 100), 4, 16_000)
 
 
 class Free:
+    def alive(self):
+        pass
+
     def step(self, step_idx: int, num_steps: int) -> None:
         pass
 
@@ -226,7 +229,7 @@ def test_guidance(case):
 @pytest.mark.parametrize("case", of_kind("prompt"), ids=named)
 def test_prompts_of_ltx_2_5(case):
     (path,) = (path for path in case.files if "gemma" in path.name)
-    encoder, tokenizer = load_packed(path, dtype=torch.float32)
+    encoder, tokenizer = load_text_encoder(path)
     asked = Ltx2TextEncoder(encoder, tokenizer, case.module("connectors"))
     tokens = asked._tokenize(case.args["prompt"])
     count = case.outputs["input_ids"].shape[-1]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltx_ray.models.ltx2.model import LTX2LatentUpsamplerModel
+from ltx_ray.models.ltx2.folder import LTX2LatentUpsamplerModel
 from ltx_ray.models.ltx2.upscaler import Ltx2Upscaler
 from ltx_ray.spec.recipe import UpscaleRecipe
 from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED

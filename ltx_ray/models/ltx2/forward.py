@@ -21,6 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ltx_ray.models.ltx2.offload import each_block
+
 #: Levels whose modulations are computed at once. A matrix product may round otherwise for another number of rows.
 LEVEL_ROWS = 8
 
@@ -78,7 +80,7 @@ def velocities(transformer: Any, video: Side, audio: Side, *, isolate: bool = Fa
         if transformer.prompt_modulation and config.use_prompt_adaln_single:
             side.prompt = _of_whole(getattr(transformer, f"{prefix}prompt_adaln"), given.levels.whole * scale, side)
         embedded.append(end)
-    for block_idx, block in enumerate(transformer.transformer_blocks):
+    for block_idx, block in each_block(transformer):
         _block(block, block_idx, picture, sound, isolate=isolate)
     return (
         _end(transformer.norm_out, transformer.proj_out, transformer.scale_shift_table, picture, embedded[0]),

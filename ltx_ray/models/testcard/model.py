@@ -41,6 +41,12 @@ class TestCard:
     def facts(self) -> ModelFacts:
         return TESTCARD
 
+    def want(self, weights: object, report: object) -> None:
+        """There is nothing to load."""
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
     def text_encoder(self) -> TextEncoder:
         return CardTextEncoder()
 

@@ -93,14 +93,15 @@ def test_a_change_of_one_part_in_a_file_of_several_is_of_that_part_alone(read, t
 def test_files_that_went_or_changed_are_told_before_work(read, tmp_path):
     path = copied(tmp_path, TINY["upscaler"], lambda tensors: None)
     (entry,) = (entry for entry in read(upscaler=path).entries if entry.facts.name == "mine")
-    entry.check_files("upscaler")
+    weights = {each.part: each for each in entry.facts.weights}
+    entry.check_files(weights["upscaler"])
     Path(path).write_bytes(Path(path).read_bytes() + b"x")
     with pytest.raises(ModelError, match="is another file than where this was planned"):
-        entry.check_files("upscaler")
+        entry.check_files(weights["upscaler"])
     Path(path).unlink()
     with pytest.raises(ModelError, match=r"model mine: there is no .*; copy it there, on every node alike"):
-        entry.check_files("upscaler")
-    entry.check_files("transformer")
+        entry.check_files(weights["upscaler"])
+    entry.check_files(weights["transformer"])
 
 
 def test_precision_is_that_of_every_part(read):
@@ -150,9 +151,7 @@ def test_forms_of_quantised_files_that_are_not_understood_are_refused_by_name(re
         name = "model.diffusion_model.transformer_blocks.1.attn1.to_q.weight"
         tensors[name] = tensors[name].to(torch.int8)
 
-    with pytest.raises(
-        ModelError, match=r"to_q\.weight is I8, which is not read; take a file in bf16 or in scaled fp8"
-    ):
+    with pytest.raises(ModelError, match=r"to_q\.weight is I8, which is not read; take a file in bf16, in scaled fp8"):
         read(checkpoint=[copied(tmp_path, TINY["checkpoint"][0], quantise), *TINY["checkpoint"][1:]])
 
 

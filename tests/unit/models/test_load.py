@@ -51,9 +51,9 @@ def test_a_precision_that_a_model_has_not_is_refused():
         BUILT_IN.find(in_precision(TESTCARD.weights_for("audio_decode")[1:], "bf16"))
 
 
-def test_adapters_are_refused_rather_than_left_out():
+def test_loras_that_are_not_here_are_refused_rather_than_left_out():
     weights = [replace(FACTS.weights_for("generate")[0], loras=(Lora(digest="d", strength=1.0),))]
-    with pytest.raises(ModelError, match=r"model tiny-2\.3: transformer wants 1 LoRAs, and takes none"):
+    with pytest.raises(ModelError, match=r"model tiny-2\.3: LoRA d is not on this machine; put its file back"):
         BUILT_IN.find(weights)
 
 

@@ -21,6 +21,9 @@ class Steps:
     stop_at: int | None = None
     seen: list[tuple[int, int]] = field(default_factory=list)
 
+    def alive(self):
+        pass
+
     def step(self, step_idx: int, num_steps: int) -> None:
         if step_idx == self.stop_at:
             raise Cancelled

@@ -71,6 +71,9 @@ def test_frames_off_the_grid_are_refused():
 
 def test_a_connector_stops_between_decoding_and_encoding():
     class Stop:
+        def alive(self):
+            pass
+
         def step(self, step_idx, num_steps):
             if step_idx == 17:
                 raise Cancelled

@@ -49,6 +49,9 @@ class Steps:
     def __init__(self, stop_at=None):
         self.seen, self.stop_at = [], stop_at
 
+    def alive(self):
+        pass
+
     def step(self, step_idx, num_steps):
         self.seen.append((step_idx, num_steps))
         if step_idx == self.stop_at:

@@ -17,7 +17,9 @@ from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.facts import Digests, facts_of
 from ltx_ray.models.ltx2.files import configs, names
 from ltx_ray.models.ltx2.files.header import Header, read_header
-from ltx_ray.models.ltx2.files.quantised import why_not_read
+from ltx_ray.models.ltx2.files.lora import LORA_PARTS, Shapes
+from ltx_ray.models.ltx2.files.quantised import forms
+from ltx_ray.models.ltx2.files.text_files import look_at_text_encoder
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.weights import PARTS, Part, Weights
 
@@ -85,6 +87,18 @@ def facts_of_checkpoint(found: Checkpoint, *, name: str, precision: str, kind: s
     )
 
 
+def shapes_of(files: Mapping[Part, Sequence[Path]]) -> Shapes:
+    """Shapes of the weights that a LoRA can change, by diffusers' names, from the heads of these files."""
+    found: dict[Part, dict[str, tuple[int, ...]]] = {}
+    for part in LORA_PARTS:
+        for path in files.get(part, ()):
+            header = read_header(path)
+            for name, told in header.tensors.items():
+                if names.belongs(part, name, header) and (known := names.renamed(part, name)) is not None:
+                    found.setdefault(part, {})[known] = told.shape
+    return found
+
+
 def _digest(part: Part, paths: Sequence[Path], digests: Digests) -> str:
     """Of a part's tensors, and of the configuration that it is made by; not of what else lies in its files."""
     lines: list[str] = [part]
@@ -114,7 +128,7 @@ def _digests_of_parts(path: Path) -> dict[str, str]:
     config, found = header.config or {}, {}
     with path.open("rb") as file:
         for name, told in sorted(header.tensors.items()):
-            if (part := names.part_of(name)) is None:
+            if (part := names.part_in(header, name)) is None:
                 continue
             if part not in found:
                 sections = {section: config.get(section) for section in _SECTIONS[part]}
@@ -129,7 +143,7 @@ def _digests_of_parts(path: Path) -> dict[str, str]:
 
 
 def _holding(part: Part, headers: Sequence[Header]) -> tuple[Path, ...]:
-    found = [header.path for header in headers if any(names.part_of(name) == part for name in header.tensors)]
+    found = [header.path for header in headers if any(names.part_in(header, name) == part for name in header.tensors)]
     if not found:
         raise ModelError(f"{_named([header.path for header in headers])}: the {part} is in none of them; name its file")
     if len(found) > 1 and part != "connectors":
@@ -138,9 +152,7 @@ def _holding(part: Part, headers: Sequence[Header]) -> tuple[Path, ...]:
 
 
 def _check_read(header: Header) -> None:
-    own = [name for name in header.tensors if names.part_of(name) is not None]
-    if (why := why_not_read(header, own)) is not None:
-        raise ModelError(f"{header.path}: {why}, which is not read; take a file in bf16 or in scaled fp8")
+    forms(header, [name for name in header.tensors if names.part_in(header, name) is not None])
 
 
 def _family(headers: Sequence[Header]) -> str:
@@ -161,18 +173,7 @@ def _check_text(path: Path, official: Mapping[str, Any], headers: Sequence[Heade
     )
     if (wanted := next(projections, None)) is None:
         raise ModelError(f"{path}: is no Gemma of transformers and no text encoder of LTX-2.5")
-    if path.is_dir():
-        try:
-            config = json.loads((path / "config.json").read_text("utf-8"))
-        except (OSError, ValueError):
-            raise ModelError(f"{path}: no readable config.json; name a folder as transformers writes it") from None
-    else:
-        config = json.loads(read_header(path).metadata.get("gemma_config", "{}"))
-    text = config.get("text_config", config)
-    try:
-        width = text["hidden_size"] * (text["num_hidden_layers"] + 1)
-    except KeyError:
-        raise ModelError(f"{path}: is no Gemma of transformers and no text encoder of LTX-2.5") from None
+    width = look_at_text_encoder(path).width
     if width != wanted:
         raise ModelError(
             f"{path}: gives {width} numbers a token, and this checkpoint reads {wanted}; name the text encoder of its "

@@ -23,6 +23,8 @@ from ltx_ray.models.ltx2.files import names
 from ltx_ray.models.ltx2.files.header import Header, read_header
 from ltx_ray.spec.weights import PARTS, Part
 
+#: Parts whose weights LoRAs change.
+LORA_PARTS: tuple[Part, ...] = ("connectors", "transformer")
 #: Shapes [out, in] of the weights that can be changed, by their names in diffusers' modules.
 Shapes = Mapping[Part, Mapping[str, tuple[int, ...]]]
 

@@ -1,102 +1,185 @@
 """Parts out of official files as diffusers' modules: one file that holds everything, or several that share it out.
 
-Weights come from safetensors alone. A tensor that is missing, or that a part does not know, is an error that names it.
+A module is made without memory for its weights; then they come one by one, each as the part's precision wants it:
+
+    fp32, bf16      numbers of that type, whatever the file has
+    fp8             float8 as the file has it; of a file in 16 bits the Linears of the transformer's blocks are cast
+    gguf, fp4       as the file has them, taken back where they are used (``models.ltx2.packed``)
+
+A LoRA is folded into a weight in float32, before it takes that form. A tensor that is missing, or that a part does not
+know, is an error that names it.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from accelerate import init_empty_weights
 from diffusers.models.autoencoders.autoencoder_kl_ltx2 import AutoencoderKLLTX2Video
 from diffusers.models.autoencoders.autoencoder_kl_ltx2_audio import AutoencoderKLLTX2Audio
 from diffusers.models.transformers.transformer_ltx2 import LTX2VideoTransformer3DModel
 from diffusers.pipelines.ltx2.connectors import LTX2TextConnectors
 from diffusers.pipelines.ltx2.latent_upsampler import LTX2LatentUpsamplerModel
 from diffusers.pipelines.ltx2.vocoder import LTX2Vocoder, LTX2VocoderWithBWE
-from safetensors import safe_open
 from torch import Tensor
 
 from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.files import configs, names
-from ltx_ray.models.ltx2.files.header import read_header
-from ltx_ray.models.ltx2.files.quantised import is_beside, read_weight, why_not_read
+from ltx_ray.models.ltx2.files.header import Header, read_header
+from ltx_ray.models.ltx2.files.placing import is_weight_of_linear, put, put_packed
+from ltx_ray.models.ltx2.files.quantised import Form, forms
+from ltx_ray.models.ltx2.files.read import Report, TensorFile, no_report
+from ltx_ray.models.ltx2.repacked import repacked
+from ltx_ray.models.ltx2.types import compute_type
 from ltx_ray.spec.weights import Part
 
-State = dict[str, Tensor]
-#: Parts of gigabytes, whose modules compute no tensor of their own.
-_LARGE: frozenset[Part] = frozenset({"transformer", "connectors", "video_vae"})
+#: From a weight in float32 to the same with a LoRA in it, by the name of the weight in diffusers' module.
+Folds = Mapping[str, Callable[[Tensor], Tensor]]
 #: Computed from the configuration by the modules themselves; no file holds it.
 _COMPUTED = ("resampler.filter",)
+#: Weights that fp8 is made of where a file has 16 bits.
+_BLOCKS = "transformer_blocks."
 
 
-def load_module(part: Part, files: Sequence[Path], *, dtype: torch.dtype = torch.float32) -> Any:
-    """A part, in a type of one's own choice.
+class Weight(NamedTuple):
+    """A tensor of a part: what diffusers calls it, what its file does, and how it is stored."""
+
+    name: str
+    header: Header
+    stored: str
+    form: Form
+
+
+def load_module(
+    part: Part,
+    files: Sequence[Path],
+    *,
+    precision: str = "fp32",
+    dtype: torch.dtype | None = None,
+    device: str = "cpu",
+    folds: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+    config: Mapping[str, Any] | None = None,
+    report: Report = no_report,
+) -> Any:
+    """A part, ready to compute in the type that ``models.ltx2.types`` gives for its precision.
+
+    Args:
+        dtype: the type it computes in; None = that of its precision.
+        folds: what is added to weights, by their names.
+        config: the official configuration, where files have none.
+        report: called while bytes are read.
 
     Raises:
         ModelError: the files do not hold it whole, or hold more of it than is known.
     """
-    official = _official_config(part, files)
-    state = {name: tensor.to(dtype) for name, tensor in _tensors(part, files)}
-    # Of large parts nothing is made twice: the module takes the tensors as they are.
-    with torch.device("meta") if part in _LARGE else nullcontext():
-        module = _MAKERS[part](official, state)
-    told = module.load_state_dict(state, strict=False, assign=part in _LARGE)
-    missing = [name for name in told.missing_keys if not name.endswith(_COMPUTED)]
-    for what, found in (("lack", missing), ("hold, and nobody knows,", told.unexpected_keys)):
-        if found:
-            shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+    found = list(weights_of(part, files))
+    official = config or _official_config(part, files)
+    with init_empty_weights(include_buffers=False):
+        module = _MAKERS[part](official, found)
+    _check_whole(part, files, module, found)
+    dtype = dtype or compute_type(part, precision, is_extended=isinstance(module, LTX2VocoderWithBWE))
+    fold_of = dict(folds or {})
+    keeps = precision in ("fp8", "gguf", "fp4")
+    casts = precision == "fp8" and not any(each.form.kind == "fp8" for each in found)
+    for header, weights in _by_file(found):
+        with TensorFile(header, report) as file:
+            for each in weights:
+                fold = fold_of.pop(each.name, None)
+                is_linear = is_weight_of_linear(module, each.name)
+                is_kept = is_linear and keeps and each.form.kind != "plain"
+                is_cast = is_linear and casts and each.name.startswith(_BLOCKS)
+                if fold is None and is_kept:
+                    put_packed(module, each.name, file.packed(each.stored, each.form, device=device))
+                    continue
+                if fold is None and not is_cast:
+                    put(module, each.name, file.tensor(each.stored, each.form, dtype=dtype, device=device))
+                    continue
+                weight = file.tensor(each.stored, each.form, dtype=torch.float32, device=device)
+                weight = weight if fold is None else fold(weight)
+                if is_kept or is_cast:
+                    kind, is_scaled = ("fp8" if is_cast else each.form.kind), each.form.scale is not None
+                    packed = repacked(weight, kind, is_scaled=is_scaled)
+                    if packed is not None:
+                        put_packed(module, each.name, packed)
+                        continue
+                put(module, each.name, weight.to(dtype))
+    if fold_of:
+        raise ModelError(f"{_named(files)}: the {part} has no {', '.join(list(fold_of)[:3])} to fold a LoRA into")
+    for name, buffer in module.named_buffers():
+        if buffer.is_floating_point() and name.endswith(_COMPUTED):
+            put(module, name, buffer.to(device, dtype))
+    return module.eval().requires_grad_(False)
+
+
+def weights_of(part: Part, files: Sequence[Path]) -> Iterator[Weight]:
+    """Every tensor of a part.
+
+    Raises:
+        ModelError: one is stored in a way that is not read.
+    """
+    for path in files:
+        header = read_header(path)
+        own = [name for name in header.tensors if names.belongs(part, name, header)]
+        for stored, form in forms(header, own).items():
+            if (name := names.renamed(part, stored)) is not None:
+                yield Weight(name, header, stored, form)
+
+
+def _by_file(found: Sequence[Weight]) -> Iterator[tuple[Header, list[Weight]]]:
+    """In the order of each file, because disks like it."""
+    for path in dict.fromkeys(each.header.path for each in found):
+        own = [each for each in found if each.header.path == path]
+        yield own[0].header, sorted(own, key=lambda each: each.header.tensors[each.stored].start)
+
+
+def _check_whole(part: Part, files: Sequence[Path], module: torch.nn.Module, found: Sequence[Weight]) -> None:
+    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    held = {each.name: each for each in found}
+    missing = [name for name in expected if name not in held and not name.endswith(_COMPUTED)]
+    unknown = [name for name in held if name not in expected]
+    for what, some in (("lack", missing), ("hold, and nobody knows,", unknown)):
+        if some:
+            shown = ", ".join(some[:3]) + (f" and {len(some) - 3} more" if len(some) > 3 else "")
             raise ModelError(f"{_named(files)}: {what} {shown} of the {part}; fetch the file of this part again")
-    # Past what diffusers says of every cast: nothing here has to stay in float32.
-    return torch.nn.Module.to(module, dtype).eval()
+    for name, each in held.items():
+        shape = tuple(each.header.tensors[each.stored].shape)
+        if shape != expected[name]:
+            raise ModelError(
+                f"{each.header.path}: {each.stored} is {list(shape)}, and its configuration says "
+                f"{list(expected[name])}; fetch the file again"
+            )
 
 
 def _official_config(part: Part, files: Sequence[Path]) -> Mapping[str, Any]:
     """What the first file with a configuration says."""
-    for path in files:
-        with safe_open(path, framework="pt") as file:
-            if told := (file.metadata() or {}).get("config"):
-                config: Mapping[str, Any] = json.loads(told)
-                return config
-    raise ModelError(f"{_named(files)}: no configuration in it, so the {part} cannot be made")
+    config = next((told for path in files if (told := read_header(path).config) is not None), None)
+    if config is None:
+        raise ModelError(f"{_named(files)}: no configuration in it, so the {part} cannot be made")
+    return config
 
 
-def _tensors(part: Part, files: Sequence[Path]) -> Iterator[tuple[str, Tensor]]:
-    """Names as diffusers has them."""
-    for path in files:
-        header = read_header(path)
-        own = [name for name in header.tensors if part == "upscaler" or names.part_of(name) == part]
-        if (why := why_not_read(header, own)) is not None:
-            raise ModelError(f"{path}: {why}, which is not read; take a file in bf16 or in scaled fp8")
-        with safe_open(path, framework="pt") as file:
-            for official in own:
-                name = None if is_beside(official) else names.renamed(part, official)
-                if name is not None:
-                    yield name, read_weight(file, official, header.tensors)
-
-
-def _connectors(official: Mapping[str, Any], state: State) -> Any:
-    width = next((tensor.shape[1] for name, tensor in state.items() if name.endswith("text_proj_in.weight")), 0)
+def _connectors(official: Mapping[str, Any], found: Sequence[Weight]) -> Any:
+    projections = (each for each in found if each.name.endswith("text_proj_in.weight"))
+    width = next((each.header.tensors[each.stored].shape[1] for each in projections), 0)
     text_layers = width // official["transformer"]["caption_channels"]
     return LTX2TextConnectors(**configs.connectors(official, text_layers=text_layers))
 
 
-def _vocoder(official: Mapping[str, Any], state: State) -> Any:
+def _vocoder(official: Mapping[str, Any], found: Sequence[Weight]) -> Any:
     config = configs.vocoder(official)
     return (LTX2VocoderWithBWE if "bwe_in_channels" in config else LTX2Vocoder)(**config)
 
 
-_MAKERS: Mapping[Part, Callable[[Mapping[str, Any], State], Any]] = {
-    "transformer": lambda official, state: LTX2VideoTransformer3DModel(**configs.transformer(official)),
+_MAKERS: Mapping[Part, Callable[[Mapping[str, Any], Sequence[Weight]], Any]] = {
+    "transformer": lambda official, found: LTX2VideoTransformer3DModel(**configs.transformer(official)),
     "connectors": _connectors,
-    "video_vae": lambda official, state: AutoencoderKLLTX2Video(**configs.video_vae(official)),
-    "audio_vae": lambda official, state: AutoencoderKLLTX2Audio(**configs.audio_vae(official)),
+    "video_vae": lambda official, found: AutoencoderKLLTX2Video(**configs.video_vae(official)),
+    "audio_vae": lambda official, found: AutoencoderKLLTX2Audio(**configs.audio_vae(official)),
     "vocoder": _vocoder,
-    "upscaler": lambda official, state: LTX2LatentUpsamplerModel(**configs.upsampler(official)),
+    "upscaler": lambda official, found: LTX2LatentUpsamplerModel(**configs.upsampler(official)),
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ltx_ray.models.ltx2.files.header import Header
 from ltx_ray.spec.weights import Part
 
 #: Under which each part stands in a whole file.
@@ -19,6 +20,8 @@ CONNECTORS = (
     "text_embedding_projection.",
 )
 _VAE, _AUDIO_VAE, _VOCODER = "vae.", "audio_vae.", "vocoder."
+#: In a file of a transformer without prefixes, and in no other.
+_BARE_TRANSFORMER = "transformer_blocks.0.scale_shift_table"
 #: What a video VAE's file holds when it holds nothing else.
 _BARE_VAE = ("encoder.", "decoder.", "per_channel_statistics.")
 #: Statistics that nobody reads.
@@ -63,6 +66,17 @@ _BLOCKS: Mapping[str, str] = {
     **{f"decoder.up_blocks.{2 * idx + 1}.": f"decoder.up_blocks.{idx}.upsamplers.0." for idx in range(4)},
     **{f"decoder.up_blocks.{2 * idx + 2}.": f"decoder.up_blocks.{idx}." for idx in range(4)},
 }
+
+
+def belongs(part: Part, name: str, header: Header) -> bool:
+    """Whether a tensor of a file is one of a part; upsamplers have a file to themselves."""
+    return part == "upscaler" or part_in(header, name) == part
+
+
+def part_in(header: Header, name: str) -> Part | None:
+    """``part_of`` in a file whose transformer may stand without its prefix, as in every GGUF."""
+    is_bare = _BARE_TRANSFORMER in header.tensors
+    return part_of(f"{TRANSFORMER}{name}" if is_bare and not name.startswith(TRANSFORMER) else name)
 
 
 def part_of(name: str) -> Part | None:

@@ -1,70 +1,63 @@
-"""The modules of a checkpoint that comes as official files, each loaded when it is first asked for."""
+"""Parts out of a checkpoint that comes as official files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ltx_ray.models.ltx2.files.modules import load_module
-from ltx_ray.models.ltx2.files.text_encoder import load_folder, load_packed
+from ltx_ray.models.ltx2.adapters import Strong, folds
+from ltx_ray.models.ltx2.files.checkpoint import shapes_of
+from ltx_ray.models.ltx2.files.lora import Shapes, read_lora
+from ltx_ray.models.ltx2.files.modules import load_module, weights_of
+from ltx_ray.models.ltx2.files.read import Report
+from ltx_ray.models.ltx2.files.text_encoder import load_text_encoder, text_encoder_bytes
 from ltx_ray.models.ltx2.types import TORCH_TYPES
-from ltx_ray.spec.weights import Part
+from ltx_ray.spec.weights import Lora, Part, Weights
 
 
-class FileParts:
-    """As ``models.ltx2.model.Parts``, out of files of their own."""
+class Files:
+    """Satisfies ``models.ltx2.parts.Source``.
 
-    def __init__(
-        self, files: Mapping[Part, Sequence[str]], *, precisions: Mapping[Part, str], device: str = "cpu"
-    ) -> None:
+    Args:
+        files: of each part.
+        loras: files of LoRAs by digest.
+        name: what errors call the model.
+    """
+
+    def __init__(self, files: Mapping[Part, Sequence[str]], *, loras: Mapping[str, str], name: str) -> None:
         self._files = {part: [Path(path) for path in paths] for part, paths in files.items()}
-        self._precisions, self._device = precisions, device
+        self._loras, self._name = loras, name
+
+    def load(self, weights: Weights, *, device: str, report: Report) -> Any:
+        part, files = weights.part, self._files[weights.part]
+        if part == "text_encoder":
+            return load_text_encoder(files[0], precision=weights.precision, device=device, report=report)
+        folded = [self.lora(lora) for lora in weights.loras if lora.mode == "fold"]
+        return load_module(
+            part, files, precision=weights.precision, device=device, folds=folds(folded, part), report=report
+        )
+
+    def num_bytes(self, weights: Weights) -> int:
+        part, files = weights.part, self._files[weights.part]
+        size = torch.finfo(TORCH_TYPES[weights.precision]).bits // 8
+        if part == "text_encoder":
+            return text_encoder_bytes(files[0], weights.precision)
+        keeps = weights.precision in ("fp8", "gguf")
+        return sum(
+            told.num_bytes if keeps and each.form.kind != "plain" else prod(told.shape) * size
+            for each in weights_of(part, files)
+            for told in (each.header.tensors[each.stored],)
+        )
+
+    def lora(self, lora: Lora) -> Strong:
+        file = read_lora(Path(self._loras[lora.digest]), self._shapes, model=self._name)
+        return Strong(file, lora.strength)
 
     @cached_property
-    def transformer(self) -> Any:
-        return self._load("transformer")
-
-    @cached_property
-    def connectors(self) -> Any:
-        return self._load("connectors")
-
-    @cached_property
-    def vae(self) -> Any:
-        return self._load("video_vae")
-
-    @cached_property
-    def audio_vae(self) -> Any:
-        return self._load("audio_vae")
-
-    @cached_property
-    def vocoder(self) -> Any:
-        """In float32, whatever the file's type: in 16 bits the extension of its bandwidth is lost in noise."""
-        return load_module("vocoder", self._files["vocoder"], dtype=torch.float32).to(self._device)
-
-    @cached_property
-    def latent_upsampler(self) -> Any:
-        return self._load("upscaler")
-
-    @property
-    def text_encoder(self) -> Any:
-        return self._text[0]
-
-    @property
-    def tokenizer(self) -> Any:
-        return self._text[1]
-
-    @cached_property
-    def _text(self) -> tuple[Any, Any]:
-        (path,) = self._files["text_encoder"]
-        load = load_folder if path.is_dir() else load_packed
-        return load(path, dtype=self._type("text_encoder"))
-
-    def _load(self, part: Part) -> Any:
-        return load_module(part, self._files[part], dtype=self._type(part)).to(self._device)
-
-    def _type(self, part: Part) -> torch.dtype:
-        return TORCH_TYPES[self._precisions[part]]
+    def _shapes(self) -> Shapes:
+        return shapes_of(self._files)

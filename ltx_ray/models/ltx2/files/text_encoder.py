@@ -1,69 +1,126 @@
-"""Text encoders: a folder as transformers writes it, or the one file of LTX-2.5 that holds Gemma 4 with its tokenizer.
+"""Text encoders out of the files that people have, as language models of transformers with their tokenizers.
 
-Only the language model is loaded, no tower for pictures or sound. Nothing is fetched, unpickled or run from the files.
+Weights come one by one into a model that was made without memory. Nothing is fetched, unpickled or run from the files.
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
+from math import prod
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 import transformers
-from safetensors import safe_open
+from accelerate import init_empty_weights
 from transformers.models.gemma4_unified.configuration_gemma4_unified import Gemma4UnifiedTextConfig
 from transformers.models.gemma4_unified.modeling_gemma4_unified import Gemma4UnifiedTextModel
 
 from ltx_ray.errors import ModelError
+from ltx_ray.models.ltx2.files.header import read_header
+from ltx_ray.models.ltx2.files.placing import is_weight_of_linear, put, put_packed
+from ltx_ray.models.ltx2.files.quantised import Form
+from ltx_ray.models.ltx2.files.read import Report, TensorFile, no_report
+from ltx_ray.models.ltx2.files.text_files import ASSET, SPIECE, TOKENIZER, TextFiles, look_at_text_encoder
+from ltx_ray.models.ltx2.types import compute_type
 
-#: Tensors that are files: the tokenizer, and what stands beside one.
-_TOKENIZER, _BESIDE = "tokenizer_json", "hf_asset__"
+_CLASSES: dict[int, tuple[Any, Any]] = {
+    3: (transformers.Gemma3TextConfig, transformers.Gemma3TextModel),
+    4: (Gemma4UnifiedTextConfig, Gemma4UnifiedTextModel),
+}
+#: Precisions in which matrices stay as they are stored.
+_KEEPS = ("fp8", "fp4")
 
 
-def load_folder(path: Path, *, dtype: torch.dtype) -> tuple[Any, Any]:
-    """The same of a folder of transformers that holds a Gemma 3 and its tokenizer."""
-    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    model: Any = transformers.Gemma3ForConditionalGeneration.from_pretrained(
-        path, dtype=dtype, use_safetensors=True, local_files_only=True
-    )
-    tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-    return model.eval(), tokenizer
+class TextModel:
+    """A language model as ``Ltx2TextEncoder`` takes it: ``model`` gives hidden states."""
+
+    def __init__(self, model: torch.nn.Module, dtype: torch.dtype) -> None:
+        self.model, self.dtype = model, dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where tokens are taken."""
+        weight: torch.Tensor = self.model.get_parameter("embed_tokens.weight")
+        return weight.device
 
 
-def load_packed(path: Path, *, dtype: torch.dtype) -> tuple[Any, Any]:
-    """The language model and the tokenizer of a packed file; ``model.model`` gives hidden states.
+def load_text_encoder(
+    path: Path, *, precision: str = "fp32", device: str = "cpu", report: Report = no_report
+) -> tuple[TextModel, Any]:
+    """The language model and the tokenizer of a folder or a file.
 
     Raises:
-        ModelError: it is no such file, or lacks a tensor.
+        ModelError: it is no text encoder, or lacks a tensor.
     """
-    with safe_open(path, framework="pt") as file:
-        told = (file.metadata() or {}).get("gemma_config")
-        names = list(file.keys())
-        if told is None or _TOKENIZER not in names:
-            raise ModelError(f"{path}: is no text encoder of LTX-2.5; name its file, or a folder of transformers")
-        config = Gemma4UnifiedTextConfig(**json.loads(told)["text_config"])
-        state = {
-            name.removeprefix("model."): file.get_tensor(name).to(dtype) for name in names if name.startswith("model.")
-        }
-        beside = {name: bytes(file.get_tensor(name).numpy()) for name in names if name.startswith(_BESIDE)}
-        tokenizer = _tokenizer(bytes(file.get_tensor(_TOKENIZER).numpy()), beside)
-    model: Any = Gemma4UnifiedTextModel(config)
-    model = model.to(dtype).eval()
-    missing, unknown = model.load_state_dict(state, strict=False)
-    if missing or unknown:
-        raise ModelError(f"{path}: lacks {missing[:3]} or holds unknown {unknown[:3]}; fetch it again")
-    return SimpleNamespace(model=model, device=model.device, dtype=model.dtype), tokenizer
+    files = look_at_text_encoder(path)
+    dtype = compute_type("text_encoder", precision)
+    config_class, model_class = _CLASSES[files.gemma]
+    with init_empty_weights(include_buffers=False):
+        model = model_class(config_class(**files.config))
+    _check_whole(files, model)
+    for header in dict.fromkeys(each.header.path for each in files.weights):
+        own = [each for each in files.weights if each.header.path == header]
+        with TensorFile(own[0].header, report) as file:
+            for each in sorted(own, key=lambda each: each.header.tensors[each.stored].start):
+                is_kept = precision in _KEEPS and each.form.kind != "plain"
+                if is_kept and is_weight_of_linear(model, each.name):
+                    put_packed(model, each.name, file.packed(each.stored, each.form, device=device))
+                else:
+                    put(model, each.name, file.tensor(each.stored, each.form, dtype=dtype, device=device))
+    for name, buffer in model.named_buffers():
+        put(model, name, buffer.to(device))
+    return TextModel(model.eval().requires_grad_(False), dtype), _tokenizer(files)
 
 
-def _tokenizer(content: bytes, beside: dict[str, bytes]) -> Any:
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "tokenizer.json").write_bytes(content)
-        for name, asset in beside.items():
-            file_name = name.removeprefix(_BESIDE)
-            if Path(file_name).name != file_name:
-                raise ModelError(f"text encoder: holds a file {file_name!r}, which is no plain name")
-            (Path(folder) / file_name).write_bytes(asset)
+def text_encoder_bytes(path: Path, precision: str) -> int:
+    """About how much memory its weights take."""
+    size = torch.finfo(compute_type("text_encoder", precision)).bits // 8
+    total = 0
+    for each in look_at_text_encoder(path).weights:
+        told = each.header.tensors[each.stored]
+        is_kept = precision in _KEEPS and each.form.kind != "plain"
+        total += told.num_bytes if is_kept else prod(told.shape) * size * (2 if each.form.kind == "fp4" else 1)
+    return total
+
+
+def _check_whole(files: TextFiles, model: torch.nn.Module) -> None:
+    expected, held = set(model.state_dict()), {each.name for each in files.weights}
+    missing = sorted(name for name in expected - held if not name.endswith(("inv_freq", "embed_scale")))
+    unknown = sorted(held - expected)
+    for what, some in (("lacks", missing), ("holds, and nobody knows,", unknown)):
+        if some:
+            more = f" and {len(some) - 3} more" if len(some) > 3 else ""
+            raise ModelError(f"{files.path}: {what} {', '.join(some[:3])}{more} of Gemma {files.gemma}; fetch it again")
+
+
+def _tokenizer(files: TextFiles) -> Any:
+    """Of the folder, or out of the file; never with code of its own."""
+    if files.path.is_dir():
+        return _from_folder(files.path)
+    header = read_header(files.path)
+    with tempfile.TemporaryDirectory() as folder, TensorFile(header) as file:
+
+        def write(stored: str, name: str) -> None:
+            content = file.tensor(stored, Form("plain"), dtype=torch.uint8, device="cpu")
+            (Path(folder) / name).write_bytes(content.numpy().tobytes())
+
+        if SPIECE in header.tensors:
+            write(SPIECE, "tokenizer.model")
+            return transformers.GemmaTokenizer.from_pretrained(folder, add_bos_token=True, local_files_only=True)
+        write(TOKENIZER, "tokenizer.json")
+        for stored in header.tensors:
+            if stored.startswith(ASSET):
+                name = stored.removeprefix(ASSET)
+                if Path(name).name != name or name in ("", ".", ".."):
+                    raise ModelError(f"{files.path}: holds a file {name!r}, which is no plain name; fetch it again")
+                write(stored, name)
+        return _from_folder(Path(folder))
+
+
+def _from_folder(folder: Path) -> Any:
+    try:
         return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{folder}: its tokenizer cannot be read ({reason}); fetch it again") from None

@@ -11,7 +11,9 @@ from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.audio_encoder import MelAudioEncoder
 from ltx_ray.models.ltx2.audio_mel import FLOOR, log_mel, resample
 from ltx_ray.models.ltx2.audio_vae import WindowedAudioDecoder
-from ltx_ray.models.ltx2.model import Ltx2Model, Parts
+from ltx_ray.models.ltx2.folder import Folder
+from ltx_ray.models.ltx2.model import Ltx2Model
+from ltx_ray.models.ltx2.parts import Parts
 from ltx_ray.models.ltx2.tiny import cached_tiny
 from ltx_ray.models.ltx2.tiny_facts import TINY
 from ltx_ray.spec.grid import AudioGrid
@@ -143,6 +145,6 @@ def test_a_tiny_checkpoint_has_the_encoder(flavour, tmp_path_factory):
     folder = cached_tiny(flavour, tmp_path_factory.getbasetemp() / "tiny")
     facts = TINY[flavour]
     samples = torch.rand(2, facts.audio.sample_rate_hz) - 0.5
-    cells = Ltx2Model(facts, Parts(folder)).audio_encoder().encode(samples, 25)
+    cells = Ltx2Model(facts, Parts(Folder(folder))).audio_encoder().encode(samples, 25)
     assert cells.shape == (1, 25, facts.audio_channels)
     assert cells.isfinite().all()

@@ -10,7 +10,9 @@ import torch
 
 from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2 import denoiser
-from ltx_ray.models.ltx2.model import Ltx2Model, Parts
+from ltx_ray.models.ltx2.folder import Folder
+from ltx_ray.models.ltx2.model import Ltx2Model
+from ltx_ray.models.ltx2.parts import Parts
 from ltx_ray.models.ltx2.tiny import cached_tiny
 from ltx_ray.models.ltx2.tiny_facts import TINY
 from ltx_ray.sampling.conditioning import add_cells, add_keyframe, freeze, hold
@@ -27,7 +29,7 @@ TEXT_2_0 = {"video_text": draw(1, (1, 16, 32)), "audio_text": draw(2, (1, 16, 32
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
-    return {flavour: Ltx2Model(facts, Parts(cached_tiny(flavour, folder))) for flavour, facts in TINY.items()}
+    return {flavour: Ltx2Model(facts, Parts(Folder(cached_tiny(flavour, folder)))) for flavour, facts in TINY.items()}
 
 
 @pytest.fixture
@@ -200,7 +202,7 @@ def test_a_block_that_is_not_there_is_refused(model, video, audio, block_idx):
 
 def test_velocities_are_float32_whatever_the_transformer_computes_in(model, video, audio, told):
     parts = model.parts
-    low = Ltx2Model(model.facts, Parts(parts._folder, precisions=dict.fromkeys(PARTS, "bf16")))
+    low = Ltx2Model(model.facts, Parts(parts.source, precisions=dict.fromkeys(PARTS, "bf16")))
     velocities = low.denoiser().velocity(video, audio, 0.5, TEXT)
     exact = model.denoiser().velocity(video, audio, 0.5, TEXT)
     for velocity, wanted in zip(velocities, exact, strict=True):

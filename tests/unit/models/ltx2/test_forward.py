@@ -10,8 +10,9 @@ from diffusers.models.transformers.transformer_ltx2 import LTX2VideoTransformer3
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ltx_ray.models.ltx2.folder import Folder
 from ltx_ray.models.ltx2.forward import LEVEL_ROWS, Side, levels_of, velocities
-from ltx_ray.models.ltx2.model import Parts
+from ltx_ray.models.ltx2.parts import Parts
 from ltx_ray.models.ltx2.tiny import cached_tiny
 from ltx_ray.models.ltx2.tiny_configs import FLAVOURS
 from ltx_ray.sampling.noise import draw
@@ -83,7 +84,7 @@ def test_levels_of_their_own_cost_tokens_hardly_any_memory(family):
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_what_modulates_a_token_does_not_depend_on_how_many_levels_there_are(tmp_path_factory, flavour):
-    transformer = Parts(cached_tiny(flavour, tmp_path_factory.mktemp("tiny"))).transformer
+    transformer = Parts(Folder(cached_tiny(flavour, tmp_path_factory.mktemp("tiny")))).transformer
     widths = (32, 32) if flavour == "2.0" else (64, 32)
 
     def ask(values, index):

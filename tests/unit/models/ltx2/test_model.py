@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from ltx_ray.errors import ModelError
-from ltx_ray.models.ltx2.model import Ltx2Model, Parts
+from ltx_ray.models.ltx2.folder import Folder
+from ltx_ray.models.ltx2.model import Ltx2Model
+from ltx_ray.models.ltx2.parts import Parts
 from ltx_ray.models.ltx2.tiny import cached_tiny
 from ltx_ray.models.ltx2.tiny_facts import TINY
 from ltx_ray.models.ltx2.video_tiles import TiledVideoDecoder
@@ -23,17 +25,17 @@ def folder(tmp_path_factory):
 
 
 def test_nothing_is_read_before_it_is_needed(tmp_path):
-    assert Ltx2Model(TINY["2.0"], Parts(tmp_path / "nowhere")).facts is TINY["2.0"]
+    assert Ltx2Model(TINY["2.0"], Parts(Folder(tmp_path / "nowhere"))).facts is TINY["2.0"]
 
 
 def test_a_part_is_loaded_once(folder):
-    parts = Parts(folder)
+    parts = Parts(Folder(folder))
     assert parts.vae is parts.vae
     assert not parts.vae.training
 
 
 def test_every_part_of_the_model_is_there(folder):
-    model = Ltx2Model(TINY["2.0"], Parts(folder))
+    model = Ltx2Model(TINY["2.0"], Parts(Folder(folder)))
     for part in (
         "text_encoder",
         "denoiser",
@@ -53,7 +55,7 @@ def test_a_class_that_is_not_known_is_never_looked_up(folder, tmp_path, part):
     shutil.copytree(folder / part, tmp_path / part)
     (tmp_path / "model_index.json").write_text(json.dumps(index))
     with pytest.raises(ModelError, match=rf"model_index\.json: {part} is system; known are \w+"):
-        getattr(Parts(tmp_path), part)
+        getattr(Parts(Folder(tmp_path)), part)
 
 
 def test_pickled_weights_are_not_opened(folder, tmp_path):
@@ -61,11 +63,11 @@ def test_pickled_weights_are_not_opened(folder, tmp_path):
     weights = tmp_path / "connectors" / "diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_name("diffusion_pytorch_model.bin"))
     with pytest.raises(OSError, match="safetensors"):
-        _ = Parts(tmp_path).connectors
+        _ = Parts(Folder(tmp_path)).connectors
 
 
 def test_tiles_are_used_when_asked_for_and_one_tile_is_the_stream(folder):
-    model = Ltx2Model(TINY["2.0"], Parts(folder))
+    model = Ltx2Model(TINY["2.0"], Parts(Folder(folder)))
     stream, tiles = model.video_decoder("stream"), model.video_decoder("tiles")
     assert (type(stream), type(tiles)) == (StreamingVideoDecoder, TiledVideoDecoder)
     latent = draw(1, (1, 128, 3, 2, 2))  # 17 frames at 64 px: less than a tile

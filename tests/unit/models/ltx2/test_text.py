@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from ltx_ray.errors import ModelError
-from ltx_ray.models.ltx2.model import Ltx2Model, Parts
+from ltx_ray.models.ltx2.folder import Folder
+from ltx_ray.models.ltx2.model import Ltx2Model
+from ltx_ray.models.ltx2.parts import Parts
 from ltx_ray.models.ltx2.text import NUM_TOKENS, Ltx2TextEncoder
 from ltx_ray.models.ltx2.tiny import cached_tiny
 from ltx_ray.models.ltx2.tiny_configs import AUDIO_WIDTH, VIDEO_WIDTH
@@ -15,7 +17,7 @@ from ltx_ray.models.ltx2.tiny_facts import TINY
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return Ltx2Model(TINY["2.3"], Parts(cached_tiny("2.3", tmp_path_factory.mktemp("tiny"))))
+    return Ltx2Model(TINY["2.3"], Parts(Folder(cached_tiny("2.3", tmp_path_factory.mktemp("tiny")))))
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import pytest
 
 from ltx_ray.models.ltx2 import tiny
 from ltx_ray.models.ltx2.facts import read_facts
-from ltx_ray.models.ltx2.model import Parts
+from ltx_ray.models.ltx2.folder import Folder
+from ltx_ray.models.ltx2.parts import Parts
 from ltx_ray.models.ltx2.tiny import build_tiny, cached_tiny
 from ltx_ray.models.ltx2.tiny_configs import FLAVOURS
 from ltx_ray.models.ltx2.tiny_facts import TINY
@@ -78,7 +79,7 @@ def test_a_build_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
 
 
 def test_every_text_has_tokens_of_its_own_padded_on_the_left(checkpoints):
-    tokenizer = Parts(checkpoints["2.3"]).tokenizer
+    tokenizer = Parts(Folder(checkpoints["2.3"])).tokenizer
     texts = ["the light over a camera", "the light over  a camera", "Licht über Türmen", "\u706f\u53f0", "the lighter"]
     tokens = [tuple(tokenizer(text)["input_ids"]) for text in texts]
     assert len(set(tokens)) == len(texts)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ltx_ray.models.ltx2.model import LTX2LatentUpsamplerModel
+from ltx_ray.models.ltx2.folder import LTX2LatentUpsamplerModel
 from ltx_ray.models.ltx2.tiny_configs import FLAVOURS, upsamplers
 from ltx_ray.models.ltx2.upscaler import Ltx2Upscaler
 from ltx_ray.sampling.noise import draw

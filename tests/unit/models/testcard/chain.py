@@ -48,6 +48,9 @@ ENCODE = EncodeSettings(codec="h264", crf=18, preset="medium", gop_frames=48, th
 class Silent:
     """A Control that lets everything go on."""
 
+    def alive(self):
+        pass
+
     def step(self, step_idx, num_steps):
         pass
 

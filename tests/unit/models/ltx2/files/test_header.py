@@ -40,12 +40,13 @@ def with_head(head, data=b""):
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (b"", "is no safetensors file, or is cut off; fetch it again"),
+        (b"", "is empty; fetch it again"),
         (CONTENT[:40], "is no safetensors file, or is cut off"),
         (CONTENT[:-3], "is cut off: its head tells of 32 bytes, and 29 are there"),
         (CONTENT + b"more", "has bytes that are no tensor: its head tells of 32 bytes, and 36 are there"),
         (struct.pack("<Q", 200_000_000) + b" " * 100, "is no safetensors file"),
-        (with_head(b"[1, 2]"), "its head is damaged"),
+        (with_head(b"[1, 2]"), "is no safetensors file, or is cut off"),
+        (with_head(b"{1, 2}"), "its head is damaged"),
         (with_head({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}, bytes(4)), "its head is damaged"),
         (with_head({"a": {"dtype": "F32", "shape": [1]}}, bytes(4)), "its head is damaged"),
         (

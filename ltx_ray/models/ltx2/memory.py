@@ -1,0 +1,71 @@
+"""How much of a device parts may fill, and when one of them stays in host memory. Pure.
+
+A share of the device is left to what is computed there, which grows with the size of a segment.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from ltx_ray.errors import ModelError
+
+#: "auto" = "block" where a part does not fit alone.
+Offload = Literal["auto", "none", "block"]
+OFFLOADS: tuple[Offload, ...] = ("auto", "none", "block")
+#: Gigabytes of a device that may be used, in place of all it has.
+LIMIT_VARIABLE, OFFLOAD_VARIABLE = "LTX_RAY_DEVICE_MEMORY_GB", "LTX_RAY_OFFLOAD"
+#: Of a device for weights; the rest is for activations. 24 GB then hold a transformer of 18 GB beside its work.
+WEIGHTS_SHARE = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A device, as parts see it."""
+
+    device: str
+    limit_bytes: int | None = None  #: None = no limit
+    offload: Offload = "auto"
+
+    @property
+    def weights_bytes(self) -> int | None:
+        """For all parts together."""
+        return None if self.limit_bytes is None else int(self.limit_bytes * WEIGHTS_SHARE)
+
+    def streams(self, num_bytes: int, *, has_blocks: bool) -> bool:
+        """Whether a part of so many bytes keeps its blocks in host memory."""
+        if not has_blocks or self.offload == "none":
+            return False
+        return self.offload == "block" or (self.weights_bytes is not None and num_bytes > self.weights_bytes)
+
+
+def read_limit(text: str | None) -> int | None:
+    """Bytes of what LIMIT_VARIABLE says; None = nothing.
+
+    Raises:
+        ModelError: it says no number of gigabytes.
+    """
+    if not text:
+        return None
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = 0.0
+    if not 0 < limit < 1e6:
+        raise ModelError(f"${LIMIT_VARIABLE}: {text!r} is no number of gigabytes; write 24, or leave it out")
+    return int(limit * 1e9)
+
+
+def memory_here(offload: Offload | None = None) -> Memory:
+    """Of the device that this process computes on."""
+    import torch
+
+    told = offload or os.environ.get(OFFLOAD_VARIABLE) or "auto"
+    if told not in OFFLOADS:
+        raise ModelError(f"${OFFLOAD_VARIABLE}: {told!r} is not one of {', '.join(OFFLOADS)}")
+    limit = read_limit(os.environ.get(LIMIT_VARIABLE))
+    if not torch.cuda.is_available():
+        return Memory("cpu", limit, told)
+    total = torch.cuda.mem_get_info()[1]
+    return Memory("cuda", total if limit is None else min(limit, total), told)

@@ -1,0 +1,179 @@
+"""The parts of a model that a process holds: loaded when they are first used, gone when their memory is needed.
+
+A part is held as its weights say: precision, folded LoRAs, adapters. Wanting it with another precision or other folded
+LoRAs loads it anew; adapters are switched in place. Where a device's memory is limited, the parts that were used least
+recently leave before one comes that does not fit beside them, so that a card which holds any one part renders; one
+that is too large even alone keeps its blocks in host memory (``models.ltx2.offload``). What is computed is the same.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from ltx_ray.models.ltx2.adapters import Adapters, Strong
+from ltx_ray.models.ltx2.files.read import Report, no_report
+from ltx_ray.models.ltx2.memory import Memory
+from ltx_ray.models.ltx2.offload import Blocks, blocks_of, device_bytes, stream
+from ltx_ray.spec.weights import PARTS, Lora, Part, Weights
+
+
+class Source(Protocol):
+    """Where parts come from."""
+
+    def load(self, weights: Weights, *, device: str, report: Report) -> Any:
+        """A module with the folded LoRAs of ``weights`` in it; of the text encoder, it and its tokenizer."""
+
+    def num_bytes(self, weights: Weights) -> int:
+        """About how much memory it takes."""
+
+    def lora(self, lora: Lora) -> Strong: ...
+
+
+@dataclass(slots=True)
+class _Held:
+    weights: Weights
+    module: Any  #: of the text encoder, it and its tokenizer
+    num_bytes: int  #: on the device
+    adapters: Adapters | None = None
+    blocks: Blocks | None = None  #: in host memory
+
+
+class Parts:
+    """Modules by part."""
+
+    def __init__(
+        self, source: Source, *, precisions: Mapping[Part, str] | None = None, memory: Memory | None = None
+    ) -> None:
+        self.source, self._memory = source, memory or Memory("cpu")
+        known = precisions or {}
+        self._wanted = {part: Weights(part=part, digest="", precision=known.get(part, "fp32")) for part in PARTS}
+        self._needed: frozenset[Part] = frozenset()
+        self._held: dict[Part, _Held] = {}  # the least recently used first
+        self._report: Report = no_report
+
+    @property
+    def transformer(self) -> Any:
+        return self._get("transformer")
+
+    @property
+    def connectors(self) -> Any:
+        return self._get("connectors")
+
+    @property
+    def vae(self) -> Any:
+        return self._get("video_vae")
+
+    @property
+    def audio_vae(self) -> Any:
+        return self._get("audio_vae")
+
+    @property
+    def vocoder(self) -> Any:
+        return self._get("vocoder")
+
+    @property
+    def latent_upsampler(self) -> Any:
+        return self._get("upscaler")
+
+    @property
+    def text_encoder(self) -> Any:
+        return self._get("text_encoder")[0]
+
+    @property
+    def tokenizer(self) -> Any:
+        return self._get("text_encoder")[1]
+
+    @property
+    def held(self) -> dict[Part, int]:
+        """Bytes on the device of each part that is loaded."""
+        return {part: held.num_bytes for part, held in self._held.items()}
+
+    def want(self, weights: Collection[Weights], report: Report = no_report) -> None:
+        """The next stage computes with these; what is loaded in another way leaves.
+
+        Args:
+            report: called while parts are loaded; may raise to stop it.
+        """
+        self._report = report
+        self._needed = frozenset(each.part for each in weights)
+        for each in weights:
+            held = self._held.get(each.part)
+            if held is not None and _loaded_as(held.weights) != _loaded_as(each):
+                self._leave(each.part)
+            self._wanted[each.part] = each
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for part in list(self._held):
+            self._leave(part)
+
+    def _get(self, part: Part) -> Any:
+        weights = self._wanted[part]
+        held = self._held.pop(part, None)
+        if held is None:
+            held = self._load(weights)
+        self._held[part] = held  # the last used
+        if held.adapters is not None or weights.loras:
+            held.adapters = held.adapters or Adapters(_module(held.module), part)
+            held.adapters.switch([self.source.lora(lora) for lora in weights.loras if lora.mode == "adapter"])
+        return held.module
+
+    def _load(self, weights: Weights) -> _Held:
+        part, memory = weights.part, self._memory
+        needed = self.source.num_bytes(weights)
+        streamed = memory.streams(needed, has_blocks=part in ("transformer", "text_encoder"))
+        if not streamed:
+            self._make_room(needed)
+        device = "cpu" if streamed else memory.device
+        loaded = self.source.load(weights, device=device, report=self._report)
+        module = _module(loaded)
+        if not streamed:
+            return _Held(weights, loaded, _num_bytes(module))
+        blocks = blocks_of(part, module)
+        num_bytes = device_bytes(module, blocks)
+        self._make_room(num_bytes)
+        return _Held(weights, loaded, num_bytes, blocks=stream(module, blocks, memory.device))
+
+    def _make_room(self, num_bytes: int) -> None:
+        """Let parts leave until so much fits beside those that stay; of the stage at hand, last of all."""
+        limit = self._memory.weights_bytes
+        if limit is None:
+            return
+        idle = [part for part in self._held if part not in self._needed]
+        for part in (*idle, *(part for part in self._held if part in self._needed)):
+            if sum(self.held.values()) + num_bytes <= limit:
+                break
+            self._leave(part)
+
+    def _leave(self, part: Part) -> None:
+        held = self._held.pop(part)
+        if held.adapters is not None:
+            held.adapters.switch(())
+        if held.blocks is not None:
+            held.blocks.close()
+        del held
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _loaded_as(weights: Weights) -> object:
+    """What cannot be changed in place."""
+    return weights.digest, weights.precision, tuple(lora for lora in weights.loras if lora.mode == "fold")
+
+
+def _module(loaded: Any) -> torch.nn.Module:
+    """The module of what a source gives."""
+    module: Any = loaded[0] if isinstance(loaded, tuple) else loaded
+    module = module if isinstance(module, torch.nn.Module) else module.model
+    assert isinstance(module, torch.nn.Module)
+    return module
+
+
+def _num_bytes(module: torch.nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
