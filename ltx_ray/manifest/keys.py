@@ -28,6 +28,8 @@ SCHEDULES = (*FIXED_SCHEDULES, *LEAST_STEPS)
 MODALITIES = ("video", "audio")
 #: Far beyond any use, and low enough to catch 35 for 3.5.
 MAX_SCALE = 30.0
+#: Of stage 2: less would compute a schedule of thousands of steps to take few.
+MIN_STRENGTH = 0.05
 #: Of sound in a file that a video goes on from; FFmpeg knows 1000 streams.
 MAX_TRACKS = 999
 
@@ -49,7 +51,13 @@ _SEGMENT = Table(
     }
 )
 _SCALES = Table(
-    {"cfg": _scale_from_1, "stg": _scale, "modality": _scale_from_1, "rescale": fields.number(0.0, 1.0, "a share")}
+    {
+        "cfg": _scale_from_1,
+        "stg": _scale,
+        "modality": _scale_from_1,
+        "rescale": fields.number(0.0, 1.0, "a share"),
+        "stg_blocks": fields.blocks,
+    }
 )
 _STAGE1 = Table(
     {
@@ -61,9 +69,15 @@ _STAGE1 = Table(
     },
     twice=(("sigmas", "schedule"), ("sigmas", "steps")),
 )
-_REFINE = replace(
+#: Stage 2 as a scene can have it.
+_REFINE_SAMPLING = replace(
     _STAGE1,
-    keys={**_STAGE1.keys, "order": fields.one_of("an order", REFINE_ORDERS)},
+    keys={**_STAGE1.keys, "strength": fields.number(MIN_STRENGTH, 1.0, "a strength")},
+    twice=(*_STAGE1.twice, ("sigmas", "strength")),
+)
+_REFINE = replace(
+    _REFINE_SAMPLING,
+    keys={**_REFINE_SAMPLING.keys, "order": fields.one_of("an order", REFINE_ORDERS)},
     null="a draft",
     short=("order", REFINE_ORDERS),
 )
@@ -83,7 +97,7 @@ SCENE = Table(
         "stage1": _STAGE1,
         "refine": replace(
             _REFINE,
-            keys=_STAGE1.keys,
+            keys=_REFINE_SAMPLING.keys,
             not_null="a scene alone cannot be a draft; set refine to null for the whole video",
         ),
     },
