@@ -65,7 +65,7 @@ _STAGE1 = Table(
         "schedule": fields.one_of("a schedule", SCHEDULES),
         "steps": fields.whole(1, fields.MAX_STEPS),
         "sigmas": fields.sigmas,
-        "guidance": Table({**dict.fromkeys(MODALITIES, _SCALES), "stg_blocks": fields.blocks}, null="none"),
+        "guidance": Table({"stg_blocks": fields.blocks, **dict.fromkeys(MODALITIES, _SCALES)}, null="none"),
     },
     twice=(("sigmas", "schedule"), ("sigmas", "steps")),
 )

@@ -8,13 +8,14 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from ltx_ray.errors import PlanError
-from ltx_ray.manifest.presets import NEGATIVE_PROMPT, PRESETS
+from ltx_ray.manifest.presets import NEGATIVE_PROMPT, PRESETS, SOURCES
 from ltx_ray.manifest.problems import nearest, shown
 
 #: Stands where a preset leaves a key to the built-in value.
 NOTHING = "-"
 LEGEND = (
     f"{NOTHING}: the built-in value. published.*: what is published for LoRAs and images; this version applies neither",
+    f"sources: {'; '.join(f'{family} follows {source}' for family, source in SOURCES.items())}",
     f"negative_prompt of every LTX-2 preset, where guidance is away from it: {NEGATIVE_PROMPT}",
 )
 

@@ -61,7 +61,7 @@ def _sigmas(merged: Merged, descent: str) -> Sigmas:
     if f"{descent}.sigmas" in values:
         sigmas: Sigmas = values[f"{descent}.sigmas"]
         return sigmas
-    if f"{descent}.strength" in values:
+    if descent == "refine" and "refine.strength" in values:
         return last_steps(merged)
     schedule, steps = values.get(f"{descent}.schedule"), values.get(f"{descent}.steps")
     if BAD in (schedule, steps):
@@ -121,10 +121,8 @@ def _stg_blocks(merged: Merged, group: str, modality: str) -> tuple[int, ...]:
         merged.report(stg, what)
     elif num_blocks is not None and blocks[-1] >= num_blocks:
         if merged.is_set(key):
-            merged.report(
-                key,
-                f"{blocks[-1]} is not a block of {merged.facts.name}, which has 0 to {num_blocks - 1}; nearest is {num_blocks - 1}",
-            )
+            known = f"{merged.facts.name}, which has 0 to {num_blocks - 1}"
+            merged.report(key, f"{blocks[-1]} is not a block of {known}; nearest is {num_blocks - 1}")
         else:
             last = f"{merged.facts.name} has 0 to {num_blocks - 1}, so it guides with {num_blocks - 1}"
             merged.note("preset", f"{merged.preset} guides with block {blocks[-1]}; {last}")

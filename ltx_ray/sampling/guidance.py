@@ -62,8 +62,8 @@ class Questions:
         plain, negative = self._plain_and_negative(video, audio, sigma)
         perturbed = isolated = None
         if self._impaired is not None and self._guidance.uses_perturbed:
-            skip = {"skip_video": self._guidance.skip_video, "skip_audio": self._guidance.skip_audio}
-            answer = self._impaired(video, audio, sigma, self._text, **skip)
+            skip_video, skip_audio = self._guidance.skip_video, self._guidance.skip_audio
+            answer = self._impaired(video, audio, sigma, self._text, skip_video=skip_video, skip_audio=skip_audio)
             perturbed = Tokens(*answer)
         if self._impaired is not None and self._guidance.uses_isolated:
             isolated = Tokens(*self._impaired(video, audio, sigma, self._text, isolate=True))
