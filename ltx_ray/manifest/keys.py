@@ -84,6 +84,9 @@ _REFINE = replace(
 #: Of each two one is enough; a scene is told so beside that it cannot extend.
 _LENGTHS = (("seconds", "num_frames"), ("seconds", "extend.seconds"), ("num_frames", "extend.seconds"))
 
+#: Stage 1 begins at noise, so a strength would have nothing to keep.
+_NO_STRENGTH = {"stage1.strength": "is not a key here, stage 1 begins at noise; nearest is refine.strength"}
+
 SCENE = Table(
     {
         "prompt": literal(fields.prompt),
@@ -102,6 +105,7 @@ SCENE = Table(
         ),
     },
     twice=_LENGTHS,
+    elsewhere=_NO_STRENGTH,
 )
 VIDEO = Table(
     {
@@ -151,12 +155,13 @@ VIDEO = Table(
     },
     title="the whole video",
     twice=_LENGTHS,
+    elsewhere=_NO_STRENGTH,
 )
 #: What several videos can be told at once.
 DEFAULTS = replace(
     VIDEO,
     keys={key: rule for key, rule in VIDEO.keys.items() if key != "id"},
-    elsewhere={"id": "names one video, so it cannot be given to several; take it out"},
+    elsewhere={**_NO_STRENGTH, "id": "names one video, so it cannot be given to several; take it out"},
 )
 #: What ``model`` and ``output`` beside ``videos`` may say.
 TOP = Table({key: VIDEO.keys[key] for key in ("model", "output")})

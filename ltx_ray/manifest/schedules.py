@@ -52,7 +52,7 @@ def last_steps(merged: Merged) -> Sigmas:
     if BAD in (strength, schedule, steps):
         return BAD  # type: ignore[no-any-return]
     if schedule in FIXED_SCHEDULES and merged.is_set("refine.schedule"):
-        what = f"{strength:g} needs a schedule of any number of steps, and {schedule} is fixed; write shifted"
+        what = f"{strength:g} needs a schedule of any number of steps, and {schedule} is fixed; take shifted"
         merged.report(key, what)
         return BAD  # type: ignore[no-any-return]
     if steps is None:

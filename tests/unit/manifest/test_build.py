@@ -40,8 +40,8 @@ from ltx_ray.spec.codecs import CODECS, Setting
         (
             "refine: 0.5",
             [
-                "refine: 0.5 is not a mapping with the keys sampler, schedule, steps, sigmas, guidance, strength, order, "
-                "or null for a draft, or one of chain, alternate"
+                "refine: 0.5 is not a mapping with the keys sampler, schedule, steps, sigmas, guidance, strength, "
+                "order, or null for a draft, or one of chain, alternate"
             ],
         ),
         (

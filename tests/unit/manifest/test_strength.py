@@ -60,7 +60,7 @@ def test_scenes_and_sweeps_have_a_strength_too(read):
     [
         (
             "refine: {schedule: stage2-distilled, strength: 0.5}",
-            "refine.strength: 0.5 needs a schedule of any number of steps, and stage2-distilled is fixed; write shifted",
+            "refine.strength: 0.5 needs a schedule of any number of steps, and stage2-distilled is fixed; take shifted",
         ),
         ("refine: {sigmas: [0.5, 0], strength: 0.5}", "refine.strength: is given beside sigmas; keep one of them"),
         ("refine.strength: 0", "refine.strength: 0 is not a strength between 0.05 and 1; nearest is 0.05"),
@@ -76,9 +76,12 @@ def test_a_strength_that_has_no_meaning_is_refused(sentences, keys, found):
 
 
 def test_stage_1_has_no_strength(sentences):
-    (found,) = sentences("model: full-2.3\nvideos: [{prompt: p, stage1.strength: 0.5}]", models=LTX_MODELS)
-    assert "stage1.strength: is not a key here" in found
-    assert "refine.strength" in found
+    text = "videos: [{id: a, prompt: p, stage1.strength: 1}, {id: b, scenes: [{prompt: p, stage1: {strength: 1}}]}]"
+    what = "stage1.strength: is not a key here, stage 1 begins at noise; nearest is refine.strength"
+    assert sentences(f"model: full-2.3\n{text}", models=LTX_MODELS) == [
+        f"demo.yaml: videos[0] 'a'.{what}",
+        f"demo.yaml: videos[1] 'b'.scenes[0].{what}",
+    ]
 
 
 @pytest.mark.parametrize(
