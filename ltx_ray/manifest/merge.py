@@ -1,7 +1,7 @@
 """How one place's values win over another's, and what one video is to be once every place has spoken.
 
 A later place wins key by key. ``seconds`` and ``num_frames`` replace each other, ``sigmas`` and ``schedule``,
-``steps`` or ``strength`` too; blocks of both modalities replace those of one; any key of ``refine`` or of a
+``steps`` or ``strength`` too; blocks for both modalities replace those of one; any key of ``refine`` or of a
 ``guidance`` takes back an earlier null; a list of mappings replaces an earlier one whole, and single keys of its
 entries are put into it.
 """
