@@ -29,6 +29,8 @@ SCHEDULES = (*FIXED_SCHEDULES, *LEAST_STEPS)
 MODALITIES = ("video", "audio")
 #: Far beyond any use, and low enough to catch 35 for 3.5.
 MAX_SCALE = 30.0
+#: Of stage 2: less would compute a schedule of thousands of steps to take few.
+MIN_STRENGTH = 0.05
 #: Of sound in a file that a video goes on from; FFmpeg knows 1000 streams.
 MAX_TRACKS = 999
 
@@ -50,7 +52,13 @@ _SEGMENT = Table(
     }
 )
 _SCALES = Table(
-    {"cfg": _scale_from_1, "stg": _scale, "modality": _scale_from_1, "rescale": fields.number(0.0, 1.0, "a share")}
+    {
+        "cfg": _scale_from_1,
+        "stg": _scale,
+        "modality": _scale_from_1,
+        "rescale": fields.number(0.0, 1.0, "a share"),
+        "stg_blocks": fields.blocks,
+    }
 )
 _STAGE1 = Table(
     {
@@ -58,13 +66,19 @@ _STAGE1 = Table(
         "schedule": fields.one_of("a schedule", SCHEDULES),
         "steps": fields.whole(1, fields.MAX_STEPS),
         "sigmas": fields.sigmas,
-        "guidance": Table({**dict.fromkeys(MODALITIES, _SCALES), "stg_blocks": fields.blocks}, null="none"),
+        "guidance": Table({"stg_blocks": fields.blocks, **dict.fromkeys(MODALITIES, _SCALES)}, null="none"),
     },
     twice=(("sigmas", "schedule"), ("sigmas", "steps")),
 )
-_REFINE = replace(
+#: Stage 2 as a scene can have it.
+_REFINE_SAMPLING = replace(
     _STAGE1,
-    keys={**_STAGE1.keys, "order": fields.one_of("an order", REFINE_ORDERS)},
+    keys={**_STAGE1.keys, "strength": fields.number(MIN_STRENGTH, 1.0, "a strength")},
+    twice=(*_STAGE1.twice, ("sigmas", "strength")),
+)
+_REFINE = replace(
+    _REFINE_SAMPLING,
+    keys={**_REFINE_SAMPLING.keys, "order": fields.one_of("an order", REFINE_ORDERS)},
     null="a draft",
     short=("order", REFINE_ORDERS),
 )
@@ -88,6 +102,9 @@ _LORAS = ListOf(
 #: Of each two one is enough; a scene is told so beside that it cannot extend.
 _LENGTHS = (("seconds", "num_frames"), ("seconds", "extend.seconds"), ("num_frames", "extend.seconds"))
 
+#: Stage 1 begins at noise, so a strength would have nothing to keep.
+_NO_STRENGTH = {"stage1.strength": "is not a key here, stage 1 begins at noise; nearest is refine.strength"}
+
 SCENE = Table(
     {
         "prompt": literal(fields.prompt),
@@ -102,12 +119,13 @@ SCENE = Table(
         "stage1": _STAGE1,
         "refine": replace(
             _REFINE,
-            keys=_STAGE1.keys,
+            keys=_REFINE_SAMPLING.keys,
             not_null="a scene alone cannot be a draft; set refine to null for the whole video",
         ),
     },
     title="the scene",
     twice=_LENGTHS,
+    elsewhere=_NO_STRENGTH,
 )
 VIDEO = Table(
     {
@@ -158,12 +176,13 @@ VIDEO = Table(
     },
     title="the whole video",
     twice=_LENGTHS,
+    elsewhere=_NO_STRENGTH,
 )
 #: What several videos can be told at once.
 DEFAULTS = replace(
     VIDEO,
     keys={key: rule for key, rule in VIDEO.keys.items() if key != "id"},
-    elsewhere={"id": "names one video, so it cannot be given to several; take it out"},
+    elsewhere={**_NO_STRENGTH, "id": "names one video, so it cannot be given to several; take it out"},
 )
 #: What ``model`` and ``output`` beside ``videos`` may say.
 TOP = Table({key: VIDEO.keys[key] for key in ("model", "output")})

@@ -1,8 +1,9 @@
 """How one place's values win over another's, and what one video is to be once every place has spoken.
 
-A later place wins key by key. ``seconds`` and ``num_frames`` replace each other, ``sigmas`` and ``schedule`` or
-``steps`` too; any key of ``refine`` or of a ``guidance`` takes back an earlier null; a list of mappings replaces an
-earlier one whole, and single keys of its entries are put into it.
+A later place wins key by key. ``seconds`` and ``num_frames`` replace each other, ``sigmas`` and ``schedule``,
+``steps`` or ``strength`` too; blocks for both modalities replace those of one; any key of ``refine`` or of a
+``guidance`` takes back an earlier null; a list of mappings replaces an earlier one whole, and single keys of its
+entries are put into it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ltx_ray.manifest.keys import DESCENTS, FIXED_SCHEDULES, VIDEO
+from ltx_ray.manifest.keys import DESCENTS, FIXED_SCHEDULES, MODALITIES, VIDEO
 from ltx_ray.manifest.problems import BAD, Layer, Problems
 from ltx_ray.manifest.tables import Entries, Table
 from ltx_ray.spec.model import ModelFacts
@@ -44,9 +45,12 @@ def _taken_back(key: str) -> tuple[str, ...]:
     """
     lengths = {"seconds": ("num_frames", "extend.seconds"), "num_frames": ("seconds", "extend.seconds")}
     group, _, name = key.partition(".")
-    sigmas = (f"{group}.sigmas",) if name in ("steps", "schedule") else ()
+    sigmas = (f"{group}.sigmas",) if name in ("steps", "schedule", "strength") else ()
+    blocks = (
+        tuple(f"{group}.guidance.{each}.stg_blocks" for each in MODALITIES) if name == "guidance.stg_blocks" else ()
+    )
     nulls = () if key == "refine.order" else (group for group in VIDEO.nulls if key.startswith(f"{group}."))
-    return (*lengths.get(key, ()), *sigmas, *nulls)
+    return (*lengths.get(key, ()), *sigmas, *blocks, *nulls)
 
 
 _TAKEN_BACK = {key: others for key in (*VIDEO.fields, *VIDEO.nulls) if (others := _taken_back(key))}

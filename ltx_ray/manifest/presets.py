@@ -51,6 +51,15 @@ NEGATIVE_PROMPT = (
     "flat lighting, inconsistent tone, cinematic oversaturation, stylized filters, or AI artifacts."
 )
 
+#: The version of another's work that the presets of a family follow.
+LTX_SOURCE = "ltx-pipelines of Lightricks/LTX-2 at 400fd31"
+SOURCES: Mapping[str, str] = {
+    "testcard": "this program",
+    "ltx-2": LTX_SOURCE,
+    "ltx-2.3": LTX_SOURCE,
+    "ltx-2.5": LTX_SOURCE,
+}
+
 #: Keys of a preset that no manifest has: strengths of the distilled LoRA on a dev checkpoint (None = without it, see
 #: ``manifest.loras``), and the quality that conditioning images are coded in first, which this version does not apply.
 PUBLISHED = ("distilled_lora.stage1", "distilled_lora.refine", "published.image_crf")

@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 
-from ltx_ray.manifest.keys import DESCENTS, FIXED_SCHEDULES, LEAST_STEPS, MODALITIES
+from ltx_ray.manifest.advice import note_cfg, note_refine
+from ltx_ray.manifest.keys import DESCENTS, MODALITIES
 from ltx_ray.manifest.merge import Merged
 from ltx_ray.manifest.problems import BAD
+from ltx_ray.manifest.schedules import Sigmas, last_steps, of_schedule, schedule_problem
 from ltx_ray.manifest.schema import Sampling
 from ltx_ray.spec.recipe import Guidance, GuidanceScales
-from ltx_ray.spec.sigmas import STAGE_2_DISTILLED, ShiftedByTokens, linear_quadratic, shifted
-
-Sigmas = tuple[float, ...] | ShiftedByTokens
 
 #: Scales of one modality in the order of ``GuidanceScales``, and their neutral values.
 NEUTRAL = {"cfg": 1.0, "stg": 0.0, "modality": 1.0, "rescale": 0.0}
@@ -33,6 +32,7 @@ _SCALE_KEYS = {
 
 def read_stage1(merged: Merged) -> Sampling:
     """How stage 1 samples."""
+    note_cfg(merged)
     return _sampling(merged, "stage1")
 
 
@@ -41,9 +41,7 @@ def read_refine(merged: Merged) -> Sampling | None:
     if "refine" in merged.values:
         return None
     refine = _sampling(merged, "refine")
-    if refine.sigmas is not BAD and (isinstance(refine.sigmas, ShiftedByTokens) or refine.sigmas[0] >= 1.0):
-        named = "refine.sigmas" if "refine.sigmas" in merged.values else "refine.schedule"
-        merged.note(named, f"begins at 1.0, which leaves nothing of stage 1; {STAGE_2_DISTILLED[0]} is usual")
+    note_refine(merged, refine.sigmas)
     return refine
 
 
@@ -63,40 +61,15 @@ def _sigmas(merged: Merged, descent: str) -> Sigmas:
     if f"{descent}.sigmas" in values:
         sigmas: Sigmas = values[f"{descent}.sigmas"]
         return sigmas
+    if descent == "refine" and "refine.strength" in values:
+        return last_steps(merged)
     schedule, steps = values.get(f"{descent}.schedule"), values.get(f"{descent}.steps")
     if BAD in (schedule, steps):
         return BAD  # type: ignore[no-any-return]
-    if problem := _schedule_problem(schedule, steps):
+    if problem := schedule_problem(schedule, steps):
         merged.report(f"{descent}.{problem[0]}", problem[1])
         return BAD  # type: ignore[no-any-return]
-    return _of_schedule(schedule, steps)
-
-
-@lru_cache(maxsize=256)
-def _schedule_problem(schedule: str | None, steps: int | None) -> tuple[str, str] | None:
-    """The key and what is wrong with it."""
-    if schedule is None and steps is None:
-        return "schedule", "is missing, and there are no sigmas; write stage2-distilled"
-    if schedule is None:
-        return "steps", f"{steps} steps of no schedule; write schedule beside them, such as shifted"
-    if schedule in FIXED_SCHEDULES:
-        fixed = len(FIXED_SCHEDULES[schedule]) - 1
-        if steps not in (None, fixed):
-            return "steps", f"{steps} steps do not go with the schedule {schedule}, which has {fixed}; shifted has any"
-    elif steps is None:
-        return "schedule", f"{schedule} needs a number of steps; write steps beside it, such as 30"
-    elif steps < LEAST_STEPS[schedule]:
-        return "steps", f"{steps} is too few for the schedule {schedule}; at least {LEAST_STEPS[schedule]}"
-    return None
-
-
-@lru_cache(maxsize=256)
-def _of_schedule(schedule: str, steps: int) -> Sigmas:
-    if schedule in FIXED_SCHEDULES:
-        return FIXED_SCHEDULES[schedule]
-    if schedule == "shifted-by-tokens":
-        return ShiftedByTokens(steps)
-    return shifted(steps) if schedule == "shifted" else linear_quadratic(steps)
+    return of_schedule(schedule, steps)
 
 
 def _guidance(merged: Merged, descent: str) -> Guidance | None:
@@ -110,7 +83,7 @@ def _guidance(merged: Merged, descent: str) -> Guidance | None:
         key = next(key for key, neutral in _SCALE_KEYS[descent] if values.get(key, neutral) != neutral)
         merged.report(key, f"{merged.facts.name} cannot be guided; set {group} to null")
         return None
-    return replace(guidance, stg_blocks=_stg_blocks(merged, group)) if guidance.uses_perturbed else guidance
+    return _with_blocks(merged, group, guidance) if guidance.uses_perturbed else guidance
 
 
 @lru_cache(maxsize=256)
@@ -127,19 +100,29 @@ def _scales(cfg: float, stg: float, modality: float, rescale: float) -> Guidance
     return pushed if pushed == GuidanceScales() else replace(pushed, rescale=rescale)
 
 
-def _stg_blocks(merged: Merged, group: str) -> tuple[int, ...]:
-    """The blocks that stg runs without self-attention. Where a preset's are too many for a small model, its last."""
-    values, key, num_blocks = merged.values, f"{group}.stg_blocks", merged.facts.num_blocks
+def _with_blocks(merged: Merged, group: str, guidance: Guidance) -> Guidance:
+    """``guidance`` with the blocks that its stg runs without self-attention; ``audio_stg_blocks`` only where needed."""
+    used = [modality for modality in MODALITIES if getattr(guidance, modality).stg]
+    blocks = [_stg_blocks(merged, group, modality) for modality in used]
+    return replace(guidance, stg_blocks=blocks[0], audio_stg_blocks=blocks[1] if blocks[1:] != blocks[:-1] else ())
+
+
+def _stg_blocks(merged: Merged, group: str, modality: str) -> tuple[int, ...]:
+    """The blocks of one modality. Where a preset's are too many for a small model, its last."""
+    values, num_blocks = merged.values, merged.facts.num_blocks
+    own, common = f"{group}.{modality}.stg_blocks", f"{group}.stg_blocks"
+    key = own if own in values else common
     blocks: tuple[int, ...] = values.get(key, ())
     if blocks is BAD:
         return ()
     if not blocks:
-        used = next(f"{group}.{modality}.stg" for modality in MODALITIES if values.get(f"{group}.{modality}.stg"))
-        merged.report(used, f"{values[used]:g} needs blocks to leave self-attention out of; write {key}, such as [28]")
+        stg = f"{group}.{modality}.stg"
+        what = f"{values[stg]:g} needs blocks to leave self-attention out of; write {common}, such as [28]"
+        merged.report(stg, what)
     elif num_blocks is not None and blocks[-1] >= num_blocks:
         if merged.is_set(key):
-            what = f"{blocks[-1]} is not a block of {merged.facts.name}; nearest is {num_blocks - 1}"
-            merged.report(key, what)
+            known = f"{merged.facts.name}, which has 0 to {num_blocks - 1}"
+            merged.report(key, f"{blocks[-1]} is not a block of {known}; nearest is {num_blocks - 1}")
         else:
             last = f"{merged.facts.name} has 0 to {num_blocks - 1}, so it guides with {num_blocks - 1}"
             merged.note("preset", f"{merged.preset} guides with block {blocks[-1]}; {last}")

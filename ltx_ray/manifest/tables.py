@@ -105,7 +105,7 @@ class Table:
         own = {*table.fields, *table.groups, *table.lists, name}
         ours = [key for key, _ in (*_flat(self.keys), *self.elsewhere.items()) if key not in own] if self.title else []
         what = f"is a key of {self.title}; put it beside {name}"
-        return replace(table, elsewhere={**table.elsewhere, **dict.fromkeys(ours, what)})
+        return replace(table, elsewhere={**dict.fromkeys(ours, what), **table.elsewhere})
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ _CALLED = {
     "stage1.guidance.audio.cfg": "audio_cfg audio_cfg_guidance_scale",
     "stage1.guidance.video.stg": "stg_scale video_stg_guidance_scale",
     "stage1.guidance.video.rescale": "rescale_scale guidance_rescale cfg_rescale",
+    "refine.strength": "denoise denoise_strength denoising_strength",
     "negative_prompt": "negative neg neg_prompt negative_text prompt_negative",
     "prompt": "text caption positive positive_prompt text_prompt description",
     "seed": "noise_seed random_seed rng_seed",

@@ -26,7 +26,7 @@ from ltx_ray.spec.recipe import (
     UpscaleRecipe,
 )
 from ltx_ray.spec.seeds import noise_seed
-from ltx_ray.spec.sigmas import ShiftedByTokens, shifted
+from ltx_ray.spec.sigmas import ShiftedByTokens
 from ltx_ray.spec.task import Parent, Stage
 from ltx_ray.spec.weights import Weights
 
@@ -163,5 +163,5 @@ def _sampling_recipe(sampling: Sampling, num_tokens: int) -> SamplingRecipe:
     """One object for all segments that are sampled alike."""
     sigmas = sampling.sigmas
     if isinstance(sigmas, ShiftedByTokens):
-        sigmas = shifted(sigmas.num_steps, num_tokens=num_tokens)
+        sigmas = sigmas.at(num_tokens)
     return SamplingRecipe(sampler=sampling.sampler, sigmas=sigmas, guidance=sampling.guidance)

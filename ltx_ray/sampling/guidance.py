@@ -62,8 +62,7 @@ class Questions:
         plain, negative = self._plain_and_negative(video, audio, sigma)
         perturbed = isolated = None
         if self._impaired is not None and self._guidance.uses_perturbed:
-            blocks, scales = self._guidance.stg_blocks, self._guidance
-            skip_video, skip_audio = (blocks if each.stg else () for each in (scales.video, scales.audio))
+            skip_video, skip_audio = self._guidance.skip_video, self._guidance.skip_audio
             answer = self._impaired(video, audio, sigma, self._text, skip_video=skip_video, skip_audio=skip_audio)
             perturbed = Tokens(*answer)
         if self._impaired is not None and self._guidance.uses_isolated:

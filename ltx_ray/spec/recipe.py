@@ -43,6 +43,19 @@ class Guidance(Shared):
     video: GuidanceScales = GuidanceScales()
     audio: GuidanceScales = GuidanceScales()
     stg_blocks: tuple[int, ...] = ()
+    audio_stg_blocks: tuple[int, ...] = later(
+        (), since=2
+    )  #: those of the sound, where they are others than the picture's
+
+    @property
+    def skip_video(self) -> tuple[int, ...]:
+        """Blocks that the impaired pass runs without self-attention of the picture."""
+        return self.stg_blocks if self.video.stg else ()
+
+    @property
+    def skip_audio(self) -> tuple[int, ...]:
+        """Blocks that the impaired pass runs without self-attention of the sound."""
+        return (self.audio_stg_blocks or self.stg_blocks) if self.audio.stg else ()
 
     @property
     def uses_negative(self) -> bool:

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from ltx_ray.errors import PlanError
+from ltx_ray.spec.canonical import later
 
 #: 8 steps of the distilled checkpoints. Source: Lightricks/LTX-2@400fd31 ltx_pipelines/utils/constants.py.
 DISTILLED = (1.0, 0.99375, 0.9875, 0.98125, 0.975, 0.909375, 0.725, 0.421875, 0.0)
@@ -26,6 +27,12 @@ class ShiftedByTokens:
     """A schedule that is known only when the size of the video is: ``shifted`` by its own token count."""
 
     num_steps: int
+    last: int | None = later(None, since=2)  #: only so many of the steps, the last ones; None = all
+
+    def at(self, num_tokens: int) -> tuple[float, ...]:
+        """The noise levels of a video of ``num_tokens`` latent tokens."""
+        sigmas = shifted(self.num_steps, num_tokens=num_tokens)
+        return sigmas if self.last is None else sigmas[-1 - self.last :]
 
 
 def shifted(

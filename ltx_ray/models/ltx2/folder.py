@@ -44,7 +44,8 @@ class Folder:
         self.folder = folder
 
     def load(self, weights: Weights, *, device: str, report: Report) -> Any:
-        part, cls, overrides = weights.part, _CLASSES.get(weights.part), {}
+        part, cls = weights.part, _CLASSES.get(weights.part)
+        overrides: dict[str, Any] = {}
         if part == "text_encoder":
             return self._text_encoder(weights, device)
         if part == "transformer":

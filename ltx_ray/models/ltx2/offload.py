@@ -33,7 +33,7 @@ class Blocks:
 
     def __init__(self, blocks: Sequence[torch.nn.Module], device: str) -> None:
         is_cuda = torch.device(device).type == "cuda"
-        self._stream: Any = torch.cuda.Stream() if is_cuda else None
+        self._stream: Any = torch.cuda.Stream() if is_cuda else None  # type: ignore[no-untyped-call]
         self._places = [[_pinned(place) if is_cuda else place for place in _places(block)] for block in blocks]
         slot_bytes = max((_slot_bytes(each) for each in self._places), default=0)
         self._slots = [torch.empty(slot_bytes, dtype=torch.uint8, device=device) for _ in range(SLOTS)]
@@ -92,8 +92,9 @@ def blocks_of(part: Part, module: Any) -> list[torch.nn.Module]:
     """The blocks of the transformer, or the layers of the language model of a text encoder."""
     if part == "transformer":
         return list(module.transformer_blocks)
-    lists = [each for each in module.modules() if isinstance(each, torch.nn.ModuleList)]
-    return list(max(lists, key=lambda each: sum(tensor.nbytes for tensor in each.parameters())))
+    lists: list[Any] = [each for each in module.modules() if isinstance(each, torch.nn.ModuleList)]
+    sizes = [sum(tensor.nbytes for tensor in each.parameters()) for each in lists]
+    return list(lists[sizes.index(max(sizes))])
 
 
 def device_bytes(module: torch.nn.Module, blocks: Sequence[torch.nn.Module]) -> int:

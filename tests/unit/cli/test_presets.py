@@ -23,6 +23,7 @@ def test_without_a_family_all_are_told_with_what_is_not_applied(capsys):
     told = capsys.readouterr().out
     assert all(f"{family}\nkey " in told for family in PRESETS)
     assert "this version does not apply it" in told
+    assert all(f"{family} follows " in told for family in PRESETS)
     assert NEGATIVE_PROMPT in told
 
 

@@ -40,17 +40,17 @@ from ltx_ray.spec.codecs import CODECS, Setting
         (
             "refine: 0.5",
             [
-                "refine: 0.5 is not a mapping with the keys sampler, schedule, steps, sigmas, guidance, order, "
-                "or null for a draft, or one of chain, alternate"
+                "refine: 0.5 is not a mapping with the keys sampler, schedule, steps, sigmas, guidance, strength, "
+                "order, or null for a draft, or one of chain, alternate"
             ],
         ),
         (
-            "refine: {strength: 0.5}",
-            ["refine.strength: is not a key here; it can be sampler, schedule, steps, sigmas, guidance, order"],
+            "refine: {strength: 1.5}",
+            ["refine.strength: 1.5 is not a strength between 0.05 and 1; nearest is 1"],
         ),
         (
             "stage1: {guidance: {video: 3}}",
-            ["stage1.guidance.video: 3 is not a mapping with the keys cfg, stg, modality, rescale"],
+            ["stage1.guidance.video: 3 is not a mapping with the keys cfg, stg, modality, rescale, stg_blocks"],
         ),
         ("stage1: {cfg: 3}", ["stage1.cfg: is not a key here; it can be guidance.video.cfg"]),
         ("stg_blocks: [3]", ["stg_blocks: is not a key here; it can be stage1.guidance.stg_blocks"]),

@@ -146,8 +146,8 @@ def test_steps_that_do_not_fit_their_schedule_are_refused_where_they_are_written
         ("stg_blocks: 28", "stg_blocks: 28 is not a list of blocks such as [28]"),
         ("stg_blocks: [-1]", "stg_blocks: -1 is not a block between 0 and 999"),
         ("stg_blocks: [3, 3]", "stg_blocks: [3, 3] names a block twice; name each once"),
-        ("stg_blocks: [1, 60, 48]", "stg_blocks: 60 is not a block of full-2; nearest is 47"),
-        ("video.amount: 3", "video.amount: is not a key here; it can be cfg, stg, modality, rescale"),
+        ("stg_blocks: [1, 60, 48]", "stg_blocks: 60 is not a block of full-2, which has 0 to 47; nearest is 47"),
+        ("video.amount: 3", "video.amount: is not a key here; it can be cfg, stg, modality, rescale, stg_blocks"),
     ],
 )
 def test_a_scale_out_of_its_range_is_refused(wrong, keys, found):
@@ -235,7 +235,9 @@ def test_a_preset_falls_back_to_the_last_block_of_a_small_model_and_says_so_once
 
 def test_a_block_that_is_written_is_never_changed(wrong):
     text = "videos: [{id: a, model: tiny-2.3, prompt: p, preset: dev, stage1: {guidance: {stg_blocks: [1, 3]}}}]"
-    assert wrong(text) == ["videos[0] 'a'.stage1.guidance.stg_blocks: 3 is not a block of tiny-2.3; nearest is 2"]
+    assert wrong(text) == [
+        "videos[0] 'a'.stage1.guidance.stg_blocks: 3 is not a block of tiny-2.3, which has 0 to 2; nearest is 2"
+    ]
 
 
 def test_a_model_of_unknown_depth_takes_any_block(made):
@@ -297,4 +299,17 @@ def test_scales_can_be_swept_nested_or_dotted(made):
     assert [(video.id, video.scenes[0].stage1.guidance.video.cfg) for video in made(text)] == [
         ("a-cfg3-negative_prompt1", 3.0),
         ("a-cfg4.5-negative_prompt1", 4.5),
+    ]
+
+
+def test_each_modality_can_have_blocks_of_its_own_over_those_of_both(made, wrong):
+    text = "videos: [{prompt: p, preset: dev, stage1.guidance.audio.stg_blocks: [9]}]"
+    guidance = made(text)[0].scenes[0].stage1.guidance
+    assert (guidance.skip_video, guidance.skip_audio) == ((28,), (9,))
+    both = made(text, "stage1.guidance.stg_blocks=[5]")[0].scenes[0].stage1.guidance
+    assert (both.stg_blocks, both.audio_stg_blocks) == ((5,), ())
+    same = made(text, "stage1.guidance.video.stg_blocks=[9]")[0].scenes[0].stage1.guidance
+    assert (same.stg_blocks, same.audio_stg_blocks) == ((9,), ())
+    assert wrong(text, "stage1.guidance.video.stg_blocks=[48]") == [
+        "command line: stage1.guidance.video.stg_blocks: 48 is not a block of full-2, which has 0 to 47; nearest is 47"
     ]

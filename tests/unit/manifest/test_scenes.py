@@ -134,7 +134,7 @@ def test_keys_of_scenes_can_be_columns_nested_and_dotted(load):
         ),
         (
             "stage1.guidance: {stg_blocks: [48]}",
-            "stage1.guidance.stg_blocks: 48 is not a block of full-2.3; nearest is 47",
+            "stage1.guidance.stg_blocks: 48 is not a block of full-2.3, which has 0 to 47; nearest is 47",
         ),
         ("preset: distiled", "preset: 'distiled' is not a preset of full-2.3; nearest is distilled"),
         ("preset: 3", "preset: 3 is not a preset"),

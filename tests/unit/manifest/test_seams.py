@@ -90,7 +90,7 @@ PIXELS = "join: pixels, crossfade: 8, "
             ],
         ),
         ("refine: alternat", ["refine: 'alternat' is not a mapping with the keys sampler, schedule, steps, sigmas, "
-                              "guidance, order, or null for a draft, or one of chain, alternate"]),
+                              "guidance, strength, order, or null for a draft, or one of chain, alternate"]),
         ("refine: chain, refine.order: chain", ["refine.order: is given twice, dotted and nested; keep one of them"]),
         ("extend: clip.mp4", ["extend: 'clip.mp4' is not a mapping with the keys path, seconds, include_source, "
                               "sound, matrix, or null for none"]),

@@ -11,6 +11,7 @@ from ltx_ray.errors import PlanError
 from ltx_ray.sampling.conditioning import hold
 from ltx_ray.sampling.guidance import Answers, Questions, guide, guided
 from ltx_ray.sampling.state import Tokens
+from ltx_ray.spec.canonical import canonical
 from ltx_ray.spec.recipe import Guidance, GuidanceScales
 
 NEUTRAL = GuidanceScales()
@@ -160,3 +161,11 @@ def test_a_cfg_without_a_negative_prompt_is_refused():
 def test_an_stg_without_blocks_is_refused():
     with pytest.raises(PlanError, match=r"guidance.stg_blocks: empty"):
         Questions(Impairable(), Guidance(video=GuidanceScales(stg=1.0)), text=TEXT)
+
+
+def test_sound_loses_its_self_attention_in_blocks_of_its_own():
+    pushed = GuidanceScales(stg=1.0)
+    guidance = Guidance(video=pushed, audio=pushed, stg_blocks=(28,), audio_stg_blocks=(9,))
+    assert (guidance.skip_video, guidance.skip_audio) == ((28,), (9,))
+    assert Guidance(audio=pushed, stg_blocks=(28,)).skip_video == ()
+    assert "audio_stg_blocks" not in canonical(Guidance(audio=pushed, stg_blocks=(28,)))

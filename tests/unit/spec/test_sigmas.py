@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from ltx_ray.errors import PlanError
-from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED, linear_quadratic, manual, shifted
+from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED, ShiftedByTokens, linear_quadratic, manual, shifted
 
 FORTY_HEAD, FORTY_TAIL = [1, 0.9964, 0.9927, 0.9889], [0.4884, 0.4207, 0.3378, 0.2339, 0.1, 0]
 THIRTY_HEAD, THIRTY_TAIL = [1, 0.995, 0.9896, 0.9839], [0.5531, 0.4802, 0.3875, 0.2661, 0.1, 0]
@@ -111,3 +111,9 @@ def test_a_manual_list_that_is_no_schedule_is_refused_naming_the_place(sigmas, s
 def test_a_schedule_of_too_few_steps_is_refused(make, says):
     with pytest.raises(PlanError, match=says):
         make()
+
+
+def test_the_last_steps_of_a_schedule_by_tokens_are_those_of_the_whole():
+    whole = shifted(8, num_tokens=1500)
+    assert ShiftedByTokens(8, last=4).at(1500) == whole[4:]
+    assert ShiftedByTokens(8).at(1500) == whole

@@ -94,7 +94,7 @@ class TensorFile:
         return raw
 
     def _read(self, start: int, target: Tensor) -> None:
-        view = memoryview(target.numpy())
+        view = memoryview(target.numpy())  # type: ignore[arg-type]
         self._file.seek(start)
         while view:
             count = self._file.readinto(view[:_PIECE_BYTES])
