@@ -107,7 +107,7 @@ def dry_run(
     from ltx_ray.run.record import Run
 
     run = Run(default_run_dir(manifest) if run_dir is None else run_dir, store=store)
-    return plan_run(run, manifest, _models(catalog))
+    return plan_run(run, manifest, _models_of(manifest, catalog))
 
 
 def render(
@@ -131,7 +131,7 @@ def render(
 
     options = options or RenderOptions()
     run = Run(default_run_dir(manifest) if options.run_dir is None else options.run_dir, store=options.store)
-    return render_run(run, manifest, _models(catalog), options, observer or Silent())
+    return render_run(run, manifest, _models_of(manifest, catalog), options, observer or Silent())
 
 
 def status(run_dir: str | Path, *, store: str | None = None) -> RunStatus:
@@ -265,6 +265,13 @@ def models(named: str | Path | None = None, *, manifest: str | Path | None = Non
 
     found = find_models(None if named is None else str(named), None if manifest is None else str(manifest))
     return BUILT_IN if found is None else read_models(found)
+
+
+def _models_of(manifest: Manifest, catalog: Catalog | None) -> Catalog:
+    """With the LoRAs that the manifest names by their files."""
+    from ltx_ray.manifest.schema import lora_files_of
+
+    return _models(catalog).with_files(lora_files_of(manifest))
 
 
 def _models(catalog: Catalog | None) -> Catalog:

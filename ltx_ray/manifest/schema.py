@@ -138,6 +138,13 @@ def files_of(video: Video) -> Iterator[tuple[str, str]]:
     return _files(video, VIDEO, "")
 
 
+def lora_files_of(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Every file of a LoRA that a manifest names: the model of the video, and the path."""
+    for video in manifest.videos:
+        for scene in video.scenes:
+            yield from ((video.model, use.name) for use in scene.loras if use.is_path)
+
+
 def _files(part: Any, table: Table, prefix: str) -> Iterator[tuple[str, str]]:
     for key in table.paths:
         path = part

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 import yaml
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -58,6 +59,73 @@ def test_a_checkpoint_out_of_files_renders_on_ray_and_another_upscaler_keeps_sta
     made = {task["stage"] for task in tasks if task["reason"] not in ("cached", "not needed")}
     assert {"generate", "text_encode"} & made == set() and "generate" in kept
     assert {"upscale", "refine", "decode"} <= made
+
+
+SCENES = """
+model: mine
+defaults: {width: 128, height: 128}
+videos:
+  - id: film
+    scenes:
+      - {prompt: a red bird, num_frames: 9, cut: true, loras: [{name: pose, strength: 0.8}]}
+      - {prompt: over the sea, num_frames: 9, cut: true, loras: [{path: ink.safetensors, stages: refine}]}
+"""
+
+
+def lora(folder: Path, name: str, seed: int, inside: str) -> None:
+    """A LoRA on every matrix of the transformer's file whose name has ``inside``."""
+    generator = torch.Generator().manual_seed(seed)
+    pairs = {}
+    with safe_open(FILES["checkpoint"][0], framework="pt") as file:
+        for weight in file.keys():
+            shape = file.get_slice(weight).get_shape()
+            if weight.endswith(".weight") and len(shape) == 2 and inside in weight:
+                module = weight.removeprefix("model.").removesuffix(".weight")
+                pairs[f"{module}.lora_A.weight"] = torch.randn(4, shape[1], generator=generator) * 0.3
+                pairs[f"{module}.lora_B.weight"] = torch.randn(shape[0], 4, generator=generator) * 0.3
+    save_file(pairs, folder / f"{name}.safetensors")
+
+
+def tasks_of(ltx_ray, *arguments: str) -> dict[str, set[str]]:
+    """Stages by reason, of a plan."""
+    found: dict[str, set[str]] = {}
+    for record in ltx_ray("plan", *arguments, "--json").records:
+        if record["type"] == "task":
+            found.setdefault(record["reason"], set()).add(record["stage"])
+    return found
+
+
+def test_scenes_with_loras_of_their_own_render_on_ray_and_a_dev_checkpoint_gets_its_distilled_lora(ltx_ray):
+    for idx, (name, inside) in enumerate([("distilled", "patchify"), ("pose", "attn1"), ("ink", "attn2")]):
+        lora(ltx_ray.cwd, name, idx, inside)
+    loras = {"distilled_lora": "distilled.safetensors", "loras": {"pose": "pose.safetensors"}}
+    ltx_ray.write(yaml.safe_dump({"mine": {"kind": "dev", "precision": "fp32", **FILES, **loras}}), "models.yaml")
+    manifest = ltx_ray.write(SCENES, "films.yaml")
+    ran = ltx_ray("render", manifest)
+    assert ran.code == 0, ran.err
+    assert "distilled applies the distilled LoRA of mine at 1 in stage1 and refine" in ran.err
+    assert "0 tasks made" in ltx_ray("render", manifest).out
+    # The same bytes by another process that holds one part at a time and passes blocks over its device.
+    held = {"LTX_RAY_OFFLOAD": "block", "LTX_RAY_DEVICE_MEMORY_GB": "0.001"}
+    assert ltx_ray("render", manifest, "--inline", "--run", "inline/films", **held).code == 0
+    assert ltx_ray.digests("runs/films") == ltx_ray.digests("inline/films")
+
+    weaker = tasks_of(ltx_ray, manifest, "scenes.1.loras.0.strength=0.5")
+    assert "generate" not in set().union(*(stages for reason, stages in weaker.items() if reason != "cached"))
+    assert {"refine", "decode", "stitch"} <= set().union(*weaker.values())
+
+
+def test_a_lora_of_another_model_is_refused_before_any_work(ltx_ray):
+    ltx_ray.write(yaml.safe_dump({"mine": {"kind": "distilled", **FILES}}), "models.yaml")
+    wide = {"diffusion_model.patchify_proj.lora_A.weight": torch.ones(4, 9)}
+    save_file(
+        wide | {"diffusion_model.patchify_proj.lora_B.weight": torch.ones(48, 4)}, ltx_ray.cwd / "ink.safetensors"
+    )
+    manifest = ltx_ray.write(SCENES.replace("{name: pose, strength: 0.8}", "{path: ink.safetensors}"), "films.yaml")
+    ran = ltx_ray("render", manifest, "--inline")
+    assert ran.code == 2
+    assert "patchify_proj is for a weight of [48, 9], and mine has [48, 4]; take the LoRA" in ran.err
+    assert not (ltx_ray.cwd / "runs").exists()
 
 
 def test_a_preset_that_does_not_fit_the_checkpoint_is_refused_before_any_work(ltx_ray):
