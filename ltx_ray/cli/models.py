@@ -13,7 +13,8 @@ def models(models: ModelsOption = None, as_json: JsonOption = False) -> None:
     """List the models that a manifest can name; every file of yours is looked through."""
     from ltx_ray import api
 
-    for entry in api.models(models).entries:
+    catalog = api.models(models)
+    for entry in map(catalog.entry, catalog):
         facts, precision = entry.facts, entry.facts.weights[0].precision
         kind = facts.kind or ("built in" if not entry.files else "")
         if as_json:

@@ -6,7 +6,8 @@ model is looked up by the name a manifest says, and by the weights a recipe carr
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -66,21 +67,48 @@ class Entry:
                 raise ModelError(f"model {self.facts.name}: {path} is another file than where this was planned")
 
 
-class Catalog(Mapping[str, ModelFacts]):
-    """Facts of the models by name, and which of them has the weights that a recipe names."""
+#: Looks at the files of an entry.
+Opener = Callable[[], Entry]
 
-    def __init__(self, *entries: Entry) -> None:
-        self.entries = entries
-        self._facts = {entry.facts.name: entry.facts for entry in entries}
+
+class Catalog(Mapping[str, ModelFacts]):
+    """Facts of the models by name, and which of them has the weights that a recipe names.
+
+    Files of the user's are looked at when their model is first asked for, so that a large or broken one costs only
+    those who name it.
+
+    Args:
+        later: what looks at them, by the names of the models.
+        source: the file that lists them; "" = there is none.
+    """
+
+    def __init__(self, *entries: Entry, later: Mapping[str, Opener] | None = None, source: str = "") -> None:
+        self._open = {entry.facts.name: entry for entry in entries}
+        self._later = {name: opener for name, opener in (later or {}).items() if name not in self._open}
+        self.source = source
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Those that were looked at."""
+        return tuple(self._open.values())
+
+    def entry(self, name: str) -> Entry:
+        """Raises KeyError: there is none of this name; ModelError: something is wrong with it."""
+        if name in self._later and name not in self._open:
+            self._open[name] = self._later[name]()
+        return self._open[name]
 
     def __getitem__(self, name: str) -> ModelFacts:
-        return self._facts[name]
+        return self.entry(name).facts
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._open or name in self._later
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._facts)
+        return iter(dict.fromkeys((*self._open, *self._later)))
 
     def __len__(self) -> int:
-        return len(self._facts)
+        return len(self._open.keys() | self._later.keys())
 
     def find(self, weights: Collection[Weights]) -> Entry:
         """The model that has all of these parts. Where several share them, any is right: recipes name what they use.
@@ -90,17 +118,17 @@ class Catalog(Mapping[str, ModelFacts]):
         """
         wanted = {(each.part, each.digest) for each in weights}
         loras = {lora.digest for each in weights for lora in each.loras}
-        having = [
-            entry for entry in self.entries if wanted <= {(each.part, each.digest) for each in entry.facts.weights}
-        ]
-        for entry in having:
-            if loras <= {lora.facts.digest for lora in entry.loras}:
-                self._check(entry, weights)
-                return entry
-        if having:
-            missing = ", ".join(sorted(loras - {lora.facts.digest for lora in having[0].loras}))
-            raise ModelError(f"model {having[0].facts.name}: LoRA {missing} is not on this machine; put its file back")
-        here = ", ".join(f"{facts.name} ({facts.digest})" for facts in self.values())
+        lacking: Entry | None = None
+        for entry in self._each():
+            if wanted <= {(each.part, each.digest) for each in entry.facts.weights}:
+                if loras <= {lora.facts.digest for lora in entry.loras}:
+                    self._check(entry, weights)
+                    return entry
+                lacking = lacking or entry
+        if lacking is not None:
+            missing = ", ".join(sorted(loras - {lora.facts.digest for lora in lacking.loras}))
+            raise ModelError(f"model {lacking.facts.name}: LoRA {missing} is not on this machine; put its file back")
+        here = ", ".join(f"{entry.facts.name} ({entry.facts.digest})" for entry in self.entries)
         digests = ", ".join(sorted({each.digest for each in weights}))
         raise ModelError(f"model {digests}: not on this machine; there are {here}")
 
@@ -120,12 +148,22 @@ class Catalog(Mapping[str, ModelFacts]):
             by_model.setdefault(model, {})[path] = None
         if not by_model:
             return self
-        return Catalog(
-            *(
-                entry.with_loras(look_at_file(entry, path) for path in by_model.get(entry.facts.name, ()))
-                for entry in self.entries
-            )
-        )
+        found = dict(self._open)
+        for model, paths in by_model.items():
+            entry = self.entry(model)
+            found[model] = entry.with_loras(look_at_file(entry, path) for path in paths)
+        return Catalog(*found.values(), later=self._later, source=self.source)
+
+    def _each(self) -> Iterator[Entry]:
+        """Those that were looked at, then the others; what is wrong with one is not what was asked."""
+        yield from self.entries
+        for name in [name for name in self._later if name not in self._open]:
+            with suppress(ModelError):
+                yield self.entry(name)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Travels with what was looked at."""
+        return {"_open": self._open, "_later": {}, "source": self.source}
 
     @staticmethod
     def _check(entry: Entry, weights: Collection[Weights]) -> None:

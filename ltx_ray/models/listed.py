@@ -1,15 +1,17 @@
 """``models.yaml``: the checkpoints of this machine, by the names that manifests use.
 
     ltx-2.3:
-      kind: distilled                       # or dev
-      checkpoint: ltx-2.3-22b-distilled.safetensors     # one official file, or a list of those that make it up
-      text_encoder: gemma-3-12b-it          # a folder of transformers, or the packed file of LTX-2.5
+      kind: distilled                       # or dev; without it presets of both kinds fit
+      checkpoint: ltx-2.3-22b-distilled.safetensors   # a file, a pipeline of diffusers, a list, or files by part
+      text_encoder: gemma-3-12b-it          # a folder of transformers, or one file
       upscaler: ltx-2.3-spatial-upscaler-x2-1.0.safetensors
-      precision: bf16                       # or fp32
+      precision: file                       # as the files have it (the default), bf16, fp8 or fp32
+      distilled_lora: ltx-2.3-22b-distilled-lora-384.safetensors
+      loras: {pose: pose.safetensors, ink: {path: ink.safetensors, mode: fold}}
 
 Paths are seen from the file. The first of these that is there counts, whole: what ``--models`` names, $LTX_RAY_MODELS,
-beside the manifest, the working directory, ~/.config/ltx_ray. Digests of files are kept by path, size and time of
-change.
+beside the manifest, the working directory, ~/.config/ltx_ray. Files of an entry are looked at when a manifest names it;
+their digests are kept by path, size and time of change.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +30,18 @@ from ltx_ray.models.catalog import BUILT_IN, Catalog, Entry, FileAt
 from ltx_ray.models.loras import look_at
 from ltx_ray.models.ltx2.cache import cache_folder
 from ltx_ray.models.ltx2.facts import Digests
-from ltx_ray.models.ltx2.files.checkpoint import facts_of_checkpoint, look_through, shapes_of
-from ltx_ray.spec.weights import LORA_MODES, LoraMode
+from ltx_ray.models.ltx2.files.checkpoint import Files, facts_of_checkpoint, look_through
+from ltx_ray.models.ltx2.files.precisions import LOADED, PRECISIONS
+from ltx_ray.models.ltx2.files.sources import lora_shapes
+from ltx_ray.models.ltx2.files.text_files import shards
+from ltx_ray.spec.weights import LORA_MODES, PARTS, LoraMode
 
 NAME, VARIABLE = "models.yaml", "LTX_RAY_MODELS"
 MAX_BYTES = 1 << 20
 DISTILLED_LORA = "distilled_lora"
-KINDS, PRECISIONS = ("distilled", "dev"), ("bf16", "fp32")
-_KEYS = ("kind", "checkpoint", "text_encoder", "upscaler", "precision", "distilled_lora", "loras")
+KINDS = ("distilled", "dev")
+_KEYS = ("kind", "checkpoint", "text_encoder", "upscaler", "precision", DISTILLED_LORA, "loras")
+_INDEX = ".safetensors.index.json"
 
 
 def find_models(named: str | None, manifest: str | None) -> Path | None:
@@ -58,22 +65,25 @@ def find_models(named: str | None, manifest: str | None) -> Path | None:
 
 
 def read_models(path: Path) -> Catalog:
-    """The built-in models and those of the file; every weight file is read once for its digest, or known.
+    """The built-in models and those of the file, whose files are looked at when one is asked for.
 
     Raises:
-        ModelError: an entry or a file of it is wrong.
+        ModelError: the file is no list of models. What is wrong with an entry is raised by asking for it.
     """
-    digests = Digests(cache_folder() / "digests.json")
-    entries = [_entry(path, name, told, digests) for name, told in _told(path).items()]
-    digests.save()
-    return Catalog(*BUILT_IN.entries, *entries)
+    told = read_list(path)
+    for name in told:
+        if not isinstance(name, str) or name in BUILT_IN:
+            raise ModelError(f"{path}: {name}: is no name for a model, or that of a built-in one; take another")
+    later = {name: partial(_entry, path, name, entry) for name, entry in told.items()}
+    return Catalog(*BUILT_IN.entries, later=later, source=str(path))
 
 
-def _told(path: Path) -> Mapping[str, Any]:
+def read_list(path: Path) -> Mapping[str, Any]:
+    """What the file says, entry by entry, unchecked. Raises ModelError: it is no list of models."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ModelError(f"{path}: is larger than 1 MiB, so it is no list of models")
-        told = yaml.safe_load(path.read_text("utf-8"))
+        told = yaml.load(path.read_text("utf-8"), Loader=_EachOnce)
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read ({error})") from None
     except yaml.YAMLError as error:
@@ -83,36 +93,74 @@ def _told(path: Path) -> Mapping[str, Any]:
     return told
 
 
-def _entry(path: Path, name: object, told: Mapping[str, Any], digests: Digests) -> Entry:
+class _EachOnce(yaml.SafeLoader):  # type: ignore[misc]
+    """Refuses a key that stands twice, of which the last would count without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise yaml.constructor.ConstructorError(None, None, f"{twice} stands twice", node.start_mark)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return mapping
+
+
+def _entry(path: Path, name: str, told: Mapping[str, Any]) -> Entry:
     where = f"{path}: {name}"
-    if not isinstance(name, str) or name in BUILT_IN:
-        raise ModelError(f"{where}: is no name for a model, or that of a built-in one; take another")
     for key in told:
         if key not in _KEYS:
             near = difflib.get_close_matches(str(key), _KEYS, n=1)
             raise ModelError(
                 f"{where}.{key}: is not a key here; {f'nearest is {near[0]}' if near else ', '.join(_KEYS)}"
             )
-    kind = _one_of(where, "kind", told.get("kind"), KINDS)
-    precision = _one_of(where, "precision", told.get("precision", "bf16"), PRECISIONS)
-    checkpoint = told.get("checkpoint")
-    files = [
-        _file(where, "checkpoint", path, each)
-        for each in (checkpoint if isinstance(checkpoint, list) else [checkpoint])
-    ]
+    kind = None if told.get("kind") is None else _one_of(where, "kind", told["kind"], KINDS)
+    precision = _precision(where, told.get("precision", "file"))
+    files, parts = _checkpoint(where, path, told.get("checkpoint"))
     found = look_through(
         files,
-        text_encoder=_file(where, "text_encoder", path, told.get("text_encoder")),
-        upscaler=_file(where, "upscaler", path, told.get("upscaler")),
+        text_encoder=_optional(where, "text_encoder", path, told),
+        upscaler=_optional(where, "upscaler", path, told),
+        parts=parts,
     )
+    digests = Digests(cache_folder() / "digests.json")
     facts = facts_of_checkpoint(found, name=name, precision=precision, kind=kind, digests=digests)
     places = tuple((part, tuple(map(_place, paths))) for part, paths in found.files.items())
-    entry = Entry(facts=facts, loader="files", precisions=PRECISIONS, files=places)
-    shapes = shapes_of(found.files)
-    return entry.with_loras(
+    entry = Entry(facts=facts, loader="files", precisions=LOADED, files=places)
+    shapes = lora_shapes(found.files)
+    loras = [
         look_at(lora, file, shapes, model=name, digests=digests, mode=mode)
         for lora, (file, mode) in _loras(where, path, told).items()
-    )
+    ]
+    digests.save()
+    return entry.with_loras(loras)
+
+
+def _checkpoint(where: str, beside: Path, told: object) -> tuple[list[Path], Files]:
+    """Files that are looked through, and those that are named for a part."""
+    if isinstance(told, dict):
+        parts: dict[Any, tuple[Path, ...]] = {}
+        for part, given in told.items():
+            if part not in PARTS:
+                near = difflib.get_close_matches(str(part), PARTS, n=1)
+                nearest = f"nearest is {near[0]}" if near else ", ".join(PARTS)
+                raise ModelError(f"{where}.checkpoint.{part}: is no part of a model; {nearest}")
+            named = given if isinstance(given, list) else [given]
+            paths = [_file(where, f"checkpoint.{part}", beside, each) for each in named]
+            parts[part] = tuple(file for each in paths for file in _shards(each))
+        return [], parts
+    given = told if isinstance(told, list) else [told]
+    paths = [_file(where, "checkpoint", beside, each) for each in given]
+    return [file for each in paths for file in ([each] if each.is_dir() else _shards(each))], {}
+
+
+def _shards(path: Path) -> list[Path]:
+    """A file, or all shards of the index that is named, or of which one is; a folder of diffusers as it is."""
+    if path.is_dir() and not (path / "config.json").is_file():
+        return shards(path)
+    if path.name.endswith(_INDEX):
+        return shards(path.parent)
+    if path.is_file() and "-of-" in path.name and list(path.parent.glob(f"*{_INDEX}")):
+        return shards(path.parent)
+    return [path]
 
 
 def _loras(where: str, beside: Path, told: Mapping[str, Any]) -> dict[str, tuple[Path, LoraMode]]:
@@ -138,10 +186,20 @@ def _place(path: Path) -> FileAt:
     return FileAt(str(path.resolve()), path.stat().st_size if path.is_file() else None)
 
 
+def _precision(where: str, value: object) -> str:
+    if value == "fp16":
+        raise ModelError(f"{where}.precision: fp16 overflows in this model and gives black pictures; take bf16")
+    return _one_of(where, "precision", value, PRECISIONS)
+
+
 def _one_of(where: str, key: str, value: object, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise ModelError(f"{where}.{key}: {value!r} is not one of {', '.join(choices)}")
     return str(value)
+
+
+def _optional(where: str, key: str, beside: Path, told: Mapping[str, Any]) -> Path | None:
+    return None if key not in told else _file(where, key, beside, told[key])
 
 
 def _file(where: str, key: str, beside: Path, value: object) -> Path:

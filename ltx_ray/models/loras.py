@@ -8,8 +8,8 @@ from ltx_ray.errors import ModelError
 from ltx_ray.models.catalog import Entry, FileAt, LoraAt
 from ltx_ray.models.ltx2.cache import cache_folder
 from ltx_ray.models.ltx2.facts import Digests
-from ltx_ray.models.ltx2.files.checkpoint import shapes_of
 from ltx_ray.models.ltx2.files.lora import Shapes, read_lora
+from ltx_ray.models.ltx2.files.sources import lora_shapes
 from ltx_ray.spec.weights import LoraFacts, LoraMode
 
 
@@ -20,7 +20,7 @@ def look_at_file(entry: Entry, path: str) -> LoraAt:
         ModelError: the file is not there, is damaged, or is no LoRA for this model.
     """
     digests = Digests(cache_folder() / "digests.json")
-    shapes = shapes_of({part: [Path(each.path) for each in files] for part, files in entry.files})
+    shapes = lora_shapes({part: [Path(each.path) for each in files] for part, files in entry.files})
     found = look_at(path, Path(path), shapes, model=entry.facts.name, digests=digests)
     digests.save()
     return found

@@ -9,7 +9,7 @@ from ltx_ray.models.ltx2.adapters import Adapters, Strong, folds
 from ltx_ray.models.ltx2.denoiser import Ltx2Denoiser
 from ltx_ray.models.ltx2.files.lora import read_lora
 from ltx_ray.models.ltx2.files.modules import load_module
-from tests.parity.golden_cases import GOLDEN, Case, named, of_kind
+from tests.parity.golden_cases import GOLDEN, Case, config, named, of_kind
 from tests.parity.test_golden import AUDIO, VIDEO, apart, states
 
 CASES = [case for case in of_kind("velocity") if case.loras]
@@ -27,7 +27,8 @@ def velocities(case: Case, transformer: torch.nn.Module) -> tuple[torch.Tensor, 
 
 
 def folded(case: Case, lora: Strong) -> torch.nn.Module:
-    transformer = load_module("transformer", case.files_of("transformer"))
+    files = case.files_of("transformer")
+    transformer = load_module("transformer", files, config("transformer", files))
     with torch.no_grad():
         for name, fold in folds([lora], "transformer").items():
             weight = transformer.get_parameter(name)

@@ -12,7 +12,7 @@ from ltx_ray.models.ltx2.denoiser import Ltx2Denoiser
 from ltx_ray.models.ltx2.files.modules import load_module
 from ltx_ray.models.ltx2.files.names import renamed
 from ltx_ray.models.ltx2.packed import PackedLinear
-from tests.parity.golden_cases import GOLDEN, named, of_kind
+from tests.parity.golden_cases import GOLDEN, config, named, of_kind
 from tests.parity.test_golden import AUDIO, VIDEO, apart, states
 
 QUANTISED = ("fp8", "comfy_scaled_fp8", "fp8_cast", "gguf_Q8_0", "gguf_Q4_0")
@@ -62,7 +62,8 @@ def test_weights_of_gguf_are_those_of_its_own_library(name):
 
 def test_fp8_of_a_file_in_16_bits_casts_the_linears_of_its_blocks_and_nothing_else():
     path = GOLDEN / "ltx-2.3/ltx-2.3-tiny-dev.safetensors"
-    whole, cast = (load_module("transformer", [path], precision=each) for each in ("fp32", "fp8"))
+    told = config("transformer", [path])
+    whole, cast = (load_module("transformer", [path], told, precision=each) for each in ("fp32", "fp8"))
     packed = {name for name, module in cast.named_modules() if isinstance(module, PackedLinear)}
     linears = {name for name, module in whole.named_modules() if type(module) is torch.nn.Linear}
     assert packed == {name for name in linears if name.startswith("transformer_blocks.")}

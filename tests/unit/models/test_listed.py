@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,13 @@ from safetensors.torch import load_file, save_file
 from ltx_ray.errors import ModelError
 from ltx_ray.models.catalog import BUILT_IN
 from ltx_ray.models.listed import find_models, read_models
+from ltx_ray.models.load import Loaded
 from ltx_ray.models.ltx2.files.header import read_header
+from ltx_ray.models.ltx2.folder import Folder
+from ltx_ray.models.ltx2.model import Ltx2Model
+from ltx_ray.models.ltx2.parts import Parts
+from ltx_ray.models.ltx2.tiny import cached_tiny
+from ltx_ray.models.ltx2.tiny_facts import TINY as TINY_FACTS
 
 GOLDEN = Path(__file__).parents[2] / "parity/golden"
 NEW = GOLDEN / "ltx-2.5"
@@ -92,7 +99,7 @@ def test_a_change_of_one_part_in_a_file_of_several_is_of_that_part_alone(read, t
 
 def test_files_that_went_or_changed_are_told_before_work(read, tmp_path):
     path = copied(tmp_path, TINY["upscaler"], lambda tensors: None)
-    (entry,) = (entry for entry in read(upscaler=path).entries if entry.facts.name == "mine")
+    entry = read(upscaler=path).entry("mine")
     weights = {each.part: each for each in entry.facts.weights}
     entry.check_files(weights["upscaler"])
     Path(path).write_bytes(Path(path).read_bytes() + b"x")
@@ -112,11 +119,20 @@ def test_precision_is_that_of_every_part(read):
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"kind": None}, "mine.kind: None is not one of distilled, dev"),
-        ({"precision": "fp16"}, "mine.precision: 'fp16' is not one of bf16, fp32"),
+        ({"kind": "turbo"}, "mine.kind: 'turbo' is not one of distilled, dev"),
+        ({"precision": "int8"}, "mine.precision: 'int8' is not one of file, bf16, fp8, fp32"),
+        ({"precision": "fp16"}, "mine.precision: fp16 overflows in this model and gives black pictures; take bf16"),
+        ({"checkpoint": {"vea": "x"}}, "mine.checkpoint.vea: is no part of a model; text_encoder, connectors"),
+        ({"loras": ["x"]}, "mine.loras: ['x'] is not a mapping of names to files"),
+        ({"loras": {"distilled_lora": "x"}}, "mine.loras.distilled_lora: stands beside loras; move it there"),
+        (
+            {"loras": {"ink": {"path": "x", "strength": 1}}},
+            "mine.loras.ink.strength: is not a key here",
+        ),
+        ({"distilled_lora": "gone.safetensors"}, "mine.distilled_lora: there is no "),
         ({"checkpont": "x"}, "mine.checkpont: is not a key here; nearest is checkpoint"),
         ({"upscaler": "gone.safetensors"}, "mine.upscaler: there is no "),
-        ({"text_encoder": None}, "mine.text_encoder: None is no path; name its file"),
+        ({"text_encoder": None}, "the text_encoder is in none of them; name its file as text_encoder"),
         ({"checkpoint": TINY["checkpoint"][:2]}, "the audio_vae is in none of them; name its file"),
         ({"checkpoint": TINY["checkpoint"] * 2}, "each holds a transformer; name one of them"),
         ({"upscaler": TINY["checkpoint"][0]}, "is no latent upsampler; name the file of one"),
@@ -124,12 +140,12 @@ def test_precision_is_that_of_every_part(read):
             {"upscaler": str(GOLDEN / "ltx-2.3/ltx-2.3-tiny-temporal-upscaler-x2-1.0.safetensors")},
             "lengthens and does not enlarge; name the spatial upsampler",
         ),
-        ({"text_encoder": TINY["upscaler"]}, "is no Gemma of transformers and no text encoder of LTX-2.5"),
+        ({"text_encoder": TINY["upscaler"]}, "is no text encoder with its tokenizer; name a folder of transformers"),
     ],
 )
 def test_what_is_wrong_with_an_entry_is_a_sentence(read, changes, what):
     with pytest.raises(ModelError) as raised:
-        read(**changes)
+        read(**changes)["mine"]
     assert what in str(raised.value)
 
 
@@ -143,7 +159,7 @@ def test_parts_of_other_generations_do_not_go_together(read, tmp_path):
     with pytest.raises(
         ModelError, match="gives 96 numbers a token, and this checkpoint reads 192; name the text encoder"
     ):
-        read(text_encoder=copied(tmp_path, TINY["text_encoder"], widen))
+        read(text_encoder=copied(tmp_path, TINY["text_encoder"], widen))["mine"]
 
 
 def test_forms_of_quantised_files_that_are_not_understood_are_refused_by_name(read, tmp_path):
@@ -152,7 +168,7 @@ def test_forms_of_quantised_files_that_are_not_understood_are_refused_by_name(re
         tensors[name] = tensors[name].to(torch.int8)
 
     with pytest.raises(ModelError, match=r"to_q\.weight is I8, which is not read; take a file in bf16, in scaled fp8"):
-        read(checkpoint=[copied(tmp_path, TINY["checkpoint"][0], quantise), *TINY["checkpoint"][1:]])
+        read(checkpoint=[copied(tmp_path, TINY["checkpoint"][0], quantise), *TINY["checkpoint"][1:]])["mine"]
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "mine: 3", "mine: {kind: [}"])
@@ -189,3 +205,80 @@ def test_the_first_place_with_a_list_counts(tmp_path, monkeypatch):
     assert find_models(str(beside / "models.yaml"), None) == beside / "models.yaml"
     with pytest.raises(ModelError, match=r"--models gone\.yaml: there is no such file"):
         find_models("gone.yaml", None)
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    (tmp_path / "models.yaml").write_text("mine: {kind: dev}\nmine: {kind: distilled}")
+    with pytest.raises(ModelError, match=r"models\.yaml: is not YAML: mine stands twice"):
+        read_models(tmp_path / "models.yaml")
+
+
+def test_a_broken_entry_costs_only_those_who_name_it(read, tmp_path):
+    (tmp_path / "models.yaml").write_text(yaml.safe_dump({"broken": {"checkpoint": "gone"}, "mine": TINY}))
+    catalog = read_models(tmp_path / "models.yaml")
+    assert list(catalog)[-2:] == ["broken", "mine"]
+    weights = catalog["mine"].weights
+    assert catalog.find(weights).facts.name == "mine"
+    travelled = pickle.loads(pickle.dumps(catalog))
+    assert "broken" not in travelled and travelled.find(weights) == catalog.find(weights)
+    with pytest.raises(ModelError, match=r"broken\.checkpoint: there is no "):
+        catalog["broken"]
+
+
+def test_a_model_is_found_by_its_weights_before_anybody_named_it(read, tmp_path):
+    weights = read()["mine"].weights
+    assert read_models(tmp_path / "models.yaml").find(weights).facts.name == "mine"
+
+
+def test_files_by_part_are_the_same_model(read):
+    by_part = {
+        "transformer": TINY["checkpoint"][0],
+        "connectors": [TINY["checkpoint"][0], TINY["text_encoder"]],
+        "video_vae": TINY["checkpoint"][1],
+        "audio_vae": TINY["checkpoint"][2],
+        "vocoder": TINY["checkpoint"][2],
+    }
+    assert read(checkpoint=by_part)["mine"] == read()["mine"]
+
+
+def test_as_the_file_has_it_is_the_precision_of_each_part(read, tmp_path):
+    def cast(tensors):
+        for name in tensors:
+            if name.endswith("to_q.weight") and ".transformer_blocks." in name:
+                tensors[name] = tensors[name].to(torch.float8_e4m3fn)
+
+    path = copied(tmp_path, TINY["checkpoint"][0], cast)
+    entry = read(checkpoint=[path, *TINY["checkpoint"][1:]], precision="file")["mine"]
+    assert {each.part: each.precision for each in entry.weights if each.precision != "bf16"} == {"transformer": "fp8"}
+    taken_back = read(checkpoint=[path, *TINY["checkpoint"][1:]], precision="bf16")["mine"]
+    assert {each.precision for each in taken_back.weights} == {"bf16"}
+    assert {each.part: each.precision for each in read(precision="fp8")["mine"].weights}["transformer"] == "fp8"
+
+
+def test_loras_are_named_with_their_mode_and_the_distilled_one_is_folded(read, tmp_path):
+    pairs = {"diffusion_model.patchify_proj.lora_A.weight": torch.ones(2, 4)}
+    save_file(pairs | {"diffusion_model.patchify_proj.lora_B.weight": torch.ones(48, 2)}, tmp_path / "a.safetensors")
+    loras = {"ink": {"path": "a.safetensors", "mode": "fold"}, "pose": "a.safetensors"}
+    found = read(loras=loras, distilled_lora="a.safetensors")["mine"].loras
+    assert {name: (lora.parts, lora.mode) for name, lora in found.items()} == {
+        "distilled_lora": (("transformer",), "fold"),
+        "ink": (("transformer",), "fold"),
+        "pose": (("transformer",), "adapter"),
+    }
+
+
+def test_a_pipeline_of_diffusers_is_a_checkpoint(tmp_path, read):
+    folder = cached_tiny("2.3", tmp_path)
+    (tmp_path / "models.yaml").write_text(yaml.safe_dump({"mine": {"checkpoint": str(folder), "precision": "fp32"}}))
+    catalog = read_models(tmp_path / "models.yaml")
+    facts = catalog["mine"]
+    known = TINY_FACTS["2.3"]
+    assert (facts.family, facts.video, facts.audio) == (known.family, known.video, known.audio)
+    ours = Loaded(catalog).open(facts.weights)
+    theirs = Ltx2Model(known, Parts(Folder(folder)))
+    text, wanted = (model.text_encoder().encode("a fox") for model in (ours, theirs))
+    assert all(torch.equal(text[name], wanted[name]) for name in wanted)
+    latent = torch.randn(1, facts.video_channels, 2, 2, 2)
+    frames, wanted = (torch.cat(list(model.video_decoder().decode(latent, 0, 9))) for model in (ours, theirs))
+    assert torch.equal(frames, wanted)
+    assert torch.equal(ours.upscaler().upscale(latent), theirs.upscaler().upscale(latent))

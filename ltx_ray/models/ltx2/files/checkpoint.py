@@ -1,145 +1,206 @@
-"""What a checkpoint is that comes as one official file or several: which file holds which part, and facts for planning.
+"""What a checkpoint is that comes as files of the user's: which of them hold which part, and facts for planning.
 
-By keys and configuration alone, never by the names of files. No torch.
+By keys, shapes and configuration alone, never by the names of files. No torch.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from ltx_ray.errors import ModelError
-from ltx_ray.models.ltx2.facts import Digests, facts_of
-from ltx_ray.models.ltx2.files import configs, names
+from ltx_ray.models.ltx2.facts import FOLDERS, Digests, facts_of
+from ltx_ray.models.ltx2.files import configs, names, official
+from ltx_ray.models.ltx2.files.digests import digest_of_part
 from ltx_ray.models.ltx2.files.header import Header, read_header
-from ltx_ray.models.ltx2.files.lora import LORA_PARTS, Shapes
-from ltx_ray.models.ltx2.files.quantised import forms
+from ltx_ray.models.ltx2.files.precisions import part_precision
+from ltx_ray.models.ltx2.files.sources import folder_config, shapes_of, weights_of
 from ltx_ray.models.ltx2.files.text_files import look_at_text_encoder
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.weights import PARTS, Part, Weights
 
-#: Files of a checkpoint, by part.
+#: Files of a checkpoint, by part. A folder is one of diffusers, of this part alone; text encoders have their own kinds.
 Files = Mapping[Part, tuple[Path, ...]]
-#: What only this family's transformer has, the newest first.
+#: What only this family's transformer has, the newest first; by diffusers' names.
 _FAMILIES = (
     ("keyframes_abs_pos_embedding", "ltx-2.5"),
-    ("prompt_adaln_single.", "ltx-2.3"),
+    ("prompt_adaln.", "ltx-2.3"),
     ("caption_projection.", "ltx-2"),
 )
-_BLOCK_BYTES = 1 << 22
+_MAKERS: Mapping[Part, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "transformer": configs.transformer,
+    "video_vae": configs.video_vae,
+    "audio_vae": configs.audio_vae,
+    "vocoder": configs.vocoder,
+}
+#: Parts that are told by their keys in files that may hold several.
+_MIXED: tuple[Part, ...] = ("transformer", "connectors", "video_vae", "audio_vae", "vocoder")
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     family: str
     files: Files
-    official: Mapping[str, Any]  #: the configuration that its files tell
-    upsampler: Mapping[str, Any]
+    configs: Mapping[Part, Mapping[str, Any]]  #: of diffusers' modules; of the text encoder, transformers' own
 
 
-def look_through(checkpoint: Sequence[Path], *, text_encoder: Path, upscaler: Path) -> Checkpoint:
+def look_through(
+    checkpoint: Sequence[Path], *, text_encoder: Path | None, upscaler: Path | None, parts: Files | None = None
+) -> Checkpoint:
     """The checkpoint that these files make together.
 
+    Args:
+        checkpoint: files or pipelines of diffusers, each with any of the parts.
+        text_encoder: None = it is in a pipeline.
+        upscaler: None = it is in a pipeline.
+        parts: files that are named for a part, and are taken for it whatever else holds one.
+
     Raises:
-        ModelError: a file is damaged or quantised, a part is missing or there twice, or parts do not fit together.
+        ModelError: a file is damaged or not understood, a part is missing or there twice, or parts do not fit together.
     """
-    headers = [read_header(path) for path in checkpoint]
-    packed = [read_header(text_encoder)] if text_encoder.is_file() else []
-    for header in headers:
-        _check_read(header)
-    files = {part: _holding(part, [*headers, *packed]) for part in PARTS if part not in ("upscaler", "text_encoder")}
-    enlarging = read_header(upscaler)
-    if (flat := enlarging.config) is None or "spatial_upsample" not in flat:
-        raise ModelError(f"{upscaler}: is no latent upsampler; name the file of one")
-    if not flat["spatial_upsample"]:
-        raise ModelError(f"{upscaler}: lengthens and does not enlarge; name the spatial upsampler")
-    official: dict[str, Any] = {}
-    for header in headers:
-        official |= {name: value for name, value in (header.config or {}).items() if name not in official}
-    missing = [name for name in ("transformer", "vae", "audio_vae", "vocoder") if name not in official]
-    if missing:
-        raise ModelError(f"{_named(checkpoint)}: no configuration of {', '.join(missing)} in it; fetch official files")
-    if flat["in_channels"] != official["vae"]["latent_channels"]:
-        raise ModelError(f"{upscaler}: is for latents of {flat['in_channels']} channels; name that of this checkpoint")
-    _check_text(text_encoder, official, [*headers, *packed])
-    everything = {**files, "upscaler": (upscaler,), "text_encoder": (text_encoder,)}
-    return Checkpoint(_family(headers), everything, official, flat)
+    files = dict(parts or {})
+    headers: list[Header] = []
+    for path in checkpoint:
+        if path.is_dir():
+            files = {**_pipeline(path), **files}
+        else:
+            headers.append(read_header(path))
+    if text_encoder is not None:
+        files["text_encoder"] = (text_encoder,)
+    if upscaler is not None:
+        files["upscaler"] = (upscaler,)
+    for key in ("text_encoder", "upscaler"):
+        if key not in files:
+            raise ModelError(f"{_named(checkpoint)}: the {key} is in none of them; name its file as {key}")
+    text = files["text_encoder"][0]
+    packed = [read_header(text)] if text.is_file() else []
+    for part in _MIXED:
+        if part not in files:
+            files[part] = _holding(part, [*headers, *packed])
+    found = configs_of(files)
+    family = _family(files)
+    _check_together(files, found)
+    return Checkpoint(family, files, found)
 
 
-def facts_of_checkpoint(found: Checkpoint, *, name: str, precision: str, kind: str, digests: Digests) -> ModelFacts:
-    """Facts for planning; ``digests`` reads every file once, or knows it."""
-    by_part = {part: _digest(part, paths, digests) for part, paths in found.files.items()}
-    scale = found.upsampler.get("spatial_scale", 2.0) if found.upsampler.get("rational_resampler") else 2
+def configs_of(files: Files) -> dict[Part, Mapping[str, Any]]:
+    """Configurations of diffusers' modules, told by the files or read off their tensors.
+
+    Raises:
+        ModelError: one cannot be read, or is not of its part.
+    """
+    found: dict[Part, Mapping[str, Any]] = {}
+    folders = {part: paths[0] for part, paths in files.items() if part != "text_encoder" and paths[0].is_dir()}
+    for part, folder in folders.items():
+        found[part] = _of_folder(part, folder_config(part, folder))
+    others = [part for part in _MIXED if part not in folders]
+    if "connectors" in others and "transformer" not in others:
+        raise ModelError(f"{folders['transformer']}: its connectors are no folder of diffusers; name their folder too")
+    told = told_by([path for part in others for path in files[part]])
+    shapes = shapes_of(files, others)
+    for part in others:
+        found[part] = config_of(part, told, shapes, _named(files[part]))
+    if "upscaler" not in found:
+        found["upscaler"] = _upscaler_config(files["upscaler"][0])
+    found["text_encoder"] = look_at_text_encoder(files["text_encoder"][0]).config
+    return found
+
+
+def told_by(paths: Sequence[Path]) -> dict[str, Any]:
+    """What official files say in their heads; of each section what the first file says."""
+    told: dict[str, Any] = {}
+    for path in dict.fromkeys(paths):
+        told = {**(read_header(path).config or {}), **told}
+    return told
+
+
+def config_of(
+    part: Part, told: Mapping[str, Any], shapes: Mapping[Part, Mapping[str, tuple[int, ...]]], where: str
+) -> Mapping[str, Any]:
+    """The configuration of diffusers' module for a part out of official files.
+
+    Args:
+        told: the official configuration, as far as files have one.
+        shapes: of the parts' tensors, by diffusers' names.
+        where: what errors call the files.
+    """
+    try:
+        whole = official.completed(told, shapes)
+        if part == "connectors":
+            projections = (shape for name, shape in shapes[part].items() if name.endswith("text_proj_in.weight"))
+            width = next((shape[1] for shape in projections), 0)
+            return configs.connectors(whole, text_layers=width // int(whole["transformer"]["caption_channels"]))
+        return _MAKERS[part](whole)
+    except (KeyError, TypeError, IndexError, ValueError, ZeroDivisionError):
+        raise ModelError(
+            f"{where}: its configuration of the {part} is not understood; fetch the official file"
+        ) from None
+
+
+def facts_of_checkpoint(
+    found: Checkpoint, *, name: str, precision: str, kind: str | None, digests: Digests
+) -> ModelFacts:
+    """Facts for planning; ``digests`` reads every file once, or knows it.
+
+    Args:
+        precision: that all parts are loaded in, or "file".
+
+    Raises:
+        ModelError: a part cannot be loaded so.
+    """
+    upscaler = found.configs["upscaler"]
+    scale = upscaler.get("rational_spatial_scale", 2.0) if upscaler.get("use_rational_resampler") else 2
     return facts_of(
         name=name,
         family=found.family,
-        transformer=configs.transformer(found.official),
-        vae=configs.video_vae(found.official),
-        sample_rate_hz=configs.sample_rate_hz(found.official),
+        transformer=dict(found.configs["transformer"]),
+        vae=dict(found.configs["video_vae"]),
+        sample_rate_hz=int(found.configs["vocoder"]["output_sampling_rate"]),
         upscale=Fraction(scale),
-        weights=tuple(Weights(part=part, digest=by_part[part], precision=precision) for part in PARTS),
+        weights=tuple(
+            Weights(
+                part=part,
+                digest=digest_of_part(part, found.files[part], digests),
+                precision=part_precision(part, found.files[part], precision),
+            )
+            for part in PARTS
+        ),
         kind=kind,
     )
 
 
-def shapes_of(files: Mapping[Part, Sequence[Path]]) -> Shapes:
-    """Shapes of the weights that a LoRA can change, by diffusers' names, from the heads of these files."""
-    found: dict[Part, dict[str, tuple[int, ...]]] = {}
-    for part in LORA_PARTS:
-        for path in files.get(part, ()):
-            header = read_header(path)
-            for name, told in header.tensors.items():
-                if names.belongs(part, name, header) and (known := names.renamed(part, name)) is not None:
-                    found.setdefault(part, {})[known] = told.shape
+def _pipeline(path: Path) -> dict[Part, tuple[Path, ...]]:
+    """Parts of a folder: of a pipeline of diffusers, of one part of it, or of the shards of a file."""
+    if (path / "model_index.json").is_file():
+        folders = {part: tuple(path / name for name in names_) for part, names_ in FOLDERS.items()}
+        return {part: found for part, found in folders.items() if all(folder.is_dir() for folder in found)}
+    raise ModelError(f"{path}: is no pipeline of diffusers (no model_index.json); name its files, or the folder above")
+
+
+def _of_folder(part: Part, config: Mapping[str, Any]) -> dict[str, Any]:
+    """With what diffusers' converter leaves out; see ``configs``."""
+    found = {key: value for key, value in config.items() if not key.startswith("_")}
+    if part == "transformer":
+        found["perturbed_attn"] = True
+    if part == "vocoder" and config["_class_name"] == "LTX2VocoderWithBWE":
+        found["final_act_fn"] = "clamp"
+    if part == "vocoder":
+        found.setdefault("output_sampling_rate", 48000 if config["_class_name"] == "LTX2VocoderWithBWE" else 24000)
     return found
 
 
-def _digest(part: Part, paths: Sequence[Path], digests: Digests) -> str:
-    """Of a part's tensors, and of the configuration that it is made by; not of what else lies in its files."""
-    lines: list[str] = [part]
-    for path in paths:
-        if path.is_dir():
-            lines += [digests.digest(file) for file in sorted(path.rglob("*")) if file.is_file()]
-        elif part in ("upscaler", "text_encoder"):
-            lines.append(digests.digest(path))
-        else:
-            lines.append(digests.known(path, "#parts", _digests_of_parts).get(part, ""))
-    return sha256("\n".join(lines).encode()).hexdigest()
-
-
-#: What of the configuration decides each part.
-_SECTIONS: Mapping[Part, tuple[str, ...]] = {
-    "transformer": ("transformer",),
-    "connectors": ("transformer",),
-    "video_vae": ("vae",),
-    "audio_vae": ("audio_vae",),
-    "vocoder": ("vocoder", "audio_vae"),
-}
-
-
-def _digests_of_parts(path: Path) -> dict[str, str]:
-    """By part, of what a file holds of it."""
+def _upscaler_config(path: Path) -> dict[str, Any]:
     header = read_header(path)
-    config, found = header.config or {}, {}
-    with path.open("rb") as file:
-        for name, told in sorted(header.tensors.items()):
-            if (part := names.part_in(header, name)) is None:
-                continue
-            if part not in found:
-                sections = {section: config.get(section) for section in _SECTIONS[part]}
-                found[part] = sha256(json.dumps(sections, sort_keys=True).encode())
-            found[part].update(f"{name} {told.dtype} {told.shape}".encode())
-            file.seek(told.start)
-            left = told.num_bytes
-            while left and (block := file.read(min(left, _BLOCK_BYTES))):
-                found[part].update(block)
-                left -= len(block)
-    return {part: digest.hexdigest() for part, digest in found.items()}
+    flat = header.config
+    try:
+        if flat is None or "spatial_upsample" not in flat:
+            flat = official.upsampler({each.name: each.shape for each in weights_of("upscaler", [path])})
+        return configs.upsampler(flat)
+    except (KeyError, TypeError, IndexError, ValueError, ZeroDivisionError):
+        raise ModelError(f"{path}: is no latent upsampler; name the file of one") from None
 
 
 def _holding(part: Part, headers: Sequence[Header]) -> tuple[Path, ...]:
@@ -151,32 +212,43 @@ def _holding(part: Part, headers: Sequence[Header]) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _check_read(header: Header) -> None:
-    forms(header, [name for name in header.tensors if names.part_in(header, name) is not None])
-
-
-def _family(headers: Sequence[Header]) -> str:
-    inside = [name.removeprefix(names.TRANSFORMER) for header in headers for name in header.tensors]
+def _family(files: Files) -> str:
+    inside = {each.name for each in weights_of("transformer", files["transformer"])}
     for begin, family in _FAMILIES:
         if any(name.startswith(begin) for name in inside):
             return family
-    raise ModelError(f"{_named([header.path for header in headers])}: is no transformer of LTX-2, 2.3 or 2.5")
+    raise ModelError(f"{_named(files['transformer'])}: is no transformer of LTX-2, 2.3 or 2.5")
 
 
-def _check_text(path: Path, official: Mapping[str, Any], headers: Sequence[Header]) -> None:
-    """The text encoder's hidden states are as wide as the projection wants them."""
+def _check_together(files: Files, found: Mapping[Part, Mapping[str, Any]]) -> None:
+    """Parts fit by what one gives and the next takes."""
+    upscaler, text = files["upscaler"][0], files["text_encoder"][0]
+    if not found["upscaler"]["spatial_upsample"]:
+        raise ModelError(f"{upscaler}: lengthens and does not enlarge; name the spatial upsampler")
+    channels = found["video_vae"]["latent_channels"]
+    if found["upscaler"]["in_channels"] != channels:
+        taken = found["upscaler"]["in_channels"]
+        raise ModelError(f"{upscaler}: is for latents of {taken} channels; name that of this checkpoint")
+    if found["transformer"]["in_channels"] != channels:
+        wanted = found["transformer"]["in_channels"]
+        raise ModelError(
+            f"{_named(files['video_vae'])}: gives latents of {channels} channels, and the transformer takes {wanted}; "
+            "name the video VAE of its generation"
+        )
     projections = (
-        told.shape[1]
-        for header in headers
-        for name, told in header.tensors.items()
-        if name.startswith("text_embedding_projection.") and name.endswith("aggregate_embed.weight")
+        each.shape[1]
+        for each in weights_of("connectors", files["connectors"])
+        if each.name.endswith("text_proj_in.weight")
     )
     if (wanted := next(projections, None)) is None:
-        raise ModelError(f"{path}: is no Gemma of transformers and no text encoder of LTX-2.5")
-    width = look_at_text_encoder(path).width
+        raise ModelError(
+            f"{_named(files['connectors'])}: text_embedding_projection, which text goes through, is in none of them; "
+            "name its file too"
+        )
+    width = look_at_text_encoder(text).width
     if width != wanted:
         raise ModelError(
-            f"{path}: gives {width} numbers a token, and this checkpoint reads {wanted}; name the text encoder of its "
+            f"{text}: gives {width} numbers a token, and this checkpoint reads {wanted}; name the text encoder of its "
             "generation"
         )
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from accelerate import init_empty_weights
@@ -27,11 +27,10 @@ from diffusers.pipelines.ltx2.vocoder import LTX2Vocoder, LTX2VocoderWithBWE
 from torch import Tensor
 
 from ltx_ray.errors import ModelError
-from ltx_ray.models.ltx2.files import configs, names
-from ltx_ray.models.ltx2.files.header import Header, read_header
+from ltx_ray.models.ltx2.files.header import Header
 from ltx_ray.models.ltx2.files.placing import is_weight_of_linear, put, put_packed
-from ltx_ray.models.ltx2.files.quantised import Form, forms
 from ltx_ray.models.ltx2.files.read import Report, TensorFile, no_report
+from ltx_ray.models.ltx2.files.sources import Weight, weights_of
 from ltx_ray.models.ltx2.repacked import repacked
 from ltx_ray.models.ltx2.types import compute_type
 from ltx_ray.spec.weights import Part
@@ -44,41 +43,31 @@ _COMPUTED = ("resampler.filter",)
 _BLOCKS = "transformer_blocks."
 
 
-class Weight(NamedTuple):
-    """A tensor of a part: what diffusers calls it, what its file does, and how it is stored."""
-
-    name: str
-    header: Header
-    stored: str
-    form: Form
-
-
 def load_module(
     part: Part,
     files: Sequence[Path],
+    config: Mapping[str, Any],
     *,
     precision: str = "fp32",
     dtype: torch.dtype | None = None,
     device: str = "cpu",
     folds: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
-    config: Mapping[str, Any] | None = None,
     report: Report = no_report,
 ) -> Any:
     """A part, ready to compute in the type that ``models.ltx2.types`` gives for its precision.
 
     Args:
+        config: of diffusers' module, see ``checkpoint.configs_of``.
         dtype: the type it computes in; None = that of its precision.
         folds: what is added to weights, by their names.
-        config: the official configuration, where files have none.
         report: called while bytes are read.
 
     Raises:
         ModelError: the files do not hold it whole, or hold more of it than is known.
     """
     found = list(weights_of(part, files))
-    official = config or _official_config(part, files)
     with init_empty_weights(include_buffers=False):
-        module = _MAKERS[part](official, found)
+        module = _MAKERS[part](config)
     _check_whole(part, files, module, found)
     dtype = dtype or compute_type(part, precision, is_extended=isinstance(module, LTX2VocoderWithBWE))
     fold_of = dict(folds or {})
@@ -114,20 +103,6 @@ def load_module(
     return module.eval().requires_grad_(False)
 
 
-def weights_of(part: Part, files: Sequence[Path]) -> Iterator[Weight]:
-    """Every tensor of a part.
-
-    Raises:
-        ModelError: one is stored in a way that is not read.
-    """
-    for path in files:
-        header = read_header(path)
-        own = [name for name in header.tensors if names.belongs(part, name, header)]
-        for stored, form in forms(header, own).items():
-            if (name := names.renamed(part, stored)) is not None:
-                yield Weight(name, header, stored, form)
-
-
 def _by_file(found: Sequence[Weight]) -> Iterator[tuple[Header, list[Weight]]]:
     """In the order of each file, because disks like it."""
     for path in dict.fromkeys(each.header.path for each in found):
@@ -153,33 +128,17 @@ def _check_whole(part: Part, files: Sequence[Path], module: torch.nn.Module, fou
             )
 
 
-def _official_config(part: Part, files: Sequence[Path]) -> Mapping[str, Any]:
-    """What the first file with a configuration says."""
-    config = next((told for path in files if (told := read_header(path).config) is not None), None)
-    if config is None:
-        raise ModelError(f"{_named(files)}: no configuration in it, so the {part} cannot be made")
-    return config
-
-
-def _connectors(official: Mapping[str, Any], found: Sequence[Weight]) -> Any:
-    projections = (each for each in found if each.name.endswith("text_proj_in.weight"))
-    width = next((each.header.tensors[each.stored].shape[1] for each in projections), 0)
-    text_layers = width // official["transformer"]["caption_channels"]
-    return LTX2TextConnectors(**configs.connectors(official, text_layers=text_layers))
-
-
-def _vocoder(official: Mapping[str, Any], found: Sequence[Weight]) -> Any:
-    config = configs.vocoder(official)
+def _vocoder(config: Mapping[str, Any]) -> Any:
     return (LTX2VocoderWithBWE if "bwe_in_channels" in config else LTX2Vocoder)(**config)
 
 
-_MAKERS: Mapping[Part, Callable[[Mapping[str, Any], Sequence[Weight]], Any]] = {
-    "transformer": lambda official, found: LTX2VideoTransformer3DModel(**configs.transformer(official)),
-    "connectors": _connectors,
-    "video_vae": lambda official, found: AutoencoderKLLTX2Video(**configs.video_vae(official)),
-    "audio_vae": lambda official, found: AutoencoderKLLTX2Audio(**configs.audio_vae(official)),
+_MAKERS: Mapping[Part, Callable[[Mapping[str, Any]], Any]] = {
+    "transformer": lambda config: LTX2VideoTransformer3DModel(**config),
+    "connectors": lambda config: LTX2TextConnectors(**config),
+    "video_vae": lambda config: AutoencoderKLLTX2Video(**config),
+    "audio_vae": lambda config: AutoencoderKLLTX2Audio(**config),
     "vocoder": _vocoder,
-    "upscaler": lambda official, found: LTX2LatentUpsamplerModel(**configs.upsampler(official)),
+    "upscaler": lambda config: LTX2LatentUpsamplerModel(**config),
 }
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 from ltx_ray.models.ltx2.adapters import Strong, folds
-from ltx_ray.models.ltx2.files.checkpoint import shapes_of
+from ltx_ray.models.ltx2.files.checkpoint import configs_of
 from ltx_ray.models.ltx2.files.lora import Shapes, read_lora
-from ltx_ray.models.ltx2.files.modules import load_module, weights_of
+from ltx_ray.models.ltx2.files.modules import load_module
 from ltx_ray.models.ltx2.files.read import Report
+from ltx_ray.models.ltx2.files.sources import lora_shapes, weights_of
 from ltx_ray.models.ltx2.files.text_encoder import load_text_encoder, text_encoder_bytes
 from ltx_ray.models.ltx2.types import TORCH_TYPES
 from ltx_ray.spec.weights import Lora, Part, Weights
@@ -30,7 +31,7 @@ class Files:
     """
 
     def __init__(self, files: Mapping[Part, Sequence[str]], *, loras: Mapping[str, str], name: str) -> None:
-        self._files = {part: [Path(path) for path in paths] for part, paths in files.items()}
+        self._files = {part: tuple(map(Path, paths)) for part, paths in files.items()}
         self._loras, self._name = loras, name
 
     def load(self, weights: Weights, *, device: str, report: Report) -> Any:
@@ -39,7 +40,13 @@ class Files:
             return load_text_encoder(files[0], precision=weights.precision, device=device, report=report)
         folded = [self.lora(lora) for lora in weights.loras if lora.mode == "fold"]
         return load_module(
-            part, files, precision=weights.precision, device=device, folds=folds(folded, part), report=report
+            part,
+            files,
+            self._configs[part],
+            precision=weights.precision,
+            device=device,
+            folds=folds(folded, part),
+            report=report,
         )
 
     def num_bytes(self, weights: Weights) -> int:
@@ -49,9 +56,8 @@ class Files:
             return text_encoder_bytes(files[0], weights.precision)
         keeps = weights.precision in ("fp8", "gguf")
         return sum(
-            told.num_bytes if keeps and each.form.kind != "plain" else prod(told.shape) * size
+            each.num_bytes if keeps and each.form.kind != "plain" else prod(each.shape) * size
             for each in weights_of(part, files)
-            for told in (each.header.tensors[each.stored],)
         )
 
     def lora(self, lora: Lora) -> Strong:
@@ -60,4 +66,8 @@ class Files:
 
     @cached_property
     def _shapes(self) -> Shapes:
-        return shapes_of(self._files)
+        return lora_shapes(self._files)
+
+    @cached_property
+    def _configs(self) -> Mapping[Part, Mapping[str, Any]]:
+        return configs_of(self._files)

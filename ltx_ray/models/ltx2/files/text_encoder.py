@@ -21,7 +21,14 @@ from ltx_ray.models.ltx2.files.header import read_header
 from ltx_ray.models.ltx2.files.placing import is_weight_of_linear, put, put_packed
 from ltx_ray.models.ltx2.files.quantised import Form
 from ltx_ray.models.ltx2.files.read import Report, TensorFile, no_report
-from ltx_ray.models.ltx2.files.text_files import ASSET, SPIECE, TOKENIZER, TextFiles, look_at_text_encoder
+from ltx_ray.models.ltx2.files.text_files import (
+    ASSET,
+    SPIECE,
+    TOKENIZER,
+    TextFiles,
+    look_at_text_encoder,
+    tokenizer_folder,
+)
 from ltx_ray.models.ltx2.types import compute_type
 
 _CLASSES: dict[int, tuple[Any, Any]] = {
@@ -97,7 +104,7 @@ def _check_whole(files: TextFiles, model: torch.nn.Module) -> None:
 def _tokenizer(files: TextFiles) -> Any:
     """Of the folder, or out of the file; never with code of its own."""
     if files.path.is_dir():
-        return _from_folder(files.path)
+        return _from_folder(tokenizer_folder(files.path))
     header = read_header(files.path)
     with tempfile.TemporaryDirectory() as folder, TensorFile(header) as file:
 

@@ -93,11 +93,22 @@ def _folder(path: Path) -> TextFiles:
     kind = str(config.get("model_type"))
     if not kind.startswith(("gemma3", "gemma4")):
         raise ModelError(f"{path}: is {kind}, no Gemma; {_WHAT_WOULD_DO}")
-    if not any((path / name).exists() for name in ("tokenizer.json", "tokenizer.model")):
-        raise ModelError(f"{path}: has no tokenizer.json and no tokenizer.model; fetch the whole folder")
+    tokenizer_folder(path)
     headers = [read_header(file) for file in shards(path)]
     gemma: Literal[3, 4] = 3 if kind.startswith("gemma3") else 4
     return TextFiles(path, gemma, _text_config(path, config), tuple(_weights(headers)))
+
+
+def tokenizer_folder(path: Path) -> Path:
+    """The folder itself, or the one beside it in a pipeline of diffusers.
+
+    Raises:
+        ModelError: none has a tokenizer.
+    """
+    for folder in (path, path.parent / "tokenizer"):
+        if any((folder / name).exists() for name in ("tokenizer.json", "tokenizer.model")):
+            return folder
+    raise ModelError(f"{path}: has no tokenizer.json and no tokenizer.model; fetch the whole folder")
 
 
 def shards(folder: Path) -> list[Path]:

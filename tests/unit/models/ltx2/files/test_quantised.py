@@ -15,6 +15,8 @@ from ltx_ray.models.ltx2.files.modules import load_module
 from ltx_ray.models.ltx2.files.names import part_of, renamed
 from ltx_ray.models.ltx2.files.quantised import Form, forms
 from ltx_ray.models.ltx2.files.read import TensorFile
+from ltx_ray.models.ltx2.files.sources import weights_of
+from tests.parity.golden_cases import config
 
 GOLDEN = Path(__file__).parents[4] / "parity/golden"
 FILES = [
@@ -26,7 +28,7 @@ FILES = [
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_weight_is_its_float8_number_times_its_scale(path):
-    state = load_module("transformer", [path]).state_dict()
+    state = load_module("transformer", [path], config("transformer", [path])).state_dict()
     num_scaled = 0
     with safe_open(path, framework="pt") as file:
         held = set(file.keys())
@@ -60,7 +62,7 @@ def test_every_weight_is_its_float8_number_times_its_scale(path):
 def test_files_of_forms_that_are_not_understood_are_refused(name, what):
     path = GOLDEN / "ltx-2.3-quantised" / name
     with pytest.raises(ModelError, match=what):
-        load_module("transformer", [path])
+        list(weights_of("transformer", [path]))
 
 
 def tensors(**extra):
