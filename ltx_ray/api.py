@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ltx_ray.manifest.preset_table import Presets
     from ltx_ray.manifest.schema import Manifest
     from ltx_ray.models.catalog import Catalog
+    from ltx_ray.models.listing import ListedModel
+    from ltx_ray.models.scan import Found
     from ltx_ray.run.cancel import Asked
     from ltx_ray.run.collect import Freed
     from ltx_ray.run.explain import TaskStory
@@ -42,11 +44,13 @@ __all__ = [
     "RunStatus",
     "Summary",
     "cancel",
+    "check_models",
     "default_run_dir",
     "dry_run",
     "explain",
     "gc",
     "is_ray_left_behind",
+    "list_models",
     "load_manifest",
     "models",
     "presets",
@@ -54,6 +58,7 @@ __all__ = [
     "probe",
     "render",
     "run_path",
+    "scan_models",
     "status",
     "unlock",
     "verify",
@@ -265,6 +270,53 @@ def models(named: str | Path | None = None, *, manifest: str | Path | None = Non
 
     found = find_models(None if named is None else str(named), None if manifest is None else str(manifest))
     return BUILT_IN if found is None else read_models(found)
+
+
+def list_models(named: str | Path | None = None) -> tuple[Path | None, Iterator[ListedModel]]:
+    """The ``models.yaml`` that counts, and what it and the program list; heads of files are read, and no more.
+
+    Raises:
+        ModelError: it is no list of models. What is wrong with an entry is said in it.
+    """
+    from ltx_ray.models.listed import find_models
+    from ltx_ray.models.listing import list_models
+
+    path = find_models(None if named is None else str(named), None)
+    return path, list_models(path)
+
+
+def check_models(names: Sequence[str], named: str | Path | None = None) -> Iterator[tuple[str, Path, str]]:
+    """sha256 and path of every file of these entries, of all without names, and what is wrong with it or "".
+
+    Raises:
+        ModelError: there is no list or no such entry, or something is wrong with one.
+    """
+    from ltx_ray.errors import ModelError
+    from ltx_ray.models.listed import find_models
+    from ltx_ray.models.listing import check_models
+
+    path = find_models(None if named is None else str(named), None)
+    if path is None:
+        raise ModelError("models.yaml: there is none; `ltx-ray models scan DIR` writes one")
+    return check_models(path, names)
+
+
+def scan_models(folders: Sequence[str | Path], out: str | Path | None = "models.yaml") -> tuple[Found, str]:
+    """Look through folders for checkpoints and add those that are whole to the list ``out``; None = write nothing.
+
+    Returns:
+        What was found, and the entries as YAML.
+
+    Raises:
+        ModelError: a folder is not there, or ``out`` is no list of models.
+    """
+    from ltx_ray.models.scan import scan, text_of, write
+
+    target = Path("models.yaml") if out is None else Path(out)
+    found = scan([Path(folder).expanduser() for folder in folders], target)
+    if out is not None and found.added:
+        write(found, target)
+    return found, text_of(found)
 
 
 def _models_of(manifest: Manifest, catalog: Catalog | None) -> Catalog:

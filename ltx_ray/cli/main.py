@@ -20,7 +20,7 @@ import typer
 from ltx_ray.cli.cancel import cancel
 from ltx_ray.cli.explain import explain
 from ltx_ray.cli.gc import gc
-from ltx_ray.cli.models import models
+from ltx_ray.cli.models import app as models
 from ltx_ray.cli.output import OutputLost, open_streams, say_lost
 from ltx_ray.cli.plan import plan
 from ltx_ray.cli.preview import preview
@@ -64,8 +64,9 @@ def _root(
 ) -> None: ...
 
 
-for verb in (render, plan, status, explain, cancel, preview, probe, verify, models, gc, unlock):
+for verb in (render, plan, status, explain, cancel, preview, probe, verify, gc, unlock):
     app.command()(verb)
+app.add_typer(models, name="models")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,7 +21,7 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -30,7 +30,7 @@ from ltx_ray.models.catalog import BUILT_IN, Catalog, Entry, FileAt
 from ltx_ray.models.loras import look_at
 from ltx_ray.models.ltx2.cache import cache_folder
 from ltx_ray.models.ltx2.facts import Digests
-from ltx_ray.models.ltx2.files.checkpoint import Files, facts_of_checkpoint, look_through
+from ltx_ray.models.ltx2.files.checkpoint import Checkpoint, Files, facts_of_checkpoint, look_through
 from ltx_ray.models.ltx2.files.precisions import LOADED, PRECISIONS
 from ltx_ray.models.ltx2.files.sources import lora_shapes
 from ltx_ray.models.ltx2.files.text_files import shards
@@ -41,7 +41,7 @@ MAX_BYTES = 1 << 20
 DISTILLED_LORA = "distilled_lora"
 KINDS = ("distilled", "dev")
 _KEYS = ("kind", "checkpoint", "text_encoder", "upscaler", "precision", DISTILLED_LORA, "loras")
-_INDEX = ".safetensors.index.json"
+INDEX = ".safetensors.index.json"
 
 
 def find_models(named: str | None, manifest: str | None) -> Path | None:
@@ -104,7 +104,21 @@ class _EachOnce(yaml.SafeLoader):  # type: ignore[misc]
         return mapping
 
 
-def _entry(path: Path, name: str, told: Mapping[str, Any]) -> Entry:
+class Looked(NamedTuple):
+    """An entry whose files were looked at and not read."""
+
+    found: Checkpoint
+    kind: str | None
+    precision: str  #: as it is written
+    loras: Mapping[str, tuple[Path, LoraMode]]
+
+
+def look(path: Path, name: str, told: Mapping[str, Any]) -> Looked:
+    """What an entry of the file at ``path`` says, checked as far as heads of files go.
+
+    Raises:
+        ModelError: something is wrong with it.
+    """
     where = f"{path}: {name}"
     for key in told:
         if key not in _KEYS:
@@ -121,14 +135,18 @@ def _entry(path: Path, name: str, told: Mapping[str, Any]) -> Entry:
         upscaler=_optional(where, "upscaler", path, told),
         parts=parts,
     )
+    return Looked(found, kind, precision, _loras(where, path, told))
+
+
+def _entry(path: Path, name: str, told: Mapping[str, Any]) -> Entry:
+    found, kind, precision, named = look(path, name, told)
     digests = Digests(cache_folder() / "digests.json")
     facts = facts_of_checkpoint(found, name=name, precision=precision, kind=kind, digests=digests)
     places = tuple((part, tuple(map(_place, paths))) for part, paths in found.files.items())
     entry = Entry(facts=facts, loader="files", precisions=LOADED, files=places)
     shapes = lora_shapes(found.files)
     loras = [
-        look_at(lora, file, shapes, model=name, digests=digests, mode=mode)
-        for lora, (file, mode) in _loras(where, path, told).items()
+        look_at(lora, file, shapes, model=name, digests=digests, mode=mode) for lora, (file, mode) in named.items()
     ]
     digests.save()
     return entry.with_loras(loras)
@@ -145,20 +163,20 @@ def _checkpoint(where: str, beside: Path, told: object) -> tuple[list[Path], Fil
                 raise ModelError(f"{where}.checkpoint.{part}: is no part of a model; {nearest}")
             named = given if isinstance(given, list) else [given]
             paths = [_file(where, f"checkpoint.{part}", beside, each) for each in named]
-            parts[part] = tuple(file for each in paths for file in _shards(each))
+            parts[part] = tuple(file for each in paths for file in shards_of(each))
         return [], parts
     given = told if isinstance(told, list) else [told]
     paths = [_file(where, "checkpoint", beside, each) for each in given]
-    return [file for each in paths for file in ([each] if each.is_dir() else _shards(each))], {}
+    return [file for each in paths for file in ([each] if each.is_dir() else shards_of(each))], {}
 
 
-def _shards(path: Path) -> list[Path]:
+def shards_of(path: Path) -> list[Path]:
     """A file, or all shards of the index that is named, or of which one is; a folder of diffusers as it is."""
     if path.is_dir() and not (path / "config.json").is_file():
         return shards(path)
-    if path.name.endswith(_INDEX):
+    if path.name.endswith(INDEX):
         return shards(path.parent)
-    if path.is_file() and "-of-" in path.name and list(path.parent.glob(f"*{_INDEX}")):
+    if path.is_file() and "-of-" in path.name and list(path.parent.glob(f"*{INDEX}")):
         return shards(path.parent)
     return [path]
 

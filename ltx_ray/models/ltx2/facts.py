@@ -159,6 +159,16 @@ class Digests:
         """sha256 of the whole file."""
         return str(self.known(path, "", _whole))
 
+    def read_again(self, path: Path) -> tuple[str | None, str]:
+        """The sha256 that was known of a file of this size and time of change, None = none was, and what it is now."""
+        stat, name = path.stat(), str(path.resolve())
+        mark = [stat.st_size, stat.st_mtime_ns]
+        entry = self._entries.get(name)
+        before = entry[2] if entry is not None and entry[:2] == mark else None
+        now = _whole(path)
+        self._entries[name], self._is_new = [*mark, now], True
+        return before, now
+
     def known(self, path: Path, what: str, read: Callable[[Path], Any]) -> Any:
         """``read(path)``, plain JSON, called ``what`` where it is kept."""
         stat, name = path.stat(), f"{path.resolve()}{what}"

@@ -94,8 +94,8 @@ def configs_of(files: Files) -> dict[Part, Mapping[str, Any]]:
     """
     found: dict[Part, Mapping[str, Any]] = {}
     folders = {part: paths[0] for part, paths in files.items() if part != "text_encoder" and paths[0].is_dir()}
-    for part, folder in folders.items():
-        found[part] = _of_folder(part, folder_config(part, folder))
+    for each, folder in folders.items():
+        found[each] = _of_folder(each, folder_config(each, folder))
     others = [part for part in _MIXED if part not in folders]
     if "connectors" in others and "transformer" not in others:
         raise ModelError(f"{folders['transformer']}: its connectors are no folder of diffusers; name their folder too")
