@@ -54,13 +54,15 @@ class TensorFile:
     def tensor(self, name: str, form: Form, *, dtype: torch.dtype, device: str) -> Tensor:
         """A weight as numbers of ``dtype`` on ``device``."""
         told = self._header.tensors[name]
-        target = torch.empty(told.shape, dtype=dtype, device=device)
         if form.kind != "plain":
             packed = self.packed(name, form, device="cpu")
-            for start, stop in _pieces(told.shape):
-                rows = target if not told.shape else target[start:stop]
+            target = torch.empty(packed.shape, dtype=dtype, device=device)
+            for start, stop in _pieces(packed.shape):
+                rows = target if not packed.shape else target[start:stop]
                 rows.copy_(packed.unpacked(start, stop))
-        elif TYPES[told.dtype] == dtype and device == "cpu":
+            return target
+        target = torch.empty(told.shape, dtype=dtype, device=device)
+        if TYPES[told.dtype] == dtype and device == "cpu":
             self._read(told.start, as_bytes(target))
         else:
             row_bytes = told.num_bytes // (told.shape[0] if told.shape else 1) if told.num_bytes else 0
