@@ -15,6 +15,7 @@ from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.facts import FOLDERS, Digests, facts_of
 from ltx_ray.models.ltx2.files import configs, names, official
 from ltx_ray.models.ltx2.files.digests import digest_of_part
+from ltx_ray.models.ltx2.files.gguf_types import spread
 from ltx_ray.models.ltx2.files.header import Header, read_header
 from ltx_ray.models.ltx2.files.precisions import part_precision
 from ltx_ray.models.ltx2.files.sources import folder_config, shapes_of, weights_of
@@ -36,6 +37,8 @@ _MAKERS: Mapping[Part, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "audio_vae": configs.audio_vae,
     "vocoder": configs.vocoder,
 }
+#: Of the weights of a layer; those of trained models lie far below, those without their scales far above.
+_MOST_SPREAD = 8.0
 #: Parts that are told by their keys in files that may hold several.
 _MIXED: tuple[Part, ...] = ("transformer", "connectors", "video_vae", "audio_vae", "vocoder")
 
@@ -82,6 +85,7 @@ def look_through(
             files[part] = _holding(part, [*headers, *packed])
     found = configs_of(files)
     family = _family(files)
+    _check_spread(files)
     _check_together(files, found)
     return Checkpoint(family, files, found)
 
@@ -218,6 +222,21 @@ def _family(files: Files) -> str:
         if any(name.startswith(begin) for name in inside):
             return family
     raise ModelError(f"{_named(files['transformer'])}: is no transformer of LTX-2, 2.3 or 2.5")
+
+
+def _check_spread(files: Files) -> None:
+    """A GGUF that was made of scaled float8 by tools that leave the scales out is a thousand times too large.
+
+    Source: city96/ComfyUI-GGUF@795e451 tools/convert.py.
+    """
+    for each in weights_of("transformer", files["transformer"]):
+        if each.header.is_gguf and each.name.endswith(".attn1.to_q.weight"):
+            size = spread(each.header.path, each.header.tensors[each.stored])
+            if size > _MOST_SPREAD:
+                raise ModelError(
+                    f"{each.header.path}: {each.stored} is of numbers around {size:.0f}, where weights are below 1: it "
+                    "was made of scaled fp8 without its scales; take a GGUF that was made of bf16"
+                )
 
 
 def _check_together(files: Files, found: Mapping[Part, Mapping[str, Any]]) -> None:

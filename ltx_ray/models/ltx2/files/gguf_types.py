@@ -12,7 +12,14 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
+
+    from ltx_ray.models.ltx2.files.header import Told
+
+#: Blocks whose numbers ``spread`` is of.
+_LOOKED_AT = 256
 
 
 @cache
@@ -45,6 +52,19 @@ def numbers_of(blocks: Tensor, dtype: str) -> Tensor:
 
     numbers = dequantize(blocks.cpu().numpy(), GGMLQuantizationType[dtype])
     return torch.from_numpy(numbers).to(blocks.device)
+
+
+def spread(path: Path, told: Told) -> float:
+    """Standard deviation of the first blocks of a tensor in a GGUF file; no torch."""
+    import numpy as np
+    from gguf.constants import GGMLQuantizationType
+    from gguf.quants import dequantize
+
+    num_bytes = min(told.num_bytes, _LOOKED_AT * sizes(told.dtype)[1])
+    with path.open("rb") as file:
+        file.seek(told.start)
+        raw = np.frombuffer(file.read(num_bytes), dtype=np.uint8)
+    return float(dequantize(raw, GGMLQuantizationType[told.dtype]).std())
 
 
 def _half(blocks: Tensor) -> Tensor:

@@ -39,6 +39,8 @@ from ltx_ray.spec.weights import Part
 Folds = Mapping[str, Callable[[Tensor], Tensor]]
 #: Computed from the configuration by the modules themselves; no file holds it.
 _COMPUTED = ("resampler.filter",)
+#: Of VAEs, in float32 whatever the file's type: latents are normalised with them.
+_STATISTICS = ("latents_mean", "latents_std")
 #: Weights that fp8 is made of where a file has 16 bits.
 _BLOCKS = "transformer_blocks."
 
@@ -78,13 +80,14 @@ def load_module(
             for each in weights:
                 fold = fold_of.pop(each.name, None)
                 is_linear = is_weight_of_linear(module, each.name)
-                is_kept = is_linear and keeps and each.form.kind != "plain"
+                is_kept = is_linear and keeps and each.stays_packed
                 is_cast = is_linear and casts and each.name.startswith(_BLOCKS)
                 if fold is None and is_kept:
                     put_packed(module, each.name, file.packed(each.stored, each.form, device=device))
                     continue
                 if fold is None and not is_cast:
-                    put(module, each.name, file.tensor(each.stored, each.form, dtype=dtype, device=device))
+                    own = torch.float32 if each.name in _STATISTICS else dtype
+                    put(module, each.name, file.tensor(each.stored, each.form, dtype=own, device=device))
                     continue
                 weight = file.tensor(each.stored, each.form, dtype=torch.float32, device=device)
                 weight = weight if fold is None else fold(weight)

@@ -56,7 +56,7 @@ class Files:
             return text_encoder_bytes(files[0], weights.precision)
         keeps = weights.precision in ("fp8", "gguf")
         return sum(
-            each.num_bytes if keeps and each.form.kind != "plain" else prod(each.shape) * size
+            each.num_bytes if keeps and each.stays_packed else prod(each.shape) * size
             for each in weights_of(part, files)
         )
 

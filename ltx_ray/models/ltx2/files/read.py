@@ -28,7 +28,7 @@ TYPES = {
     **FLOAT8,
 }
 #: So many bytes are read at once, and so many values are converted at once.
-_PIECE_BYTES, _PIECE_VALUES = 1 << 24, 1 << 24
+_PIECE_BYTES, _PIECE_VALUES = 1 << 24, 1 << 22
 
 
 def no_report(num_bytes: int) -> None:
@@ -40,6 +40,7 @@ class TensorFile:
 
     def __init__(self, header: Header, report: Report = no_report) -> None:
         self._header, self._report = header, report
+        self._piece: Tensor | None = None
         try:
             self._file = header.path.open("rb", buffering=0)
         except OSError as error:
@@ -67,7 +68,7 @@ class TensorFile:
         else:
             row_bytes = told.num_bytes // (told.shape[0] if told.shape else 1) if told.num_bytes else 0
             for start, stop in _pieces(told.shape):
-                raw = torch.empty((stop - start) * row_bytes, dtype=torch.uint8)
+                raw = self._room((stop - start) * row_bytes)
                 self._read(told.start + start * row_bytes, raw)
                 rows = target if not told.shape else target[start:stop]
                 rows.copy_(raw.view(TYPES[told.dtype]).reshape(rows.shape))
@@ -85,6 +86,12 @@ class TensorFile:
             tiles = self._raw(form.block_scales)
             block_scales = in_rows(tiles, shape[0], shape[1] // FP4_BLOCK).to(device)
         return Packed(form.kind, told.dtype, shape, self._raw(name).to(device), scale, block_scales)
+
+    def _room(self, num_bytes: int) -> Tensor:
+        """For one piece: the same memory each time, because an allocator may keep what is given back."""
+        if self._piece is None or self._piece.nbytes < num_bytes:
+            self._piece = torch.empty(num_bytes, dtype=torch.uint8)
+        return self._piece[:num_bytes]
 
     def _plain(self, name: str) -> Tensor:
         return self._raw(name).view(TYPES[self._header.tensors[name].dtype])

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.files import names
+from ltx_ray.models.ltx2.files.gguf_types import is_unpacked_anywhere
 from ltx_ray.models.ltx2.files.header import Header, read_header
 from ltx_ray.models.ltx2.files.lora import LORA_PARTS
 from ltx_ray.models.ltx2.files.quantised import Form, forms
@@ -40,6 +41,12 @@ class Weight(NamedTuple):
     header: Header
     stored: str
     form: Form
+
+    @property
+    def stays_packed(self) -> bool:
+        """Whether it can be taken back where it is used; rare types of GGUF are taken back while they are loaded."""
+        dtype = self.header.tensors[self.stored].dtype
+        return self.form.kind in ("fp8", "fp4") or (self.form.kind == "gguf" and is_unpacked_anywhere(dtype))
 
     @property
     def num_bytes(self) -> int:
