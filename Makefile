@@ -34,6 +34,7 @@ bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.command
 	$(BIN)/python -m benchmarks.durable
 	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks.loading
 	$(BIN)/python -m benchmarks.longform simulated
 	$(BIN)/python -m benchmarks.longform ray
 	$(BIN)/python -m benchmarks.planning

@@ -21,6 +21,7 @@ from ltx_ray.cli.options import (
 )
 from ltx_ray.cli.output import outlived, signs_of_life
 from ltx_ray.errors import Interrupted, RunIncomplete, StoreUnusable
+from ltx_ray.spec.machine import OFFLOADS
 
 if TYPE_CHECKING:
     from ltx_ray.api import Summary
@@ -35,6 +36,12 @@ def _hang_limit(limit_s: float) -> float:
     if limit_s and not limit_s >= MIN_HANG_LIMIT_S:
         raise typer.BadParameter(f"{limit_s:g} s is too short to see a step; give {MIN_HANG_LIMIT_S:g} or more, or 0")
     return limit_s
+
+
+def _offload(text: str | None) -> str | None:
+    if text not in (None, *OFFLOADS):
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(OFFLOADS)}")
+    return text
 
 
 def render(
@@ -53,6 +60,14 @@ def render(
             metavar="SECONDS", callback=_hang_limit, help="End a task that makes no step for so long, >= 5; 0 = never."
         ),
     ] = 900.0,
+    offload: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|none|block",
+            callback=_offload,
+            help="Keep blocks of the model in host memory.  [default: auto, where a card is too small]",
+        ),
+    ] = None,
     seam_warning: SeamWarningOption = SEAM_WARNING,
     as_json: JsonOption = False,
 ) -> None:
@@ -71,6 +86,7 @@ def render(
         workers=workers,
         retry_failed=retry_failed,
         hang_limit_s=hang_limit or None,
+        offload=offload,  # type: ignore[arg-type]
     )
     with outlived():
         is_terminal = sys.stderr is not None and sys.stderr.isatty()

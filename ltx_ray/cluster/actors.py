@@ -20,6 +20,7 @@ from ltx_ray.spec.task import Task
 if TYPE_CHECKING:
     from ltx_ray.models.catalog import Catalog
     from ltx_ray.models.load import Loaded
+    from ltx_ray.spec.machine import Offload
     from ltx_ray.spec.weights import Weights
     from ltx_ray.store.protocol import Store
 
@@ -36,6 +37,7 @@ class Greeting:
     answer_name: str  #: the worker writes it again under this one, and the driver reads it
     catalog: Catalog  #: where the worker gets its models
     weights: frozenset[Weights]  #: that the plan needs
+    offload: Offload | None = None  #: see ``worker.prepare``
 
 
 class Steps(NamedTuple):
@@ -99,6 +101,7 @@ class StageActor:
             answer_name=greeting.answer_name,
             catalog=greeting.catalog,
             weights=greeting.weights,
+            offload=greeting.offload,
         )
         return os.getpid()
 

@@ -36,7 +36,7 @@ from ltx_ray.spec.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ltx_ray.spec.machine import Node, WorkerSpec
+from ltx_ray.spec.machine import Node, Offload, WorkerSpec
 from ltx_ray.spec.redact import told
 from ltx_ray.spec.task import Task
 from ltx_ray.spec.weights import Weights
@@ -93,6 +93,7 @@ class RayPool:
         *,
         catalog: Catalog,
         weights: frozenset[Weights] = frozenset(),
+        offload: Offload | None = None,
         grow: Grow = lambda spare, num_workers: (),
         actor: type[StageActor] = StageActor,
     ) -> None:
@@ -100,7 +101,7 @@ class RayPool:
         self._specs = specs
         self._cluster = cluster
         self._store = open_store(store_uri, create=False)
-        self._catalog, self._weights = catalog, weights
+        self._catalog, self._weights, self._offload = catalog, weights, offload
         self._grow = grow
         self._workers: dict[str, Worker] = {}
         self._names: set[str] = set()  #: of every worker there ever was
@@ -193,7 +194,7 @@ class RayPool:
         ).remote(self._store.location)
         self._workers[spec.name] = Worker(spec, actor, is_first, deaths_in_a_row)
         answer_name = self._answer_name(spec.name)
-        greeting = Greeting(self._token_name, self._token, answer_name, self._catalog, self._weights)
+        greeting = Greeting(self._token_name, self._token, answer_name, self._catalog, self._weights, self._offload)
         self._calls[actor.hello.remote(greeting)] = Call(spec.name)
 
     def _freshen_token(self, now: float) -> None:

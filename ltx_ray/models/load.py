@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from ltx_ray.models.catalog import Catalog, Entry
-from ltx_ray.models.ltx2.memory import Offload
+from ltx_ray.spec.machine import Offload
 from ltx_ray.spec.protocols import Control, Model
 from ltx_ray.spec.weights import Weights
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ltx_ray.spec.machine import Offload
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderOptions:
@@ -17,6 +19,7 @@ class RenderOptions:
     inline: bool = False  #: run every task in this process, without Ray
     workers: int | None = None  #: at most so many; None = what the machines bear
     retry_failed: bool = False  #: try again what an earlier render gave up
+    offload: Offload | None = None  #: None = as the environment of the workers says, else "auto"
     hang_limit_s: float | None = 900.0  #: a task that makes no step for so long is killed; None = it may take for ever
 
 

@@ -178,7 +178,7 @@ class Session:
             from ltx_ray.models.load import Loaded
             from ltx_ray.worker.inline import InlinePool
 
-            return InlinePool(self.store, Loaded(self.catalog), should_stop)
+            return InlinePool(self.store, Loaded(self.catalog, offload=options.offload), should_stop)
         from ltx_ray.cluster.environment import prepare_environment
 
         prepare_environment()
@@ -198,7 +198,15 @@ class Session:
             return place(list(spare), max_workers=room, num_tasks=num_tasks) if room > 0 else ()
 
         weights = frozenset(each for task in tasks.values() for each in getattr(task.recipe, "weights", ()))
-        return RayPool(specs, self.store.location, cluster, catalog=self.catalog, weights=weights, grow=grow)
+        return RayPool(
+            specs,
+            self.store.location,
+            cluster,
+            catalog=self.catalog,
+            weights=weights,
+            offload=options.offload,
+            grow=grow,
+        )
 
     def _turn(self, state: RunState) -> None:
         self.journal.check()

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from ltx_ray.spec.task import Stage
+
+#: Whether the blocks of a part stay in host memory and pass over the device; "auto" = where it does not fit alone.
+Offload = Literal["auto", "none", "block"]
+OFFLOADS: tuple[Offload, ...] = get_args(Offload)
 
 
 @dataclass(frozen=True, slots=True)

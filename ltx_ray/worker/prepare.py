@@ -8,6 +8,7 @@ from collections.abc import Collection
 from ltx_ray.errors import ModelError, StoreError, StoreUnusable
 from ltx_ray.models.catalog import Catalog
 from ltx_ray.models.load import Loaded
+from ltx_ray.spec.machine import Offload
 from ltx_ray.spec.weights import Weights
 from ltx_ray.store.identity import is_store
 from ltx_ray.store.open import open_store
@@ -16,9 +17,19 @@ from ltx_ray.worker.execute import use_fixed_threads
 
 
 def prepare(
-    uri: str, *, token_name: str, token: bytes, answer_name: str, catalog: Catalog, weights: Collection[Weights]
+    uri: str,
+    *,
+    token_name: str,
+    token: bytes,
+    answer_name: str,
+    catalog: Catalog,
+    weights: Collection[Weights],
+    offload: Offload | None = None,
 ) -> tuple[Store, Loaded]:
     """Load what every task needs and open the store: read the driver's token in it, and write it under another name.
+
+    Args:
+        offload: None = as the environment says, else "auto".
 
     Raises:
         StoreError: the token is not there, or the answer cannot be written.
@@ -37,4 +48,4 @@ def prepare(
             catalog.find([each]).check_files(each)
     except (StoreError, ModelError) as error:
         raise type(error)(f"node {socket.gethostname()}: {error}") from error
-    return store, Loaded(catalog)
+    return store, Loaded(catalog, offload=offload)

@@ -43,6 +43,11 @@ class Case:
         """The part with its weights as they are stored, computing in float32."""
         return _module(part, self.files_of(part), precision)
 
+    def fresh(self, part: Part, precision: str) -> Any:
+        """The same, loaded anew, for whoever changes it."""
+        files = self.files_of(part)
+        return load_module(part, files, config(part, files), precision=precision, dtype=torch.float32)
+
     def files_of(self, part: Part) -> tuple[Path, ...]:
         """Where a part may lie."""
         files = (path for path in self.files if path not in self.loras)

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Literal
 
 from ltx_ray.errors import ModelError
+from ltx_ray.spec.machine import OFFLOADS, Offload
 
-#: "auto" = "block" where a part does not fit alone.
-Offload = Literal["auto", "none", "block"]
-OFFLOADS: tuple[Offload, ...] = ("auto", "none", "block")
 #: Gigabytes of a device that may be used, in place of all it has.
 LIMIT_VARIABLE, OFFLOAD_VARIABLE = "LTX_RAY_DEVICE_MEMORY_GB", "LTX_RAY_OFFLOAD"
 #: Of a device for weights; the rest is for activations. 24 GB then hold a transformer of 18 GB beside its work.
