@@ -56,7 +56,7 @@ class TensorFile:
         """A weight as numbers of ``dtype`` on ``device``."""
         told = self._header.tensors[name]
         if form.kind != "plain":
-            packed = self.packed(name, form, device="cpu")
+            packed = self.packed(name, form, device=device)
             target = torch.empty(packed.shape, dtype=dtype, device=device)
             for start, stop in _pieces(packed.shape):
                 rows = target if not packed.shape else target[start:stop]
