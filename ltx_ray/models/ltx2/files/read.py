@@ -6,8 +6,10 @@ read and not mapped, so what was loaded does not change with the file.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from math import prod
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,12 +29,26 @@ TYPES = {
     "U8": torch.uint8,
     **FLOAT8,
 }
+_LARGE_BYTES, _ALIGN = 1 << 22, 64
 #: So many bytes are read at once, and so many values are converted at once.
-_PIECE_BYTES, _PIECE_VALUES = 1 << 24, 1 << 22
+_PIECE_BYTES, _PIECE_VALUES = 1 << 24, 1 << 20
 
 
 def no_report(num_bytes: int) -> None:
     """For whoever does not want to know."""
+
+
+def empty(shape: Sequence[int], dtype: torch.dtype, device: str) -> Tensor:
+    """Memory for a tensor; of the host's in large pages, because touching small ones takes longer than reading a file.
+
+    numpy asks for large pages, torch does not; it begins where torch's own does.
+    """
+    num_bytes = prod(shape) * dtype.itemsize
+    if device != "cpu" or num_bytes < _LARGE_BYTES:
+        return torch.empty(tuple(shape), dtype=dtype, device=device)
+    room = np.empty(num_bytes + _ALIGN, dtype=np.uint8)
+    begin = -room.ctypes.data % _ALIGN
+    return torch.from_numpy(room[begin : begin + num_bytes]).view(dtype).view(tuple(shape))
 
 
 class TensorFile:
@@ -54,38 +70,38 @@ class TensorFile:
 
     def tensor(self, name: str, form: Form, *, dtype: torch.dtype, device: str) -> Tensor:
         """A weight as numbers of ``dtype`` on ``device``."""
-        told = self._header.tensors[name]
-        if form.kind != "plain":
-            packed = self.packed(name, form, device=device)
-            target = torch.empty(packed.shape, dtype=dtype, device=device)
-            for start, stop in _pieces(packed.shape):
-                rows = target if not packed.shape else target[start:stop]
-                rows.copy_(packed.unpacked(start, stop))
-            return target
-        target = torch.empty(told.shape, dtype=dtype, device=device)
-        if TYPES[told.dtype] == dtype and device == "cpu":
+        told, shape = self._header.tensors[name], shape_of(self._header, name, form)
+        target = empty(shape, dtype, device)
+        if form.kind == "plain" and TYPES[told.dtype] == dtype and device == "cpu":
             self._read(told.start, as_bytes(target))
-        else:
-            row_bytes = told.num_bytes // (told.shape[0] if told.shape else 1) if told.num_bytes else 0
-            for start, stop in _pieces(told.shape):
-                raw = self._room((stop - start) * row_bytes)
-                self._read(told.start + start * row_bytes, raw)
-                rows = target if not told.shape else target[start:stop]
+            return target
+        scale, block_scales = self._beside(form, shape, device)
+        row_bytes = told.num_bytes // max(1, shape[0] if shape else 1)
+        for start, stop in _pieces(shape):
+            raw = self._room((stop - start) * row_bytes)
+            self._read(told.start + start * row_bytes, raw)
+            rows = target if not shape else target[start:stop]
+            if form.kind == "plain":
                 rows.copy_(raw.view(TYPES[told.dtype]).reshape(rows.shape))
+            else:
+                scales = None if block_scales is None else block_scales[start:stop]
+                rows.copy_(Packed(form.kind, told.dtype, tuple(rows.shape), raw.to(device), scale, scales).unpacked())
         return target
 
     def packed(self, name: str, form: Form, *, device: str) -> Packed:
         """A weight as it is stored."""
-        told = self._header.tensors[name]
         assert form.kind != "plain", f"{name} is not packed"
+        shape = shape_of(self._header, name, form)
+        scale, block_scales = self._beside(form, shape, device)
+        dtype = self._header.tensors[name].dtype
+        return Packed(form.kind, dtype, shape, self._raw(name).to(device), scale, block_scales)
+
+    def _beside(self, form: Form, shape: tuple[int, ...], device: str) -> tuple[Tensor | None, Tensor | None]:
+        """The bytes of a weight's scale, and of those of its blocks."""
         scale = None if form.scale is None else as_bytes(self._plain(form.scale).float().reshape(())).to(device)
-        shape, block_scales = told.shape, None
-        if form.kind == "fp4":
-            shape = (told.shape[0], 2 * told.shape[1])
-            assert form.block_scales is not None
-            tiles = self._raw(form.block_scales)
-            block_scales = in_rows(tiles, shape[0], shape[1] // FP4_BLOCK).to(device)
-        return Packed(form.kind, told.dtype, shape, self._raw(name).to(device), scale, block_scales)
+        if form.block_scales is None:
+            return scale, None
+        return scale, in_rows(self._raw(form.block_scales), shape[0], shape[1] // FP4_BLOCK).to(device)
 
     def _room(self, num_bytes: int) -> Tensor:
         """For one piece: the same memory each time, because an allocator may keep what is given back."""
@@ -98,7 +114,7 @@ class TensorFile:
 
     def _raw(self, name: str) -> Tensor:
         told = self._header.tensors[name]
-        raw = torch.empty(told.num_bytes, dtype=torch.uint8)
+        raw = empty((told.num_bytes,), torch.uint8, "cpu")
         self._read(told.start, raw)
         return raw
 
