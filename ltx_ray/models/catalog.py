@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,12 +19,37 @@ from ltx_ray.models.testcard.facts import TESTCARD
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.weights import LoraFacts, Part, Weights
 
+#: Of a file that are looked at on every machine before it gets work.
+HEAD_BYTES = 1 << 20
+
 
 class FileAt(NamedTuple):
     """A file of weights, under a path that holds on every node."""
 
     path: str
     num_bytes: int | None  #: None = it is a folder
+    head: str = ""  #: sha256 of its first HEAD_BYTES, which hold what it says of itself; "" of a folder
+
+    @classmethod
+    def of(cls, path: Path) -> FileAt:
+        """What lies at ``path`` here."""
+        if path.is_dir():
+            return cls(str(path.resolve()), None)
+        return cls(str(path.resolve()), path.stat().st_size, _head(path))
+
+    def why_not_here(self) -> str | None:
+        """What is wrong with it on this machine; None = nothing, as far as its size and its head tell."""
+        path = Path(self.path)
+        if not path.exists():
+            return f"there is no {self.path}; copy it there, on every node alike"
+        if self.num_bytes is not None and (path.stat().st_size, _head(path)) != (self.num_bytes, self.head):
+            return f"{self.path} is another file than where this was planned"
+        return None
+
+
+def _head(path: Path) -> str:
+    with path.open("rb") as file:
+        return sha256(file.read(HEAD_BYTES)).hexdigest()
 
 
 class LoraAt(NamedTuple):
@@ -60,11 +86,9 @@ class Entry:
         """Raise ModelError unless the files of a part are on this machine as they were where it was planned."""
         parts = [file for part, files in self.files if part == weights.part for file in files]
         loras = [self.lora(lora.digest).file for lora in weights.loras]
-        for path, num_bytes in (*parts, *loras):
-            if not Path(path).exists():
-                raise ModelError(f"model {self.facts.name}: there is no {path}; copy it there, on every node alike")
-            if num_bytes is not None and Path(path).stat().st_size != num_bytes:
-                raise ModelError(f"model {self.facts.name}: {path} is another file than where this was planned")
+        for file in (*parts, *loras):
+            if (why := file.why_not_here()) is not None:
+                raise ModelError(f"model {self.facts.name}: {why}")
 
 
 #: Looks at the files of an entry.

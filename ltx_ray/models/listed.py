@@ -142,7 +142,7 @@ def _entry(path: Path, name: str, told: Mapping[str, Any]) -> Entry:
     found, kind, precision, named = look(path, name, told)
     digests = Digests(cache_folder() / "digests.json")
     facts = facts_of_checkpoint(found, name=name, precision=precision, kind=kind, digests=digests)
-    places = tuple((part, tuple(map(_place, paths))) for part, paths in found.files.items())
+    places = tuple((part, tuple(map(FileAt.of, paths))) for part, paths in found.files.items())
     entry = Entry(facts=facts, loader="files", precisions=LOADED, files=places)
     shapes = lora_shapes(found.files)
     loras = [
@@ -198,10 +198,6 @@ def _loras(where: str, beside: Path, told: Mapping[str, Any]) -> dict[str, tuple
         mode = _one_of(where, f"loras.{lora}.mode", each.get("mode", "adapter"), LORA_MODES)
         found[lora] = _file(where, f"loras.{lora}", beside, each.get("path")), mode  # type: ignore[assignment]
     return found
-
-
-def _place(path: Path) -> FileAt:
-    return FileAt(str(path.resolve()), path.stat().st_size if path.is_file() else None)
 
 
 def _precision(where: str, value: object) -> str:

@@ -34,4 +34,4 @@ def look_at(
         raise ModelError(f"{path}: there is no such file; check the path of this LoRA")
     file = read_lora(path, shapes, model=model)
     facts = LoraFacts(name, digests.digest(path), file.parts, mode)
-    return LoraAt(facts, FileAt(str(path.resolve()), path.stat().st_size))
+    return LoraAt(facts, FileAt.of(path))

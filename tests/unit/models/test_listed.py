@@ -102,7 +102,12 @@ def test_files_that_went_or_changed_are_told_before_work(read, tmp_path):
     entry = read(upscaler=path).entry("mine")
     weights = {each.part: each for each in entry.facts.weights}
     entry.check_files(weights["upscaler"])
-    Path(path).write_bytes(Path(path).read_bytes() + b"x")
+    content = bytearray(Path(path).read_bytes())
+    content[20] ^= 1
+    Path(path).write_bytes(content)
+    with pytest.raises(ModelError, match="is another file than where this was planned"):
+        entry.check_files(weights["upscaler"])
+    Path(path).write_bytes(content + b"x")
     with pytest.raises(ModelError, match="is another file than where this was planned"):
         entry.check_files(weights["upscaler"])
     Path(path).unlink()
