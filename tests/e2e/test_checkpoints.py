@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -61,6 +62,7 @@ def test_a_checkpoint_out_of_files_renders_on_ray_and_another_upscaler_keeps_sta
     assert {"upscale", "refine", "decode"} <= made
 
 
+ALL_BUT_THE_FIRST = [*FILES["checkpoint"][1:], FILES["text_encoder"], FILES["upscaler"]]
 SCENES = """
 model: mine
 defaults: {width: 128, height: 128}
@@ -95,15 +97,21 @@ def tasks_of(ltx_ray, *arguments: str) -> dict[str, set[str]]:
     return found
 
 
-def test_scenes_with_loras_of_their_own_render_on_ray_and_a_dev_checkpoint_gets_its_distilled_lora(ltx_ray):
-    for idx, (name, inside) in enumerate([("distilled", "patchify"), ("pose", "attn1"), ("ink", "attn2")]):
-        lora(ltx_ray.cwd, name, idx, inside)
-    loras = {"distilled_lora": "distilled.safetensors", "loras": {"pose": "pose.safetensors"}}
-    ltx_ray.write(yaml.safe_dump({"mine": {"kind": "dev", "precision": "fp32", **FILES, **loras}}), "models.yaml")
-    manifest = ltx_ray.write(SCENES, "films.yaml")
+def test_from_a_folder_of_files_to_scenes_with_loras_of_their_own_on_ray(ltx_ray):
+    """Files are called nothing that says what they are; a dev checkpoint gets its distilled LoRA."""
+    for idx, (key, source) in enumerate([("dev", FILES["checkpoint"][0]), *enumerate(ALL_BUT_THE_FIRST)]):
+        (ltx_ray.cwd / "models").mkdir(exist_ok=True)
+        shutil.copy(source, ltx_ray.cwd / f"models/{key}-{idx}.safetensors")
+    for idx, (name, inside) in enumerate([("fast", "adaln_single.linear"), ("pose", "attn1"), ("ink", "attn2")]):
+        lora(ltx_ray.cwd / ("models" if name != "ink" else "."), name, idx, inside)
+    scanned = ltx_ray("models", "scan", "models")
+    assert (scanned.code, scanned.out) == (0, "added dev-0: models/dev-0.safetensors\n"), scanned.err
+    listed = (ltx_ray.cwd / "models.yaml").read_text()
+    assert "distilled_lora: models/fast.safetensors" in listed and "pose: models/pose.safetensors" in listed
+    manifest = ltx_ray.write(SCENES.replace("model: mine", "model: dev-0"), "films.yaml")
     ran = ltx_ray("render", manifest)
     assert ran.code == 0, ran.err
-    assert "distilled applies the distilled LoRA of mine at 1 in stage1 and refine" in ran.err
+    assert "distilled applies the distilled LoRA of dev-0 at 1 in stage1 and refine" in ran.err
     assert "0 tasks made" in ltx_ray("render", manifest).out
     # The same bytes by another process that holds one part at a time and passes blocks over its device.
     held = {"LTX_RAY_OFFLOAD": "block", "LTX_RAY_DEVICE_MEMORY_GB": "0.001"}
@@ -113,6 +121,12 @@ def test_scenes_with_loras_of_their_own_render_on_ray_and_a_dev_checkpoint_gets_
     weaker = tasks_of(ltx_ray, manifest, "scenes.1.loras.0.strength=0.5")
     assert "generate" not in set().union(*(stages for reason, stages in weaker.items() if reason != "cached"))
     assert {"refine", "decode", "stitch"} <= set().union(*weaker.values())
+
+    # Another upscaler under the same name: stage 1 is not computed again.
+    shutil.copy(changed(FILES["upscaler"], ltx_ray.cwd), ltx_ray.cwd / f"models/3-{len(ALL_BUT_THE_FIRST)}.safetensors")
+    again = tasks_of(ltx_ray, manifest)
+    assert {"generate", "text_encode"} <= again["cached"] and "upscale" not in again["cached"]
+    assert ltx_ray("render", manifest, "--inline").code == 0
 
 
 def test_a_lora_of_another_model_is_refused_before_any_work(ltx_ray):
