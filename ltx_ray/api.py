@@ -292,14 +292,9 @@ def check_models(names: Sequence[str], named: str | Path | None = None) -> Itera
     Raises:
         ModelError: there is no list or no such entry, or something is wrong with one.
     """
-    from ltx_ray.errors import ModelError
-    from ltx_ray.models.listed import find_models
     from ltx_ray.models.listing import check_models
 
-    path = find_models(None if named is None else str(named), None)
-    if path is None:
-        raise ModelError("models.yaml: there is none; `ltx-ray models scan DIR` writes one")
-    return check_models(path, names)
+    return check_models(_list_that_counts(named), names)
 
 
 def lock_models(names: Sequence[str], named: str | Path | None = None) -> Path:
@@ -311,14 +306,19 @@ def lock_models(names: Sequence[str], named: str | Path | None = None) -> Path:
     Raises:
         ModelError: there is no list or no such entry, or something is wrong with one.
     """
+    from ltx_ray.models.listing import lock_models
+
+    return lock_models(_list_that_counts(named), names)
+
+
+def _list_that_counts(named: str | Path | None) -> Path:
     from ltx_ray.errors import ModelError
     from ltx_ray.models.listed import find_models
-    from ltx_ray.models.listing import lock_models
 
     path = find_models(None if named is None else str(named), None)
     if path is None:
         raise ModelError("models.yaml: there is none; `ltx-ray models scan DIR` writes one")
-    return lock_models(path, names)
+    return path
 
 
 def scan_models(folders: Sequence[str | Path], out: str | Path | None = "models.yaml") -> tuple[Found, str]:
