@@ -155,6 +155,15 @@ def test_what_is_wrong_with_an_entry_is_a_sentence(read, changes, what):
     assert what in str(raised.value)
 
 
+@pytest.mark.parametrize("part", ["video_vae", "vocoder", "audio_vae"])
+def test_a_part_of_another_generation_is_named(read, part):
+    new, old = TINY["checkpoint"], str(GOLDEN / "ltx-2.0/ltx-2-tiny-dev.safetensors")
+    files = {"transformer": new[0], "connectors": [new[0], TINY["text_encoder"]], "video_vae": new[1]}
+    files |= {"audio_vae": new[2], "vocoder": new[2]} | {part: old}
+    with pytest.raises(ModelError, match=rf"ltx-2-tiny-dev\.safetensors: holds a {part} of another generation than"):
+        read(checkpoint=files)["mine"]
+
+
 def test_parts_of_other_generations_do_not_go_together(read, tmp_path):
     def widen(tensors):
         return {
