@@ -138,8 +138,8 @@ def test_precision_is_that_of_every_part(read):
         ({"distilled_lora": "gone.safetensors"}, "mine.distilled_lora: there is no "),
         ({"checkpont": "x"}, "mine.checkpont: is not a key here; nearest is checkpoint"),
         ({"upscaler": "gone.safetensors"}, "mine.upscaler: there is no "),
-        ({"text_encoder": None}, "the text_encoder is in none of them; name its file as text_encoder"),
-        ({"checkpoint": TINY["checkpoint"][:2]}, "the audio_vae is in none of them; name its file"),
+        ({"text_encoder": None}, "no text_encoder is there; name its file as text_encoder"),
+        ({"checkpoint": TINY["checkpoint"][:2]}, "no audio_vae is there; name its file"),
         ({"checkpoint": TINY["checkpoint"] * 2}, "each holds a transformer; name one of them"),
         ({"upscaler": TINY["checkpoint"][0]}, "is no latent upsampler; name the file of one"),
         (

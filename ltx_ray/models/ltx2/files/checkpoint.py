@@ -18,6 +18,7 @@ from ltx_ray.models.ltx2.files.digests import digest_of_part
 from ltx_ray.models.ltx2.files.gguf_types import spread
 from ltx_ray.models.ltx2.files.header import Header, read_header
 from ltx_ray.models.ltx2.files.precisions import part_precision
+from ltx_ray.models.ltx2.files.quantised import forms
 from ltx_ray.models.ltx2.files.sources import folder_config, shapes_of, weights_of
 from ltx_ray.models.ltx2.files.text_files import look_at_text_encoder
 from ltx_ray.spec.model import ModelFacts
@@ -70,14 +71,16 @@ def look_through(
         if path.is_dir():
             files = {**_pipeline(path), **files}
         else:
-            headers.append(read_header(path))
+            header = read_header(path)
+            forms(header, [name for name in header.tensors if names.part_in(header, name) is not None])
+            headers.append(header)
     if text_encoder is not None:
         files["text_encoder"] = (text_encoder,)
     if upscaler is not None:
         files["upscaler"] = (upscaler,)
     for key in ("text_encoder", "upscaler"):
         if key not in files:
-            raise ModelError(f"{_named(checkpoint)}: the {key} is in none of them; name its file as {key}")
+            raise ModelError(f"{_named(checkpoint)}: no {key} is there; name its file as {key}")
     text = files["text_encoder"][0]
     packed = [read_header(text)] if text.is_file() else []
     for part in _MIXED:
@@ -213,7 +216,7 @@ def _upscaler_config(path: Path) -> dict[str, Any]:
 def _holding(part: Part, headers: Sequence[Header]) -> tuple[Path, ...]:
     found = [header.path for header in headers if any(names.part_in(header, name) == part for name in header.tensors)]
     if not found:
-        raise ModelError(f"{_named([header.path for header in headers])}: the {part} is in none of them; name its file")
+        raise ModelError(f"{_named([header.path for header in headers])}: no {part} is there; name its file")
     if len(found) > 1 and part != "connectors":
         raise ModelError(f"{_named(found)}: each holds a {part}; name one of them")
     return tuple(found)
