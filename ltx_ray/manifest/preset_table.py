@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from ltx_ray.errors import PlanError
-from ltx_ray.manifest.presets import NEGATIVE_PROMPT, PRESETS, SOURCES
+from ltx_ray.manifest.presets import NEGATIVE_PROMPT, NEGATIVE_PROMPT_2_5, PRESETS, SOURCES
 from ltx_ray.manifest.problems import nearest, shown
 
 #: Stands where a preset leaves a key to the built-in value.
@@ -17,7 +17,8 @@ LEGEND = (
     f"{NOTHING}: the built-in value. distilled_lora.*: strengths on a dev checkpoint of the model's distilled LoRA",
     "published.*: what is published for images; this version does not apply it",
     f"sources: {'; '.join(f'{family} follows {source}' for family, source in SOURCES.items())}",
-    f"negative_prompt of every LTX-2 preset, where guidance is away from it: {NEGATIVE_PROMPT}",
+    f"negative_prompt of LTX-2 and 2.3, where guidance is away from it: {NEGATIVE_PROMPT}",
+    f"negative_prompt of LTX-2.5: before the same, {NEGATIVE_PROMPT_2_5.removesuffix(NEGATIVE_PROMPT).rstrip(' ,')}",
 )
 
 

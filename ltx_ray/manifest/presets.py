@@ -51,6 +51,12 @@ NEGATIVE_PROMPT = (
     "flat lighting, inconsistent tone, cinematic oversaturation, stylized filters, or AI artifacts."
 )
 
+#: Of LTX-2.5: the same, after what its training marks by words of its own.
+#: Source: DEFAULT_NEGATIVE_PROMPT, Lightricks/LTX-2@400fd31 (ltx-pipelines 1.2.0).
+NEGATIVE_PROMPT_2_5 = (
+    "has_subtitles, has_blurbox, transition from black, transition to black, speech_ending_short, " + NEGATIVE_PROMPT
+)
+
 #: The version of another's work that the presets of a family follow.
 LTX_SOURCE = "ltx-pipelines of Lightricks/LTX-2 at 400fd31"
 SOURCES: Mapping[str, str] = {
@@ -81,13 +87,20 @@ def _published(image_crf: int, *, stage1: float | None = 1.0, refine: float | No
     return dict(zip(PUBLISHED, (stage1, refine, image_crf), strict=True))
 
 
-def _ltx(*, distilled_sampler: str, dev_steps: int, stg_block: int, image_crf: int) -> Mapping[str, Preset]:
+def _ltx(
+    *,
+    distilled_sampler: str,
+    dev_steps: int,
+    stg_block: int,
+    image_crf: int,
+    negative_prompt: str = NEGATIVE_PROMPT,
+) -> Mapping[str, Preset]:
     """The presets of one LTX-2 family.
 
     Source: ltx_pipelines/utils/constants.py and args.py, distilled.py, ti2vid_two_stages.py and its _hq of
     Lightricks/LTX-2@400fd31. portrait-1080p is what users publish for 5 s on an A100: DPM++ 2M, 8 + 2 steps.
     """
-    every = {"negative_prompt": NEGATIVE_PROMPT}
+    every = {"negative_prompt": negative_prompt}
     stage1 = _descent("stage1", distilled_sampler, "distilled", 8)
     refine = _descent("refine", "euler", "stage2-distilled", 3)
     return {
@@ -138,5 +151,11 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = {
     },
     "ltx-2": _ltx(distilled_sampler="euler", dev_steps=40, stg_block=29, image_crf=33),
     "ltx-2.3": _ltx(distilled_sampler="euler", dev_steps=30, stg_block=28, image_crf=33),
-    "ltx-2.5": _ltx(distilled_sampler="euler_ancestral", dev_steps=30, stg_block=28, image_crf=18),
+    "ltx-2.5": _ltx(
+        distilled_sampler="euler_ancestral",
+        dev_steps=30,
+        stg_block=28,
+        image_crf=18,
+        negative_prompt=NEGATIVE_PROMPT_2_5,
+    ),
 }

@@ -9,7 +9,7 @@ import pytest
 from ltx_ray.errors import PlanError
 from ltx_ray.manifest.keys import VIDEO
 from ltx_ray.manifest.preset_table import check_family, preset_table, preset_values
-from ltx_ray.manifest.presets import NEGATIVE_PROMPT, PRESETS, PUBLISHED
+from ltx_ray.manifest.presets import NEGATIVE_PROMPT, NEGATIVE_PROMPT_2_5, PRESETS, PUBLISHED
 from ltx_ray.manifest.schema import Sampling
 from ltx_ray.spec.recipe import Guidance, GuidanceScales
 from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED, ShiftedByTokens, shifted
@@ -86,6 +86,8 @@ def test_a_draft_is_stage_1_of_the_full_render_so_that_nothing_is_generated_twic
 def test_the_negative_prompt_of_a_preset_is_carried_only_where_guidance_reads_it(video):
     assert video("full-2.3", "dev").scenes[0].negative_prompt == NEGATIVE_PROMPT
     assert video("full-2.3", "hq").scenes[0].negative_prompt == NEGATIVE_PROMPT
+    assert video("full-2.5", "dev").scenes[0].negative_prompt == NEGATIVE_PROMPT_2_5
+    assert NEGATIVE_PROMPT_2_5.startswith("has_subtitles, ") and NEGATIVE_PROMPT_2_5.endswith(NEGATIVE_PROMPT)
     assert video("full-2.3", "distilled").scenes[0].negative_prompt == ""
     guided = video("full-2.3", "distilled", "stage1.guidance.audio.cfg=2")
     assert guided.scenes[0].negative_prompt == NEGATIVE_PROMPT
