@@ -52,6 +52,7 @@ __all__ = [
     "is_ray_left_behind",
     "list_models",
     "load_manifest",
+    "lock_models",
     "models",
     "presets",
     "preview",
@@ -291,14 +292,33 @@ def check_models(names: Sequence[str], named: str | Path | None = None) -> Itera
     Raises:
         ModelError: there is no list or no such entry, or something is wrong with one.
     """
+    from ltx_ray.models.listing import check_models
+
+    return check_models(_list_that_counts(named), names)
+
+
+def lock_models(names: Sequence[str], named: str | Path | None = None) -> Path:
+    """Write beside the ``models.yaml`` that counts what entries come to, so that machines without files can plan.
+
+    Returns:
+        The lock.
+
+    Raises:
+        ModelError: there is no list or no such entry, or something is wrong with one.
+    """
+    from ltx_ray.models.listing import lock_models
+
+    return lock_models(_list_that_counts(named), names)
+
+
+def _list_that_counts(named: str | Path | None) -> Path:
     from ltx_ray.errors import ModelError
     from ltx_ray.models.listed import find_models
-    from ltx_ray.models.listing import check_models
 
     path = find_models(None if named is None else str(named), None)
     if path is None:
         raise ModelError("models.yaml: there is none; `ltx-ray models scan DIR` writes one")
-    return check_models(path, names)
+    return path
 
 
 def scan_models(folders: Sequence[str | Path], out: str | Path | None = "models.yaml") -> tuple[Found, str]:

@@ -25,6 +25,9 @@ OutOption = Annotated[
 NamesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME]...", help="Entries; without, all.", show_default=False)
 ]
+LockOption = Annotated[
+    bool, typer.Option("--lock", help="Write models.lock.json, by which machines without the files can plan.")
+]
 
 
 @app.callback()
@@ -69,7 +72,7 @@ def scan(folders: FoldersArgument, out: OutOption = "models.yaml") -> None:
 
 
 @app.command()
-def check(names: NamesArgument = None, models: ModelsOption = None) -> None:
+def check(names: NamesArgument = None, models: ModelsOption = None, lock: LockOption = False) -> None:
     """Read every file whole and print its sha256; says which changed without a change of size or time."""
     from ltx_ray import api
 
@@ -79,6 +82,8 @@ def check(names: NamesArgument = None, models: ModelsOption = None) -> None:
         typer.echo(f"{digest}  {path}{f'  DAMAGED: {wrong}' if wrong else ''}")
     if num_damaged:
         raise typer.Exit(6)
+    if lock:
+        typer.echo(f"locked in {api.lock_models(names or [], models)}", err=True)
 
 
 def _lines(model: ListedModel) -> str:

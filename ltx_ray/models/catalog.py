@@ -75,6 +75,12 @@ class Entry:
         facts = replace(self.facts, loras={name: lora.facts for name, lora in found.items()})
         return replace(self, facts=facts, loras=tuple(found.values()))
 
+    @property
+    def missing(self) -> list[str]:
+        """Paths of its files that are not on this machine."""
+        files = (*(file for _, files in self.files for file in files), *(lora.file for lora in self.loras))
+        return [file.path for file in files if not Path(file.path).exists()]
+
     def lora(self, digest: str) -> LoraAt:
         """Raises KeyError: there is none with this digest."""
         found = next((lora for lora in self.loras if lora.facts.digest == digest), None)

@@ -27,6 +27,7 @@ import yaml
 
 from ltx_ray.errors import ModelError
 from ltx_ray.models.catalog import BUILT_IN, Catalog, Entry, FileAt
+from ltx_ray.models.lock import locked
 from ltx_ray.models.loras import look_at
 from ltx_ray.models.ltx2.cache import cache_folder
 from ltx_ray.models.ltx2.facts import Digests
@@ -139,6 +140,18 @@ def look(path: Path, name: str, told: Mapping[str, Any]) -> Looked:
 
 
 def _entry(path: Path, name: str, told: Mapping[str, Any]) -> Entry:
+    """By its files, or where some of them are not here by what they came to where they were (``models.lock``)."""
+    try:
+        return open_entry(path, name, told)
+    except ModelError:
+        entry = locked(path, name, told)
+        if entry is None or not entry.missing:
+            raise
+        return entry
+
+
+def open_entry(path: Path, name: str, told: Mapping[str, Any]) -> Entry:
+    """By its files, which are read once for their digests, or known."""
     found, kind, precision, named = look(path, name, told)
     digests = Digests(cache_folder() / "digests.json")
     facts = facts_of_checkpoint(found, name=name, precision=precision, kind=kind, digests=digests)

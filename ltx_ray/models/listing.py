@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ltx_ray.errors import ModelError
 from ltx_ray.models.catalog import BUILT_IN
-from ltx_ray.models.listed import look, read_list
+from ltx_ray.models.listed import look, open_entry, read_list
+from ltx_ray.models.lock import write_lock
 from ltx_ray.models.ltx2.cache import cache_folder
 from ltx_ray.models.ltx2.facts import Digests
 from ltx_ray.models.ltx2.files.lora import read_lora
@@ -72,6 +73,17 @@ def check_models(path: Path, names: Sequence[str]) -> Iterator[tuple[str, Path, 
                     is_same = before in (None, now)
                     yield now, each, "" if is_same else "was other bytes before, of the same size and time of change"
     digests.save()
+
+
+def lock_models(path: Path, names: Sequence[str]) -> Path:
+    """Write down what the named entries come to, of all without names, for machines without their files; the lock.
+
+    Raises:
+        ModelError: there is no such entry, or something is wrong with one.
+    """
+    told = read_list(path)
+    entries = {str(name): open_entry(path, str(name), told[name]) for name in names or list(told)}
+    return write_lock(path, told, entries)
 
 
 def _listed(path: Path, name: str, told: dict[str, object]) -> ListedModel:

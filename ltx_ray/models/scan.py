@@ -8,22 +8,20 @@ and said to be. What lacks a part is told with what would do, and is no entry.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from ltx_ray.errors import ModelError
 from ltx_ray.models.catalog import BUILT_IN
-from ltx_ray.models.listed import DISTILLED_LORA, INDEX, read_list, shards_of
+from ltx_ray.models.listed import INDEX, read_list, shards_of
 from ltx_ray.models.ltx2.files.checkpoint import Checkpoint, look_through
 from ltx_ray.models.ltx2.files.identify import Contents, identify
 from ltx_ray.models.ltx2.files.lora import read_lora
 from ltx_ray.models.ltx2.files.sources import lora_shapes
+from ltx_ray.models.written import entry_name, entry_text, scalar, shown
 from ltx_ray.spec.counted import counted
 from ltx_ray.spec.weights import Part
 
@@ -207,8 +205,10 @@ def _entry(transformer: Contents, everything: Sequence[Contents], beside: Path, 
     except ModelError as error:
         return str(error)
     loras = list(_loras(everything, checkpoint, transformer))
-    name = _name(transformer.path, taken)
-    return Added(name, _text(name, transformer, parts, chosen, others, loras, beside), transformer.path)
+    name = entry_name(transformer.path, taken)
+    listed = _as_list(parts, chosen)
+    text = entry_text(name, transformer, parts if listed is None else listed, chosen, others, loras, beside)
+    return Added(name, text, transformer.path)
 
 
 def _pipeline(path: Path, everything: Sequence[Contents], beside: Path, taken: set[str]) -> Added | str:
@@ -223,12 +223,12 @@ def _pipeline(path: Path, everything: Sequence[Contents], beside: Path, taken: s
         except ModelError as error:
             why = str(error)
             continue
-        name = _name(
+        name = entry_name(
             path / (path.parent.parent.name.rpartition("--")[2] if path.parent.name == "snapshots" else path.name),
             taken,
         )
-        lines = [f"{_scalar(name)}:", f"  checkpoint: {_shown(path, beside)}"]
-        lines += [] if upscaler is None else [f"  upscaler: {_shown(upscaler, beside)}"]
+        lines = [f"{scalar(name)}:", f"  checkpoint: {shown(path, beside)}"]
+        lines += [] if upscaler is None else [f"  upscaler: {shown(upscaler, beside)}"]
         return Added(name, "\n".join(lines) + "\n", path)
     return why
 
@@ -323,73 +323,12 @@ def _alike(one: Sequence[str], other: Sequence[str]) -> int:
     return next((idx for idx, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def _name(path: Path, taken: set[str]) -> str:
-    stem = path.parent.name if path.stem.startswith("diffusion_pytorch_model") else path.stem
-    base = re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._") or "model"
-    base = re.sub(r"-0*1-of-\d+$", "", base)
-    return next(name for idx in range(1, 10_000) if (name := base if idx == 1 else f"{base}-{idx}") not in taken)
-
-
-def _text(
-    name: str,
-    transformer: Contents,
-    parts: Parts,
-    chosen: Mapping[str, Contents],
-    others: Mapping[str, Sequence[Contents]],
-    loras: Sequence[Contents],
-    beside: Path,
-) -> str:
-    lines = [f"{_scalar(name)}:"]
-    kind = next((kind for kind in ("distilled", "dev") if kind in transformer.path.name.lower()), None)
-    lines.append(f"  kind: {kind}  # by its name, no file tells it" if kind else "  # kind: dev or distilled, if known")
-    lines += _checkpoint_lines(parts, chosen, beside)
-    for key, each in chosen.items():
-        lines.append(f"  {key}: {_shown(each.path, beside)}")
-        lines += [f"  # {key}: {_shown(other.path, beside)}" for other in others[key]]
-    distilling = [each for each in loras if each.is_distilling]
-    if kind != "distilled" and distilling:
-        lines.append(f"  {DISTILLED_LORA}: {_shown(distilling[0].path, beside)}")
-        lines += [f"  # {DISTILLED_LORA}: {_shown(each.path, beside)}" for each in distilling[1:]]
-    plain = [each for each in loras if not each.is_distilling]
-    if plain:
-        lines.append("  loras:")
-        names: set[str] = set()
-        for each in plain:
-            lora = _name(each.path, names)
-            names.add(lora)
-            note = "  # a control LoRA: it wants reference pictures" if each.is_control else ""
-            lines.append(f"    {_scalar(lora)}: {_shown(each.path, beside)}{note}")
-    return "\n".join(lines) + "\n"
-
-
-def _checkpoint_lines(parts: Parts, chosen: Mapping[str, Contents], beside: Path) -> list[str]:
-    """One file, or a list where looking through it finds the same, else which file is for which part."""
-    wanted = _look(parts, chosen).files
+def _as_list(parts: Parts, chosen: Mapping[str, Contents]) -> list[Path] | None:
+    """Files that say all when they are looked through together; None = it must be said which is for which part."""
     text, upscaler = chosen["text_encoder"].path, chosen["upscaler"].path
     files = [path for path in dict.fromkeys(each.path for part in parts.values() for each in part) if path != text]
     with suppress(ModelError):
-        shards_ = [shard for path in files for shard in shards_of(path)]
-        if look_through(shards_, text_encoder=text, upscaler=upscaler).files == wanted:
-            shown = [_shown(path, beside) for path in files]
-            return (
-                [f"  checkpoint: {shown[0]}"]
-                if len(shown) == 1
-                else ["  checkpoint:", *(f"    - {each}" for each in shown)]
-            )
-    lines = ["  checkpoint:"]
-    for part, each in parts.items():
-        shown = [_shown(contents.path, beside) for contents in each]
-        lines.append(f"    {part}: {shown[0] if len(shown) == 1 else '[' + ', '.join(shown) + ']'}")
-    return lines
-
-
-def _shown(path: Path, beside: Path) -> str:
-    """A path as seen from the list, where it lies below it."""
-    here, there = path.absolute(), beside.absolute()
-    return _scalar(str(here.relative_to(there) if here.is_relative_to(there) else here))
-
-
-def _scalar(text: str) -> str:
-    """Text as YAML writes it."""
-    written: str = yaml.safe_dump(text, width=10_000, allow_unicode=True)
-    return written.removesuffix("\n").removesuffix("\n...")
+        everything = [shard for path in files for shard in shards_of(path)]
+        if look_through(everything, text_encoder=text, upscaler=upscaler).files == _look(parts, chosen).files:
+            return files
+    return None

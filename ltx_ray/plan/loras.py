@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ltx_ray.errors import PlanError
 from ltx_ray.manifest.loras import DISTILLED_LORA
+from ltx_ray.manifest.presets import FOR_DEV
 from ltx_ray.manifest.schema import LoraUse, Scene, Video
 from ltx_ray.plan.conditions import SegmentStage
 from ltx_ray.plan.notes import Note
@@ -34,7 +35,13 @@ def loras_of(scene: Scene, stage: SegmentStage, facts: ModelFacts) -> tuple[tupl
 
 
 def lora_notes(video: Video, facts: ModelFacts) -> Iterator[Note]:
-    """What a preset applies by itself, and what LoRAs seldom do well."""
+    """What a preset applies by itself or takes for granted, and what LoRAs seldom do well."""
+    if facts.loras is not None and facts.kind is None:
+        taken = "dev" if video.preset in FOR_DEV else "distilled"
+        yield Note(
+            f"models.yaml does not say whether {facts.name} is dev or distilled; {video.preset} takes it for {taken}",
+            "kind",
+        )
     distilled = dict.fromkeys(use for scene in video.scenes for use in scene.loras if use.name == DISTILLED_LORA)
     if distilled:
         where = " and ".join(f"at {use.strength:g} in {' and '.join(_run(video, use))}" for use in distilled)

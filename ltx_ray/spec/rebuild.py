@@ -1,4 +1,4 @@
-"""Recipes back from their canonical form, once JSON has read it.
+"""Recipes and other dataclasses back from their canonical form, once JSON has read it.
 
 Follows the types of the fields, so a recipe that gains a field is read back without a line here.
 """
@@ -32,6 +32,15 @@ def rebuilt_recipe(stage: Stage, plain: Mapping[str, Any]) -> Recipe:
     raise ValueError(f"no recipe of {stage} has the fields {', '.join(plain)}")
 
 
+def rebuilt(kind: type, plain: Any) -> Any:
+    """A value of a dataclass.
+
+    Raises:
+        TypeError, KeyError, ValueError, ZeroDivisionError: it has not these fields.
+    """
+    return _rebuilt(kind, plain)
+
+
 def _rebuilt(kind: Any, plain: Any) -> Any:
     """``plain`` as a value of this type."""
     if plain is None:
@@ -45,7 +54,7 @@ def _rebuilt(kind: Any, plain: Any) -> Any:
     if get_origin(kind) is tuple:
         return tuple(_rebuilt(item, value) for item, value in zip(_items(kind, plain), plain, strict=True))
     if hasattr(kind, "_fields"):  # a NamedTuple
-        return kind(*plain)
+        return kind(*(_rebuilt(_hints(kind)[name], value) for name, value in zip(kind._fields, plain, strict=True)))
     return plain
 
 

@@ -43,7 +43,7 @@ class Folder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def load(self, weights: Weights, *, device: str, report: Report) -> Any:
+    def load(self, weights: Weights, *, device: str, compute: str, report: Report) -> Any:
         part, cls = weights.part, _CLASSES.get(weights.part)
         overrides: dict[str, Any] = {}
         if part == "text_encoder":

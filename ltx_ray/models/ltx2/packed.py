@@ -30,6 +30,12 @@ class Packed(NamedTuple):
     scale: Tensor | None = None  #: the four bytes of a float32 that all values are multiplied with
     block_scales: Tensor | None = None  #: of nvfp4: the byte of a float8 for each FP4_BLOCK values, [rows, blocks]
 
+    def to(self, device: str) -> Packed:
+        """On another device."""
+        scale = None if self.scale is None else self.scale.to(device)
+        block_scales = None if self.block_scales is None else self.block_scales.to(device)
+        return self._replace(data=self.data.to(device), scale=scale, block_scales=block_scales)
+
     def unpacked(self, start: int = 0, stop: int | None = None) -> Tensor:
         """float32 [rows, ...] of rows [start, stop); None = to the last."""
         rows = self.shape[0] if self.shape else 1

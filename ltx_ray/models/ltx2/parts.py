@@ -25,8 +25,13 @@ from ltx_ray.spec.weights import PARTS, Lora, Part, Weights
 class Source(Protocol):
     """Where parts come from."""
 
-    def load(self, weights: Weights, *, device: str, report: Report) -> Any:
-        """A module with the folded LoRAs of ``weights`` in it; of the text encoder, it and its tokenizer."""
+    def load(self, weights: Weights, *, device: str, compute: str, report: Report) -> Any:
+        """A module with the folded LoRAs of ``weights`` in it; of the text encoder, it and its tokenizer.
+
+        Args:
+            device: where it stays.
+            compute: where LoRAs are folded: one place whatever stays where, so that the bytes are the same.
+        """
 
     def num_bytes(self, weights: Weights) -> int:
         """About how much memory it takes."""
@@ -130,7 +135,7 @@ class Parts:
         if not streamed:
             self._make_room(needed)
         device = "cpu" if streamed else memory.device
-        loaded = self.source.load(weights, device=device, report=self._report)
+        loaded = self.source.load(weights, device=device, compute=memory.device, report=self._report)
         module = _module(loaded)
         if not streamed:
             return _Held(weights, loaded, _num_bytes(module))

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from ltx_ray.errors import ModelError
 from ltx_ray.models.catalog import BUILT_IN
 from ltx_ray.models.listed import find_models, read_models
+from ltx_ray.models.listing import lock_models
 from ltx_ray.models.load import Loaded
 from ltx_ray.models.ltx2.files.header import read_header
 from ltx_ray.models.ltx2.folder import Folder
@@ -154,6 +155,15 @@ def test_what_is_wrong_with_an_entry_is_a_sentence(read, changes, what):
     assert what in str(raised.value)
 
 
+@pytest.mark.parametrize("part", ["video_vae", "vocoder", "audio_vae"])
+def test_a_part_of_another_generation_is_named(read, part):
+    new, old = TINY["checkpoint"], str(GOLDEN / "ltx-2.0/ltx-2-tiny-dev.safetensors")
+    files = {"transformer": new[0], "connectors": [new[0], TINY["text_encoder"]], "video_vae": new[1]}
+    files |= {"audio_vae": new[2], "vocoder": new[2]} | {part: old}
+    with pytest.raises(ModelError, match=rf"ltx-2-tiny-dev\.safetensors: holds a {part} of another generation than"):
+        read(checkpoint=files)["mine"]
+
+
 def test_parts_of_other_generations_do_not_go_together(read, tmp_path):
     def widen(tensors):
         return {
@@ -287,3 +297,27 @@ def test_a_pipeline_of_diffusers_is_a_checkpoint(tmp_path, read):
     frames, wanted = (torch.cat(list(model.video_decoder().decode(latent, 0, 9))) for model in (ours, theirs))
     assert torch.equal(frames, wanted)
     assert torch.equal(ours.upscaler().upscale(latent), theirs.upscaler().upscale(latent))
+
+
+def test_a_machine_without_the_files_plans_by_the_lock_and_says_what_is_missing(read, tmp_path):
+    here = tmp_path / "files"
+    here.mkdir()
+    files = [shutil.copy(path, here) for path in TINY["checkpoint"]]
+    pairs = {"diffusion_model.patchify_proj.lora_A.weight": torch.ones(2, 4)}
+    save_file(pairs | {"diffusion_model.patchify_proj.lora_B.weight": torch.ones(48, 2)}, here / "ink.safetensors")
+    wanted = read(checkpoint=files, loras={"ink": "files/ink.safetensors"}).entry("mine")
+    path = tmp_path / "models.yaml"
+    assert lock_models(path, []) == tmp_path / "models.lock.json"
+    here.rename(tmp_path / "elsewhere")
+    entry = read_models(path).entry("mine")
+    assert entry == wanted and entry.facts.loras == wanted.facts.loras
+    weights = {each.part: each for each in entry.facts.weights}
+    with pytest.raises(ModelError, match=r"model mine: there is no .*transformer-bf16\.safetensors; copy it there"):
+        entry.check_files(weights["transformer"])
+    entry.check_files(weights["upscaler"])
+    path.write_text(path.read_text().replace("distilled", "dev"))
+    with pytest.raises(ModelError, match=r"mine\.checkpoint: there is no "):
+        read_models(path)["mine"]
+    (tmp_path / "models.lock.json").write_text("{}")
+    with pytest.raises(ModelError, match="is of another version; run `ltx-ray models check --lock` again"):
+        read_models(path)["mine"]

@@ -17,6 +17,7 @@ LORAS = {
     "distilled_lora": LoraFacts("distilled_lora", "z", ("transformer",)),
 }
 TOY = replace(FACTS, loras=LORAS)
+DEV = replace(TOY, kind="dev")
 
 
 def use(name, strength=1.0, stages=("stage1", "refine"), mode="adapter"):
@@ -94,12 +95,19 @@ def test_the_lora_of_one_scene_leaves_the_other_as_it_is():
     }
 
 
+def test_a_checkpoint_of_unknown_kind_is_noted():
+    notes = plan().notes
+    assert [str(note) for note in notes] == [
+        "kind: models.yaml does not say whether toy is dev or distilled; distilled takes it for distilled"
+    ]
+
+
 def test_a_plan_says_what_a_preset_applies_by_itself():
-    notes = plan(use("distilled_lora", mode="fold")).notes
+    notes = plan(use("distilled_lora", mode="fold"), facts=DEV).notes
     assert [str(note) for note in notes] == [
         "fox: distilled applies the distilled LoRA of toy at 1 in stage1 and refine"
     ]
-    draft = plan(use("distilled_lora", mode="fold"), refine=None).notes
+    draft = plan(use("distilled_lora", mode="fold"), facts=DEV, refine=None).notes
     assert str(draft[0]) == "fox: distilled applies the distilled LoRA of toy at 1 in stage1"
 
 

@@ -87,6 +87,7 @@ def look_through(
     family = _family(files)
     _check_spread(files)
     _check_together(files, found)
+    _check_generation(files, found, family)
     return Checkpoint(family, files, found)
 
 
@@ -103,9 +104,11 @@ def configs_of(files: Files) -> dict[Part, Mapping[str, Any]]:
     others = [part for part in _MIXED if part not in folders]
     if "connectors" in others and "transformer" not in others:
         raise ModelError(f"{folders['transformer']}: its connectors are no folder of diffusers; name their folder too")
-    told = told_by([path for part in others for path in files[part]])
+    everything = [path for part in others for path in files[part]]
     shapes = shapes_of(files, others)
     for part in others:
+        # What a part's own file says counts; files of transformers say of all parts what once went with them.
+        told = told_by([*files[part], *everything])
         found[part] = config_of(part, told, shapes, _named(files[part]))
     if "upscaler" not in found:
         found["upscaler"] = _upscaler_config(files["upscaler"][0])
@@ -272,5 +275,22 @@ def _check_together(files: Files, found: Mapping[Part, Mapping[str, Any]]) -> No
         )
 
 
+def _check_generation(files: Files, found: Mapping[Part, Mapping[str, Any]], family: str) -> None:
+    """VAEs and vocoders of LTX-2 19B and of what came after have the same latents, and are not the same."""
+    wrong: dict[Part, bool] = {
+        "video_vae": (len(found["video_vae"]["decoder_block_out_channels"]) == 3) != (family == "ltx-2"),
+        "vocoder": ("bwe_in_channels" in found["vocoder"]) != (family != "ltx-2"),
+        # A cell is all channels of four bins of the spectrum.
+        "audio_vae": int(found["audio_vae"]["latent_channels"]) * (int(found["audio_vae"]["mel_bins"]) // 4)
+        != found["transformer"]["audio_in_channels"],
+    }
+    for part, is_wrong in wrong.items():
+        if is_wrong:
+            raise ModelError(
+                f"{_named(files[part])}: holds a {part} of another generation than the transformer, which is of "
+                f"{family}; name the file of {family}"
+            )
+
+
 def _named(paths: Sequence[Path]) -> str:
-    return ", ".join(dict.fromkeys(map(str, paths)))
+    return ", ".join(dict.fromkeys(map(str, paths))) or "checkpoint"

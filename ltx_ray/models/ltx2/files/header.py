@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,21 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Raises ModelError: the file is not there, is of another format, or is damaged."""
+    """Read once while the file stays as it is, because everything that looks at a checkpoint asks for it.
+
+    Raises:
+        ModelError: the file is not there, is of another format, or is damaged.
+    """
     try:
-        size = path.stat().st_size
+        stat = path.stat()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error}); check its path") from None
+    return _read(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, size: int, changed_ns: int) -> Header:
+    try:
         with path.open("rb") as file:
             begin = file.read(64)
             if begin.startswith(GGUF):

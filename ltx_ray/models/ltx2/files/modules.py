@@ -53,6 +53,7 @@ def load_module(
     precision: str = "fp32",
     dtype: torch.dtype | None = None,
     device: str = "cpu",
+    compute: str | None = None,
     folds: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
     report: Report = no_report,
 ) -> Any:
@@ -61,6 +62,8 @@ def load_module(
     Args:
         config: of diffusers' module, see ``checkpoint.configs_of``.
         dtype: the type it computes in; None = that of its precision.
+        device: where it stays.
+        compute: where LoRAs are folded; None = there too.
         folds: what is added to weights, by their names.
         report: called while bytes are read.
 
@@ -89,15 +92,15 @@ def load_module(
                     own = torch.float32 if each.name in _STATISTICS else dtype
                     put(module, each.name, file.tensor(each.stored, each.form, dtype=own, device=device))
                     continue
-                weight = file.tensor(each.stored, each.form, dtype=torch.float32, device=device)
+                weight = file.tensor(each.stored, each.form, dtype=torch.float32, device=compute or device)
                 weight = weight if fold is None else fold(weight)
                 if is_kept or is_cast:
                     kind, is_scaled = ("fp8" if is_cast else each.form.kind), each.form.scale is not None
                     packed = repacked(weight, kind, is_scaled=is_scaled)
                     if packed is not None:
-                        put_packed(module, each.name, packed)
+                        put_packed(module, each.name, packed.to(device))
                         continue
-                put(module, each.name, weight.to(dtype))
+                put(module, each.name, weight.to(dtype).to(device))
     if fold_of:
         raise ModelError(f"{_named(files)}: the {part} has no {', '.join(list(fold_of)[:3])} to fold a LoRA into")
     for name, buffer in module.named_buffers():

@@ -34,7 +34,7 @@ class Files:
         self._files = {part: tuple(map(Path, paths)) for part, paths in files.items()}
         self._loras, self._name = loras, name
 
-    def load(self, weights: Weights, *, device: str, report: Report) -> Any:
+    def load(self, weights: Weights, *, device: str, compute: str, report: Report) -> Any:
         part, files = weights.part, self._files[weights.part]
         if part == "text_encoder":
             return load_text_encoder(files[0], precision=weights.precision, device=device, report=report)
@@ -45,6 +45,7 @@ class Files:
             self._configs[part],
             precision=weights.precision,
             device=device,
+            compute=compute,
             folds=folds(folded, part),
             report=report,
         )

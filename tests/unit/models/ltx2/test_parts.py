@@ -66,7 +66,7 @@ class FullSize:
     sizes: dict[str, int]
     loads: list[str] = field(default_factory=list)
 
-    def load(self, weights, *, device, report):
+    def load(self, weights, *, device, compute, report):
         self.loads.append(weights.part)
         module = Layers(self.sizes[weights.part])
         return (module, None) if weights.part == "text_encoder" else module
