@@ -5,6 +5,7 @@ Weights come one by one into a model that was made without memory. Nothing is fe
 
 from __future__ import annotations
 
+import re
 import tempfile
 from math import prod
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 import transformers
 from accelerate import init_empty_weights
+from huggingface_hub.errors import StrictDataclassError
 from transformers.models.gemma4_unified.configuration_gemma4_unified import Gemma4UnifiedTextConfig
 from transformers.models.gemma4_unified.modeling_gemma4_unified import Gemma4UnifiedTextModel
 
@@ -37,6 +39,19 @@ _CLASSES: dict[int, tuple[Any, Any]] = {
 }
 #: Precisions in which matrices stay as they are stored.
 _KEEPS = ("fp8", "fp4")
+#: What transformers raises of a configuration that is wrong.
+_CONFIG_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    RuntimeError,
+    StrictDataclassError,
+    TypeError,
+    ValueError,
+)
+_PLAIN_NAME = re.compile(r"\w[\w.+-]{0,99}", re.ASCII)
 
 
 class TextModel:
@@ -62,9 +77,7 @@ def load_text_encoder(
     """
     files = look_at_text_encoder(path)
     dtype = compute_type("text_encoder", precision)
-    config_class, model_class = _CLASSES[files.gemma]
-    with init_empty_weights(include_buffers=False):
-        model = model_class(config_class(**files.config))
+    model = _without_weights(files)
     _check_whole(files, model)
     for header in dict.fromkeys(each.header.path for each in files.weights):
         own = [each for each in files.weights if each.header.path == header]
@@ -91,43 +104,68 @@ def text_encoder_bytes(path: Path, precision: str) -> int:
     return total
 
 
+def _without_weights(files: TextFiles) -> torch.nn.Module:
+    config_class, model_class = _CLASSES[files.gemma]
+    try:
+        with init_empty_weights(include_buffers=False):
+            model: torch.nn.Module = model_class(config_class(**files.config))
+            return model
+    except _CONFIG_ERRORS as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"{files.path}: its configuration is not that of Gemma {files.gemma} ({reason}); fetch it again"
+        ) from None
+
+
 def _check_whole(files: TextFiles, model: torch.nn.Module) -> None:
-    expected, held = set(model.state_dict()), {each.name for each in files.weights}
+    state, shapes = model.state_dict(), {each.name: each.shape for each in files.weights}
+    expected, held = set(state), set(shapes)
     missing = sorted(name for name in expected - held if not name.endswith(("inv_freq", "embed_scale")))
     unknown = sorted(held - expected)
     for what, some in (("lacks", missing), ("holds, and nobody knows,", unknown)):
         if some:
             more = f" and {len(some) - 3} more" if len(some) > 3 else ""
             raise ModelError(f"{files.path}: {what} {', '.join(some[:3])}{more} of Gemma {files.gemma}; fetch it again")
+    for name, shape in shapes.items():
+        if shape != tuple(state[name].shape):
+            raise ModelError(
+                f"{files.path}: {name} is {list(shape)}, and its configuration or its other weights say "
+                f"{list(state[name].shape)}; fetch it again"
+            )
 
 
 def _tokenizer(files: TextFiles) -> Any:
     """Of the folder, or out of the file; never with code of its own."""
     if files.path.is_dir():
-        return _from_folder(tokenizer_folder(files.path))
+        folder = tokenizer_folder(files.path)
+        return _opened(folder, transformers.AutoTokenizer, folder)
     header = read_header(files.path)
-    with tempfile.TemporaryDirectory() as folder, TensorFile(header) as file:
+    with tempfile.TemporaryDirectory() as temporary, TensorFile(header) as file:
+        folder = Path(temporary)
 
         def write(stored: str, name: str) -> None:
             content = file.tensor(stored, Form("plain"), dtype=torch.uint8, device="cpu")
-            (Path(folder) / name).write_bytes(content.numpy().tobytes())
+            (folder / name).write_bytes(content.numpy().tobytes())
 
         if SPIECE in header.tensors:
             write(SPIECE, "tokenizer.model")
-            return transformers.GemmaTokenizer.from_pretrained(folder, add_bos_token=True, local_files_only=True)
+            return _opened(files.path, transformers.GemmaTokenizer, folder, add_bos_token=True)
         write(TOKENIZER, "tokenizer.json")
         for stored in header.tensors:
             if stored.startswith(ASSET):
                 name = stored.removeprefix(ASSET)
-                if Path(name).name != name or name in ("", ".", ".."):
+                if not _PLAIN_NAME.fullmatch(name):
                     raise ModelError(f"{files.path}: holds a file {name!r}, which is no plain name; fetch it again")
                 write(stored, name)
-        return _from_folder(Path(folder))
+        return _opened(files.path, transformers.AutoTokenizer, folder)
 
 
-def _from_folder(folder: Path) -> Any:
+def _opened(where: Path, kind: Any, folder: Path, **options: bool) -> Any:
+    """A tokenizer that reads; ``where`` is what the user named."""
     try:
-        return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+        tokenizer = kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **options)
+        tokenizer("a")  # without a vocabulary it opens all the same, and fails at the first word
+    except Exception as error:  # tokenizers raises no class of its own
         reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{folder}: its tokenizer cannot be read ({reason}); fetch it again") from None
+        raise ModelError(f"{where}: its tokenizer cannot be read ({reason}); fetch it again") from None
+    return tokenizer

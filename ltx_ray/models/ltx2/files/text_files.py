@@ -29,6 +29,15 @@ _NOT_READ = re.compile(
     r"vision_model\.|vision_tower\.|multi_modal_projector\.|audio_|embed_vision\.|embed_audio\.|lm_head\.|"
     r"text_embedding_projection\.|.*(?:vision_tower|multi_modal_projector|audio_tower|embed_vision|embed_audio)\."
 )
+#: ``model_type`` of a folder. Their relatives (gemma3n, gemma4_assistant) are other models.
+_GEMMA: Mapping[str, Literal[3, 4]] = {
+    "gemma3": 3,
+    "gemma3_text": 3,
+    "gemma4": 4,
+    "gemma4_text": 4,
+    "gemma4_unified": 4,
+    "gemma4_unified_text": 4,
+}
 #: What no shape of Gemma 3 12B shows. Source: config.json of google/gemma-3-12b-it.
 _GEMMA3 = {
     "max_position_embeddings": 131072,
@@ -50,6 +59,12 @@ class Stored(NamedTuple):
     header: Header
     stored: str
     form: Form
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of its numbers; nvfp4 has two of them in a byte."""
+        shape = self.header.tensors[self.stored].shape
+        return (shape[0], 2 * shape[1]) if self.form.kind == "fp4" else tuple(shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +93,9 @@ def look_at_text_encoder(path: Path) -> TextFiles:
     header = read_header(path)
     if TOKENIZER in header.tensors and "gemma_config" in header.metadata:
         config = _json(path, header.metadata["gemma_config"])
-        return TextFiles(path, 4, _text_config(path, config), tuple(_weights([header])))
+        return TextFiles(path, 4, _text_config(path, config), _all_weights([header]))
     if SPIECE in header.tensors:
-        weights = tuple(_weights([header]))
+        weights = _all_weights([header])
         return TextFiles(path, 3, _config_of_gemma3(path, weights), weights)
     raise ModelError(f"{path}: is no text encoder with its tokenizer; {_WHAT_WOULD_DO}")
 
@@ -88,15 +103,14 @@ def look_at_text_encoder(path: Path) -> TextFiles:
 def _folder(path: Path) -> TextFiles:
     try:
         config = _json(path / "config.json", (path / "config.json").read_text("utf-8"))
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         raise ModelError(f"{path}: no readable config.json; {_WHAT_WOULD_DO}") from None
     kind = str(config.get("model_type"))
-    if not kind.startswith(("gemma3", "gemma4")):
-        raise ModelError(f"{path}: is {kind}, no Gemma; {_WHAT_WOULD_DO}")
+    if kind not in _GEMMA:
+        raise ModelError(f"{path}: is {kind}, neither Gemma 3 nor Gemma 4; {_WHAT_WOULD_DO}")
     tokenizer_folder(path)
     headers = [read_header(file) for file in shards(path)]
-    gemma: Literal[3, 4] = 3 if kind.startswith("gemma3") else 4
-    return TextFiles(path, gemma, _text_config(path, config), tuple(_weights(headers)))
+    return TextFiles(path, _GEMMA[kind], _text_config(path, config), _all_weights(headers))
 
 
 def tokenizer_folder(path: Path) -> Path:
@@ -133,6 +147,15 @@ def shards(folder: Path) -> list[Path]:
     return found
 
 
+def _all_weights(headers: list[Header]) -> tuple[Stored, ...]:
+    found: dict[str, Stored] = {}
+    for each in _weights(headers):
+        if (other := found.setdefault(each.name, each)) is not each:
+            one, two = (f"{some.stored} of {some.header.path}" for some in (other, each))
+            raise ModelError(f"{one}: is the same weight as {two}; leave only the files of one text encoder there")
+    return tuple(found.values())
+
+
 def _weights(headers: list[Header]) -> Iterator[Stored]:
     for header in headers:
         own = [name for name in header.tensors if not _is_asset(name) and not _NOT_READ.match(name)]
@@ -147,7 +170,7 @@ def _is_asset(name: str) -> bool:
 
 def _config_of_gemma3(path: Path, weights: tuple[Stored, ...]) -> dict[str, Any]:
     """Sizes from shapes, the rest from the table."""
-    shapes = {each.name: _shape(each) for each in weights}
+    shapes = {each.name: each.shape for each in weights}
     layers = {int(match[1]) for name in shapes if (match := re.match(r"layers\.(\d+)\.", name))}
     try:
         head_dim = shapes["layers.0.self_attn.q_norm.weight"][0]
@@ -162,13 +185,8 @@ def _config_of_gemma3(path: Path, weights: tuple[Stored, ...]) -> dict[str, Any]
             "num_key_value_heads": shapes["layers.0.self_attn.k_proj.weight"][0] // head_dim,
             "head_dim": head_dim,
         }
-    except (KeyError, IndexError, ValueError):
+    except (KeyError, IndexError, ValueError, ZeroDivisionError):
         raise ModelError(f"{path}: is no Gemma 3; {_WHAT_WOULD_DO}") from None
-
-
-def _shape(stored: Stored) -> tuple[int, ...]:
-    shape = stored.header.tensors[stored.stored].shape
-    return (shape[0], 2 * shape[1]) if stored.form.kind == "fp4" else shape
 
 
 def _text_config(path: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -177,7 +195,8 @@ def _text_config(path: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
         type(text.get(key)) is int for key in ("hidden_size", "num_hidden_layers")
     ):
         raise ModelError(f"{path}: its configuration is not that of a Gemma; {_WHAT_WOULD_DO}")
-    return text
+    # How attention is computed is no fact of the weights, and a name in it could fetch a kernel.
+    return {key: value for key, value in text.items() if not key.startswith("_") and key != "attn_implementation"}
 
 
 def _json(path: Path, text: str) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ import sentencepiece
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, models
 
 from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.files.text_encoder import load_text_encoder, text_encoder_bytes
@@ -128,6 +129,20 @@ def test_layers_that_pass_over_a_device_give_the_same_bytes(tmp_path):
         (lambda state: state.pop("model.layers.3.mlp.up_proj.weight"), "lacks layers.3.mlp.up_proj.weight of Gemma 3"),
         (lambda state: state.update({"model.layers.0.x": torch.ones(2)}), "and nobody knows, layers.0.x of Gemma 3"),
         (lambda state: state.pop("model.layers.0.self_attn.q_norm.weight"), "is no Gemma 3; name a folder"),
+        (lambda state: state.update({"model.layers.0.self_attn.q_norm.weight": torch.zeros(0)}), "is no Gemma 3; name"),
+        (
+            lambda state: state.update({"model.layers.1.mlp.up_proj.weight": torch.zeros(3, 3)}),
+            "layers.1.mlp.up_proj.weight is [3, 3], and its configuration or its other weights say [128, 256]",
+        ),
+        (
+            lambda state: state.update({"language_model.model.norm.weight": torch.ones(gemma.WIDTH)}),
+            "is the same weight as ",
+        ),
+        (lambda state: state.update({"spiece_model": torch.zeros(0, dtype=torch.uint8)}), "its tokenizer cannot be"),
+        (
+            lambda state: state.update({"spiece_model": state["spiece_model"][:3000].clone()}),
+            "other.safetensors: its tokenizer cannot be read",
+        ),
     ],
 )
 def test_a_file_that_lacks_something_is_a_sentence(tmp_path, change, what):
@@ -144,7 +159,17 @@ def test_a_file_that_lacks_something_is_a_sentence(tmp_path, change, what):
     [
         (lambda folder: (folder / "config.json").unlink(), "no readable config.json; name a folder of transformers"),
         (lambda folder: (folder / "config.json").write_text("[1]"), "its configuration is no JSON object"),
-        (lambda folder: (folder / "config.json").write_text('{"model_type": "t5"}'), "is t5, no Gemma; name a folder"),
+        (
+            lambda folder: (folder / "config.json").write_text('{"model_type": "t5"}'),
+            "is t5, neither Gemma 3 nor Gemma 4",
+        ),
+        (
+            lambda folder: (folder / "config.json").write_text('{"model_type": "gemma3n"}'),
+            "is gemma3n, neither Gemma 3",
+        ),
+        (lambda folder: (folder / "config.json").write_bytes(b"\xff{"), "no readable config.json; name a folder"),
+        (lambda folder: (folder / "tokenizer.model").write_bytes(b"x"), "gemma: its tokenizer cannot be read"),
+        (lambda folder: (folder / "tokenizer_config.json").write_text("[1]"), "gemma: its tokenizer cannot be read"),
         (lambda folder: (folder / "tokenizer.model").unlink(), "has no tokenizer.json and no tokenizer.model; fetch"),
         (lambda folder: (folder / "model-00002-of-00002.safetensors").unlink(), "lacks model-00002-of-00002.safetens"),
         (
@@ -161,13 +186,78 @@ def test_a_folder_that_lacks_something_is_a_sentence(tmp_path, change, what):
     assert what in str(raised.value)
 
 
-def test_a_file_inside_with_a_path_for_a_name_is_refused(tmp_path):
+def _configure(folder, **changes):
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"] |= changes
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_hidden_layers": -1},
+        {"num_attention_heads": "x"},
+        {"num_attention_heads": 0},
+        {"rope_parameters": "x"},
+        {"layer_types": ["a"] * gemma.LAYERS},
+        {"hidden_activation": "nope"},
+        {"dtype": "float99"},
+        {"vocab_size": -4},
+        {"pad_token_id": 99999},
+        {"self": 1},
+    ],
+    ids=str,
+)
+def test_a_configuration_of_nonsense_is_a_sentence(tmp_path, changes):
+    _configure(gemma.write_folder(tmp_path / "gemma"), **changes)
+    with pytest.raises(ModelError, match="gemma: its configuration is not that of Gemma 3"):
+        load_text_encoder(tmp_path / "gemma")
+
+
+def test_a_folder_does_not_choose_how_attention_is_computed(tmp_path, whole):
+    folder = gemma.write_folder(tmp_path / "gemma")
+    _configure(folder, attn_implementation="some-org/kernel", _attn_implementation="flash_attention_2")
+    assert torch.equal(hidden(load_text_encoder(folder)[0].model), whole)
+
+
+def test_a_folder_that_transformers_wrote_is_what_transformers_loads_in_16_bits(tmp_path):
+    config = transformers.Gemma3Config(text_config=gemma.CONFIG, vision_config=VISION)
+    model = transformers.Gemma3ForConditionalGeneration(config)
+    model.model.language_model.load_state_dict(gemma.language_model().state_dict())
+    model.to(torch.bfloat16).save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.model").write_bytes(gemma.spiece())
+    reference = transformers.Gemma3ForConditionalGeneration.from_pretrained(tmp_path, dtype=torch.bfloat16).eval()
+    assert torch.equal(hidden(load_text_encoder(tmp_path, precision="bf16")[0].model), hidden(reference.model))
+
+
+def test_a_packed_gemma_4_in_scaled_float8_is_its_numbers_times_its_scales(tmp_path):
+    stored, wanted = {}, {}
+    for name, each in _gemma4().items():
+        if each.ndim == 2 and "layers." in name:
+            stored[f"model.{name}"], scale = gemma.as_fp8(each)
+            stored[f"model.{name}_scale"] = scale
+            wanted[name] = stored[f"model.{name}"].float() * scale
+        else:
+            stored[f"model.{name}"] = each.contiguous()
+    vocabulary = Tokenizer(models.WordLevel({"<unk>": 0, "a": 1}, unk_token="<unk>")).to_str().encode()
+    stored["tokenizer_json"] = torch.frombuffer(bytearray(vocabulary), dtype=torch.uint8)
+    path = tmp_path / "packed.safetensors"
+    save_file(stored, path, metadata={"gemma_config": json.dumps({"text_config": _CONFIG4})})
+    loaded = load_text_encoder(path)[0].model
+    assert wanted and all(torch.equal(loaded.get_parameter(name), each) for name, each in wanted.items())
+    kept = load_text_encoder(path, precision="fp8")[0].model
+    assert sum(isinstance(each, PackedLinear) for each in kept.modules()) == len(wanted)
+    assert torch.equal(hidden(kept), hidden(load_text_encoder(path, precision="bf16")[0].model))
+
+
+@pytest.mark.parametrize("name", ["../../evil.json", "a\0b", "a" * 300, "..", ""])
+def test_a_file_inside_with_a_path_for_a_name_is_refused(tmp_path, name):
     tensors = {"tokenizer_json": torch.tensor([123, 125], dtype=torch.uint8)}
     tensors |= {f"model.{name}": each for name, each in _gemma4().items()}
-    tensors["hf_asset__../../evil.json"] = torch.tensor([123, 125], dtype=torch.uint8)
+    tensors[f"hf_asset__{name}"] = torch.tensor([123, 125], dtype=torch.uint8)
     path = tmp_path / "packed.safetensors"
     save_file(tensors, path, metadata={"gemma_config": json.dumps({"text_config": _CONFIG4})})
-    with pytest.raises(ModelError, match=r"holds a file '\.\./\.\./evil\.json', which is no plain name"):
+    with pytest.raises(ModelError, match=r"holds a file '.*', which is no plain name"):
         load_text_encoder(path)
 
 
@@ -185,5 +275,5 @@ _CONFIG4 = {
     "num_attention_heads": 2,
     "num_key_value_heads": 1,
     "head_dim": 16,
-    "vocab_size": 64,
+    "vocab_size": 320,
 }
