@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -140,8 +141,11 @@ class Catalog(Mapping[str, ModelFacts]):
     def __len__(self) -> int:
         return len(self._open.keys() | self._later.keys())
 
-    def find(self, weights: Collection[Weights]) -> Entry:
+    def find(self, weights: Collection[Weights], *, first: Entry | None = None) -> Entry:
         """The model that has all of these parts. Where several share them, any is right: recipes name what they use.
+
+        Args:
+            first: taken if it has them; one that is open would be loaded again for a part that it shares.
 
         Raises:
             ModelError: no model here has them, or none loads them so.
@@ -149,7 +153,7 @@ class Catalog(Mapping[str, ModelFacts]):
         wanted = {(each.part, each.digest) for each in weights}
         loras = {lora.digest for each in weights for lora in each.loras}
         lacking: Entry | None = None
-        for entry in self._each():
+        for entry in chain([] if first is None else [first], self._each()):
             if wanted <= {(each.part, each.digest) for each in entry.facts.weights}:
                 if loras <= {lora.facts.digest for lora in entry.loras}:
                     self._check(entry, weights)

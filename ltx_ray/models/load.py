@@ -42,7 +42,7 @@ class Loaded:
         Raises:
             ModelError: no model here has them.
         """
-        entry = self.catalog.find(weights)
+        entry = self.catalog.find(weights, first=self._entry)
         if self._model is None or entry != self._entry:
             self.close()
             self._model, self._entry = LOADERS[entry.loader](entry, self._offload), entry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -230,7 +231,8 @@ def test_guidance(case):
 def test_prompts_of_ltx_2_5(case):
     (path,) = (path for path in case.files if "gemma" in path.name)
     encoder, tokenizer = load_text_encoder(path)
-    asked = Ltx2TextEncoder(encoder, tokenizer, case.module("connectors"))
+    parts = SimpleNamespace(text_encoder=encoder, tokenizer=tokenizer, connectors=case.module("connectors"))
+    asked = Ltx2TextEncoder(parts)
     tokens = asked._tokenize(case.args["prompt"])
     count = case.outputs["input_ids"].shape[-1]
     assert torch.equal(tokens["input_ids"][0, -count:], case.outputs["input_ids"].flatten())

@@ -60,6 +60,12 @@ class Adapters:
         self._module, self._part = module, part
         self._applied: tuple[Strong, ...] = ()
         self._handles: list[RemovableHandle] = []
+        self._beside: list[_Beside] = []
+
+    @property
+    def num_bytes(self) -> int:
+        """Of the matrices that are applied."""
+        return sum(beside.num_bytes for beside in self._beside)
 
     def switch(self, loras: Sequence[Strong]) -> None:
         """Apply ``loras``, and no others."""
@@ -67,7 +73,7 @@ class Adapters:
             return
         for handle in self._handles:
             handle.remove()
-        self._handles, self._applied = [], ()
+        self._handles, self._beside, self._applied = [], [], ()
         for lora in loras:
             self._apply(lora)
         self._applied = tuple(loras)
@@ -78,6 +84,7 @@ class Adapters:
                 layer = self._module.get_submodule(pair.weight.removesuffix(".weight"))
                 beside = _Beside(*_matrices(file, pair, None), lora.strength)
                 self._handles.append(layer.register_forward_hook(beside))
+                self._beside.append(beside)
 
 
 class _Beside:
@@ -85,6 +92,10 @@ class _Beside:
 
     def __init__(self, down: Tensor, up: Tensor, strength: float) -> None:
         self._down, self._up, self._strength = down, up, strength
+
+    @property
+    def num_bytes(self) -> int:
+        return self._down.nbytes + self._up.nbytes
 
     def __call__(self, layer: torch.nn.Module, given: tuple[Tensor, ...], made: Tensor) -> Tensor:
         (x,) = given

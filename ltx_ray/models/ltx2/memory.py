@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from ltx_ray.errors import ModelError
 from ltx_ray.spec.machine import OFFLOADS, Offload
@@ -15,6 +16,10 @@ from ltx_ray.spec.machine import OFFLOADS, Offload
 LIMIT_VARIABLE, OFFLOAD_VARIABLE = "LTX_RAY_DEVICE_MEMORY_GB", "LTX_RAY_OFFLOAD"
 #: Of a device for weights; the rest is for activations. 24 GB then hold a transformer of 18 GB beside its work.
 WEIGHTS_SHARE = 0.75
+#: Of host memory for blocks that pass over a device.
+HOST_SHARE = 0.75
+#: What a container may use of it, or "max".
+_CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,7 @@ class Memory:
     device: str
     limit_bytes: int | None = None  #: None = no limit
     offload: Offload = "auto"
+    host_bytes: int | None = None  #: that blocks may fill outside the device; None = no limit
 
     @property
     def weights_bytes(self) -> int | None:
@@ -65,4 +71,13 @@ def memory_here(offload: Offload | None = None) -> Memory:
     if not torch.cuda.is_available():
         return Memory("cpu", limit, told)
     total = torch.cuda.mem_get_info()[1]
-    return Memory("cuda", total if limit is None else min(limit, total), told)
+    return Memory("cuda", total if limit is None else min(limit, total), told, int(host_memory() * HOST_SHARE))
+
+
+def host_memory(cgroup: Path = _CGROUP) -> int:
+    """Bytes of this machine's memory, or of its container's."""
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        return min(total, int(cgroup.read_text("ascii")))
+    except (OSError, ValueError):  # there is no container, or "max"
+        return total

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from torch import Tensor
+
 from ltx_ray.models.ltx2.denoiser import Ltx2Denoiser
 from ltx_ray.models.ltx2.files.read import Report, no_report
 from ltx_ray.models.ltx2.parts import Parts
@@ -42,15 +44,19 @@ class Ltx2Model:
         return self._facts
 
     def text_encoder(self) -> TextEncoder:
-        return Ltx2TextEncoder(self.parts.text_encoder, self.parts.tokenizer, self.parts.connectors)
+        return Ltx2TextEncoder(self.parts)
 
     def denoiser(self, call: Call | None = None) -> Denoiser:
         return Ltx2Denoiser(self.parts.transformer, self.facts.video, self.facts.audio)
 
     def upscaler(self) -> Upscaler:
+        mean, std, factor = self._statistics()
+        return Ltx2Upscaler(self.parts.latent_upsampler, mean, std, scaling_factor=factor)
+
+    def _statistics(self) -> tuple[Tensor, Tensor, float]:
+        """What latents are normalised with; the VAE may leave before the upsampler comes."""
         vae = self.parts.vae
-        factor = float(vae.config.scaling_factor)
-        return Ltx2Upscaler(self.parts.latent_upsampler, vae.latents_mean, vae.latents_std, scaling_factor=factor)
+        return vae.latents_mean, vae.latents_std, float(vae.config.scaling_factor)
 
     def video_decoder(self, tiling: str = "stream") -> VideoDecoder:
         from ltx_ray.models.ltx2.video_tiles import TiledVideoDecoder

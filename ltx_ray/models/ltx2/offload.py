@@ -6,7 +6,8 @@ of its own where there is one. What a block computes with is a copy, bit for bit
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -29,19 +30,31 @@ class _Place(NamedTuple):
 
 
 class Blocks:
-    """Blocks that take turns on a device. ``enter`` and ``leave`` go round in the order of the blocks."""
+    """Blocks that take turns on a device. ``enter`` and ``leave`` go round in the order of the blocks.
 
-    def __init__(self, blocks: Sequence[torch.nn.Module], device: str) -> None:
+    Args:
+        report: called with the bytes of each block that is ready; may raise to stop.
+    """
+
+    def __init__(
+        self, blocks: Sequence[torch.nn.Module], device: str, report: Callable[[int], None] = lambda _: None
+    ) -> None:
         is_cuda = torch.device(device).type == "cuda"
         self._stream: Any = torch.cuda.Stream() if is_cuda else None  # type: ignore[no-untyped-call]
-        self._places = [[_pinned(place) if is_cuda else place for place in _places(block)] for block in blocks]
+        self._places: list[list[_Place]] = []
+        for block in blocks:
+            self._places.append([_in_host(place, is_pinned=is_cuda) for place in _places(block)])
+            report(sum(place.host.nbytes for place in self._places[-1]))
         slot_bytes = max((_slot_bytes(each) for each in self._places), default=0)
         self._slots = [torch.empty(slot_bytes, dtype=torch.uint8, device=device) for _ in range(SLOTS)]
         self._in_use = 0  #: the slot of the block that computes, or did last
         self._ahead: tuple[int, list[Tensor]] | None = None  #: a block in the other slot, or on its way there
         self._handles: list[Any] = []
-        for places in self._places:
-            _set(places, [place.host for place in places])
+
+    @property
+    def host_bytes(self) -> int:
+        """Of all blocks."""
+        return sum(place.host.nbytes for places in self._places for place in places)
 
     def enter(self, block_idx: int) -> None:
         """Put a block on the device, and start with the one after it."""
@@ -68,6 +81,8 @@ class Blocks:
         """Give back the memory of the slots."""
         for handle in self._handles:
             handle.remove()
+        if self._stream is not None:
+            self._stream.synchronize()  # a block on its way would be written into memory that is another's by then
         self._handles, self._ahead, self._slots = [], None, []
 
     def _copy(self, block_idx: int, slot_idx: int) -> list[Tensor]:
@@ -93,7 +108,7 @@ def blocks_of(part: Part, module: Any) -> list[torch.nn.Module]:
     if part == "transformer":
         return list(module.transformer_blocks)
     lists: list[Any] = [each for each in module.modules() if isinstance(each, torch.nn.ModuleList)]
-    sizes = [sum(tensor.nbytes for tensor in each.parameters()) for each in lists]
+    sizes = [sum(tensor.nbytes for tensor in (*each.parameters(), *each.buffers())) for each in lists]
     return list(lists[sizes.index(max(sizes))])
 
 
@@ -104,7 +119,12 @@ def device_bytes(module: torch.nn.Module, blocks: Sequence[torch.nn.Module]) -> 
     return rest + SLOTS * max((_slot_bytes(list(_places(block))) for block in blocks), default=0)
 
 
-def stream(module: Any, blocks: Sequence[torch.nn.Module], device: str) -> Blocks:
+def stream(
+    module: Any,
+    blocks: Sequence[torch.nn.Module],
+    device: str,
+    report: Callable[[int], None] = lambda _: None,
+) -> Blocks:
     """Move all of ``module`` but its ``blocks`` to the device; these come and go as they are called.
 
     The transformer's forward does not call its blocks; it looks at each of them in turn (``each_block``).
@@ -117,7 +137,7 @@ def stream(module: Any, blocks: Sequence[torch.nn.Module], device: str) -> Block
                     moved = tensor.detach().to(device)
                     is_parameter = store is owner._parameters
                     store[name] = torch.nn.Parameter(moved, requires_grad=False) if is_parameter else moved
-    found = Blocks(blocks, device)
+    found = Blocks(blocks, device, report)
     found.follow(blocks)
     module.offloaded_blocks = found
     return found
@@ -142,8 +162,13 @@ def _places(block: torch.nn.Module) -> Iterator[_Place]:
                     yield _Place(store, name, tensor.detach())
 
 
-def _pinned(place: _Place) -> _Place:
-    return place._replace(host=place.host.pin_memory())
+def _in_host(place: _Place, *, is_pinned: bool) -> _Place:
+    """The place with its tensor where copies begin; one tensor at a time, so that no block is in memory twice."""
+    if is_pinned:
+        with suppress(RuntimeError):  # where so much cannot be pinned, copies are slower and the same
+            place = place._replace(host=place.host.pin_memory())
+    _set([place], [place.host])
+    return place
 
 
 def _slot_bytes(places: Sequence[_Place]) -> int:

@@ -3,7 +3,10 @@
 A part is held as its weights say: precision, folded LoRAs, adapters. Wanting it with another precision or other folded
 LoRAs loads it anew; adapters are switched in place. Where a device's memory is limited, the parts that were used least
 recently leave before one comes that does not fit beside them, so that a card which holds any one part renders; one
-that is too large even alone keeps its blocks in host memory (``models.ltx2.offload``). What is computed is the same.
+that does not fit beside the others of its stage keeps its blocks in host memory (``models.ltx2.offload``). What is
+computed is the same.
+
+A part that left is freed when nobody has it any more: ask for a part where it is used, and keep it no longer.
 """
 
 from __future__ import annotations
@@ -43,9 +46,17 @@ class Source(Protocol):
 class _Held:
     weights: Weights
     module: Any  #: of the text encoder, it and its tokenizer
-    num_bytes: int  #: on the device
+    num_bytes: int  #: on the device, without adapters
     adapters: Adapters | None = None
     blocks: Blocks | None = None  #: in host memory
+
+    @property
+    def device_bytes(self) -> int:
+        return self.num_bytes + (0 if self.adapters is None else self.adapters.num_bytes)
+
+    @property
+    def host_bytes(self) -> int:
+        return 0 if self.blocks is None else self.blocks.host_bytes
 
 
 class Parts:
@@ -96,7 +107,7 @@ class Parts:
     @property
     def held(self) -> dict[Part, int]:
         """Bytes on the device of each part that is loaded."""
-        return {part: held.num_bytes for part, held in self._held.items()}
+        return {part: held.device_bytes for part, held in self._held.items()}
 
     def want(self, weights: Collection[Weights], report: Report = no_report) -> None:
         """The next stage computes with these; what is loaded in another way leaves.
@@ -126,13 +137,16 @@ class Parts:
         if held.adapters is not None or weights.loras:
             held.adapters = held.adapters or Adapters(_module(held.module), part)
             held.adapters.switch([self.source.lora(lora) for lora in weights.loras if lora.mode == "adapter"])
+            self._make_room(0, but=part)
         return held.module
 
     def _load(self, weights: Weights) -> _Held:
         part, memory = weights.part, self._memory
         needed = self.source.num_bytes(weights)
-        streamed = memory.streams(needed, has_blocks=part in ("transformer", "text_encoder"))
-        if not streamed:
+        streamed = memory.streams(needed + self._beside(part), has_blocks=part in ("transformer", "text_encoder"))
+        if streamed:
+            self._make_host_room(needed)
+        else:
             self._make_room(needed)
         device = "cpu" if streamed else memory.device
         loaded = self.source.load(weights, device=device, compute=memory.device, report=self._report)
@@ -142,18 +156,34 @@ class Parts:
         blocks = blocks_of(part, module)
         num_bytes = device_bytes(module, blocks)
         self._make_room(num_bytes)
-        return _Held(weights, loaded, num_bytes, blocks=stream(module, blocks, memory.device))
+        return _Held(weights, loaded, num_bytes, blocks=stream(module, blocks, memory.device, self._report))
 
-    def _make_room(self, num_bytes: int) -> None:
-        """Let parts leave until so much fits beside those that stay; of the stage at hand, last of all."""
+    def _beside(self, part: Part) -> int:
+        """Bytes of the other parts of the stage at hand, loaded or not."""
+        held, others = self.held, self._needed - {part}
+        return sum(held.get(each) or self.source.num_bytes(self._wanted[each]) for each in others)
+
+    def _make_room(self, num_bytes: int, *, but: Part | None = None) -> None:
+        """Let parts leave until so much fits beside those that stay; of the stage at hand last of all, ``but`` never."""
         limit = self._memory.weights_bytes
-        if limit is None:
-            return
-        idle = [part for part in self._held if part not in self._needed]
-        for part in (*idle, *(part for part in self._held if part in self._needed)):
-            if sum(self.held.values()) + num_bytes <= limit:
+        for part in self._by_use():
+            if limit is None or sum(self.held.values()) + num_bytes <= limit:
                 break
-            self._leave(part)
+            if part != but:
+                self._leave(part)
+
+    def _make_host_room(self, num_bytes: int) -> None:
+        """Let parts whose blocks are in host memory leave until so much fits there."""
+        limit = self._memory.host_bytes
+        for part in self._by_use():
+            if limit is None or sum(held.host_bytes for held in self._held.values()) + num_bytes <= limit:
+                break
+            if self._held[part].blocks is not None:
+                self._leave(part)
+
+    def _by_use(self) -> list[Part]:
+        """What is held, in the order in which it may leave."""
+        return sorted(self._held, key=lambda part: part in self._needed)
 
     def _leave(self, part: Part) -> None:
         held = self._held.pop(part)
@@ -165,6 +195,7 @@ class Parts:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+            torch.accelerator.empty_host_cache()  # pinned memory of blocks
 
 
 def _loaded_as(weights: Weights) -> object:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from math import prod
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from ltx_ray.models.ltx2.adapters import Strong, folds
 from ltx_ray.models.ltx2.files.checkpoint import configs_of
 from ltx_ray.models.ltx2.files.lora import Shapes, read_lora
-from ltx_ray.models.ltx2.files.modules import load_module
+from ltx_ray.models.ltx2.files.modules import held_bytes, load_module
 from ltx_ray.models.ltx2.files.read import Report
 from ltx_ray.models.ltx2.files.sources import lora_shapes, weights_of
 from ltx_ray.models.ltx2.files.text_encoder import load_text_encoder, text_encoder_bytes
-from ltx_ray.models.ltx2.types import TORCH_TYPES
 from ltx_ray.spec.weights import Lora, Part, Weights
 
 
@@ -52,14 +48,11 @@ class Files:
 
     def num_bytes(self, weights: Weights) -> int:
         part, files = weights.part, self._files[weights.part]
-        size = torch.finfo(TORCH_TYPES[weights.precision]).bits // 8
         if part == "text_encoder":
             return text_encoder_bytes(files[0], weights.precision)
-        keeps = weights.precision in ("fp8", "gguf")
-        return sum(
-            each.num_bytes if keeps and each.stays_packed else prod(each.shape) * size
-            for each in weights_of(part, files)
-        )
+        folded = [self.lora(lora).file for lora in weights.loras if lora.mode == "fold"]
+        changed = {pair.weight for file in folded for pair in file.pairs.get(part, ())}
+        return held_bytes(list(weights_of(part, files)), weights.precision, changed)
 
     def lora(self, lora: Lora) -> Strong:
         file = read_lora(Path(self._loras[lora.digest]), self._shapes, model=self._name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -63,7 +65,7 @@ def test_a_prompt_begins_with_bos_whether_or_not_its_tokenizer_adds_it(model, pr
             return tokenizer(text, add_special_tokens=False)
 
     asked = [
-        Ltx2TextEncoder(model.parts.text_encoder, each, model.parts.connectors)._tokenize(prompt)
+        Ltx2TextEncoder(SimpleNamespace(tokenizer=each))._tokenize(prompt)
         for each in (tokenizer, Bare())
     ]
     assert torch.equal(asked[0]["input_ids"], asked[1]["input_ids"])
@@ -78,5 +80,8 @@ def test_connectors_that_would_need_a_mask_are_refused(model):
         class config:  # noqa: N801
             video_connector_num_learnable_registers = None
 
+    parts = SimpleNamespace(
+        text_encoder=model.parts.text_encoder, tokenizer=model.parts.tokenizer, connectors=Connectors()
+    )
     with pytest.raises(ModelError, match="no learnable registers"):
-        Ltx2TextEncoder(model.parts.text_encoder, model.parts.tokenizer, Connectors())
+        Ltx2TextEncoder(parts).encode("a fox")
