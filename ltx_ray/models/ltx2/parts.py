@@ -164,7 +164,7 @@ class Parts:
         return sum(held.get(each) or self.source.num_bytes(self._wanted[each]) for each in others)
 
     def _make_room(self, num_bytes: int, *, but: Part | None = None) -> None:
-        """Let parts leave until so much fits beside those that stay; of the stage at hand last of all, ``but`` never."""
+        """Let parts leave until so much fits beside those that stay; those of the stage at hand last, ``but`` never."""
         limit = self._memory.weights_bytes
         for part in self._by_use():
             if limit is None or sum(self.held.values()) + num_bytes <= limit:

@@ -64,10 +64,7 @@ def test_a_prompt_begins_with_bos_whether_or_not_its_tokenizer_adds_it(model, pr
         def __call__(self, text):
             return tokenizer(text, add_special_tokens=False)
 
-    asked = [
-        Ltx2TextEncoder(SimpleNamespace(tokenizer=each))._tokenize(prompt)
-        for each in (tokenizer, Bare())
-    ]
+    asked = [Ltx2TextEncoder(SimpleNamespace(tokenizer=each))._tokenize(prompt) for each in (tokenizer, Bare())]
     assert torch.equal(asked[0]["input_ids"], asked[1]["input_ids"])
     ids = asked[0]["input_ids"][0][asked[0]["attention_mask"][0].bool()].tolist()
     assert ids[0] == tokenizer.bos_token_id and len(ids) == 1 + len(
