@@ -239,14 +239,12 @@ def _files_of(part: Part, transformer: Contents, everything: Sequence[Contents])
     near = sorted(having, key=lambda each: (each is not transformer, _distance(transformer, each)))
     if part != "connectors":
         return near[:1] or None
-    found: list[Contents] = []
-    for mark in ("video_connector.", "text_proj_in"):
-        holder = next((each for each in near if any(mark in name for name in each.shapes[part])), None)
-        if holder is None:
-            return None
-        if holder not in found:
-            found.append(holder)
-    return found
+    marks = ("video_connector.", "text_proj_in")
+    held = [(each, {mark for mark in marks for name in each.shapes[part] if mark in name}) for each in near]
+    if (whole := next((each for each, marked in held if len(marked) == len(marks)), None)) is not None:
+        return [whole]  # one file, because no other may repeat what it holds
+    found = [next((each for each, marked in held if mark in marked), None) for mark in marks]
+    return None if None in found else [each for each in found if each is not None]
 
 
 def _may_go(part: Part, transformer: Contents, other: Contents) -> bool:

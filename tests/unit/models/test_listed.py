@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 from pathlib import Path
@@ -140,7 +141,6 @@ def test_precision_is_that_of_every_part(read):
         ({"upscaler": "gone.safetensors"}, "mine.upscaler: there is no "),
         ({"text_encoder": None}, "no text_encoder is there; name its file as text_encoder"),
         ({"checkpoint": TINY["checkpoint"][:2]}, "no audio_vae is there; name its file"),
-        ({"checkpoint": TINY["checkpoint"] * 2}, "each holds a transformer; name one of them"),
         ({"upscaler": TINY["checkpoint"][0]}, "is no latent upsampler; name the file of one"),
         (
             {"upscaler": str(GOLDEN / "ltx-2.3/ltx-2.3-tiny-temporal-upscaler-x2-1.0.safetensors")},
@@ -254,6 +254,43 @@ def test_files_by_part_are_the_same_model(read):
         "vocoder": TINY["checkpoint"][2],
     }
     assert read(checkpoint=by_part)["mine"] == read()["mine"]
+
+
+def test_what_a_file_that_is_named_for_a_part_holds_besides_is_found(read):
+    old = str(GOLDEN / "ltx-2.3/ltx-2.3-tiny-dev.safetensors")
+    changes = {"text_encoder": TINY["text_encoder"], "upscaler": TINY["upscaler"]}
+    gguf = str(GOLDEN / "ltx-2.3-quantised/ltx-2.3-tiny-transformer-Q8_0.gguf")
+    with pytest.raises(ModelError, match=r"name the text encoder of its generation|name one of them"):
+        read(checkpoint={"transformer": gguf, "video_vae": old}, **changes)["mine"]
+
+
+def test_several_files_share_out_a_part_and_none_repeats_it(read, tmp_path):
+    whole, others = TINY["checkpoint"][0], TINY["checkpoint"][1:]
+    tensors, metadata = load_file(whole), dict(read_header(Path(whole)).metadata)
+    names, shards = sorted(tensors), []
+    for idx, own in enumerate((names[::2], names[1::2])):
+        shards.append(tmp_path / f"model-0000{idx + 1}-of-00002.safetensors")
+        save_file({name: tensors[name] for name in own}, shards[-1], metadata=metadata)
+    index = {"weight_map": {name: shards[idx % 2].name for idx, name in enumerate(names)}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    facts = read(checkpoint=[*map(str, shards), *others])["mine"]
+    assert facts.family == "ltx-2.5" and facts.num_blocks == 3
+    for named in (shards[1], tmp_path / "model.safetensors.index.json"):
+        assert read(checkpoint=[str(named), *others])["mine"] == facts
+    assert read(checkpoint=[whole, whole, *others])["mine"] == read()["mine"], "a file that is named twice is one"
+    copy = str(shutil.copy(whole, tmp_path / "copy.safetensors"))
+    with pytest.raises(ModelError, match=r"copy\.safetensors: each holds a transformer; name one of them"):
+        read(checkpoint=[whole, copy, *others])["mine"]
+    with pytest.raises(ModelError, match=r"-of-00002\.safetensors: each holds a transformer; name one of them"):
+        read(checkpoint=[whole, *map(str, shards), *others])["mine"]
+
+
+def test_the_diffusion_vae_is_refused_by_name(read, tmp_path):
+    source = TINY["checkpoint"][1]
+    path = tmp_path / "vae.safetensors"
+    save_file(load_file(source), path, metadata={"config": json.dumps({"vae": {"_class_name": "CausalDiffusionVAE"}})})
+    with pytest.raises(ModelError, match="is the diffusion VAE, which is not used; name the video-vae-conv file"):
+        read(checkpoint=[TINY["checkpoint"][0], str(path), TINY["checkpoint"][2]])["mine"]
 
 
 def test_as_the_file_has_it_is_the_precision_of_each_part(read, tmp_path):

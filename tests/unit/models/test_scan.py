@@ -17,7 +17,7 @@ from ltx_ray.models.listed import read_models
 from ltx_ray.models.ltx2.files.header import read_header
 from ltx_ray.models.ltx2.files.identify import identify
 from ltx_ray.models.ltx2.tiny import cached_tiny
-from ltx_ray.models.scan import scan, text_of, write
+from ltx_ray.models.scan import _files_of, scan, text_of, write
 
 GOLDEN = Path(__file__).parents[2] / "parity/golden"
 NEW = GOLDEN / "ltx-2.5"
@@ -107,6 +107,15 @@ def test_a_single_file_is_a_line_and_its_temporal_upscaler_is_left_out(tmp_path,
         "ltx-2.3-tiny-dev-fp8.safetensors",
     }
     assert all("Gemma 3 12B" in lacks for _, lacks in found.lacking)
+
+
+def test_connectors_come_from_one_file_where_one_has_them_all(tree):
+    """Those inside a GGUF lack their projection; the file that has it repeats them."""
+    for name in ("ltx-2.3/ltx-2.3-tiny-dev.safetensors", "ltx-2.3-quantised/ltx-2.3-tiny-transformer-Q8_0.gguf"):
+        shutil.copy(GOLDEN / name, tree)
+    everything = [identify(path) for path in sorted(tree.glob("ltx-2.3*"))]
+    (gguf,) = (each for each in everything if each.precision == "gguf")
+    assert [each.path.suffix for each in _files_of("connectors", gguf, everything)] == [".safetensors"]
 
 
 def test_what_is_listed_stays_byte_for_byte_and_is_not_added_again(tree):

@@ -40,6 +40,8 @@ _MAKERS: Mapping[Part, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
 }
 #: Of the weights of a layer; those of trained models lie far below, those without their scales far above.
 _MOST_SPREAD = 8.0
+#: Of LTX-2.5 there are two VAEs for the same latents.
+_DIFFUSION_VAE = "CausalDiffusionVAE"
 #: Parts that are told by their keys in files that may hold several.
 _MIXED: tuple[Part, ...] = ("transformer", "connectors", "video_vae", "audio_vae", "vocoder")
 
@@ -72,7 +74,7 @@ def look_through(
             files = {**_pipeline(path), **files}
         else:
             header = read_header(path)
-            forms(header, [name for name in header.tensors if names.part_in(header, name) is not None])
+            forms(header, list(names.places(header)))
             headers.append(header)
     if text_encoder is not None:
         files["text_encoder"] = (text_encoder,)
@@ -82,10 +84,13 @@ def look_through(
         if key not in files:
             raise ModelError(f"{_named(checkpoint)}: no {key} is there; name its file as {key}")
     text = files["text_encoder"][0]
-    packed = [read_header(text)] if text.is_file() else []
+    # Files that are named for one part may hold others that none is named for.
+    named = [path for part in _MIXED for path in files.get(part, ()) if path.is_file()]
+    headers += [read_header(path) for path in (*named, text) if path.is_file()]
     for part in _MIXED:
         if part not in files:
-            files[part] = _holding(part, [*headers, *packed])
+            files[part] = _holding(part, headers)
+        _check_once(part, files[part])
     found = configs_of(files)
     family = _family(files)
     _check_spread(files)
@@ -137,6 +142,8 @@ def config_of(
         shapes: of the parts' tensors, by diffusers' names.
         where: what errors call the files.
     """
+    if part == "video_vae" and isinstance(vae := told.get("vae"), dict) and vae.get("_class_name") == _DIFFUSION_VAE:
+        raise ModelError(f"{where}: is the diffusion VAE, which is not used; name the video-vae-conv file beside it")
     try:
         whole = official.completed(told, shapes)
         if part == "connectors":
@@ -144,6 +151,8 @@ def config_of(
             width = next((shape[1] for shape in projections), 0)
             return configs.connectors(whole, text_layers=width // int(whole["transformer"]["caption_channels"]))
         return _MAKERS[part](whole)
+    except ModelError as error:
+        raise ModelError(f"{where}: {error}") from None
     except (KeyError, TypeError, IndexError, ValueError, ZeroDivisionError):
         raise ModelError(
             f"{where}: its configuration of the {part} is not understood; fetch the official file"
@@ -214,12 +223,19 @@ def _upscaler_config(path: Path) -> dict[str, Any]:
 
 
 def _holding(part: Part, headers: Sequence[Header]) -> tuple[Path, ...]:
-    found = [header.path for header in headers if any(names.part_in(header, name) == part for name in header.tensors)]
+    found = [header.path for header in headers if any(place.part == part for place in names.places(header).values())]
     if not found:
         raise ModelError(f"{_named([header.path for header in headers])}: no {part} is there; name its file")
-    if len(found) > 1 and part != "connectors":
-        raise ModelError(f"{_named(found)}: each holds a {part}; name one of them")
-    return tuple(found)
+    return tuple(dict.fromkeys(found))
+
+
+def _check_once(part: Part, paths: Sequence[Path]) -> None:
+    """Several files may share out a part, as shards do, and connectors with their projection; none may repeat it."""
+    holders: dict[str, Path] = {}
+    for each in weights_of(part, paths) if len(paths) > 1 else ():
+        first = holders.setdefault(each.name, each.header.path)
+        if first != each.header.path:
+            raise ModelError(f"{_named([first, each.header.path])}: each holds a {part}; name one of them")
 
 
 def _family(files: Files) -> str:

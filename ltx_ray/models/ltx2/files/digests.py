@@ -43,11 +43,12 @@ def digest_of_part(part: Part, paths: Sequence[Path], digests: Digests) -> str:
 def _digests_of_parts(path: Path) -> dict[str, str]:
     """By part, of what a file holds of it."""
     header = read_header(path)
-    config, found = header.config or {}, {}
+    config, places, found = header.config or {}, names.places(header), {}
     with path.open("rb") as file:
         for name, told in sorted(header.tensors.items()):
-            if (part := names.part_in(header, name)) is None:
+            if name not in places:
                 continue
+            part = places[name].part
             if part not in found:
                 sections = {section: config.get(section) for section in _SECTIONS[part]}
                 found[part] = sha256(json.dumps(sections, sort_keys=True).encode())

@@ -117,7 +117,7 @@ def _parts(header: Header, num_bytes: int) -> Contents:
         family = next((name for mark, name in _FAMILIES if any(key.startswith(mark) for key in keys)), None)
         if family is None:
             return Contents(header.path, num_bytes, "other", why_not="is a transformer of another model")
-        own = [name for name in header.tensors if names.part_in(header, name) == "transformer"]
+        own = [name for name, place in names.places(header).items() if place.part == "transformer"]
         kinds = {form.kind for form in forms(header, own).values()}
         precision = next((kind for kind in ("gguf", "fp8") if kind in kinds), "bf16")
     return Contents(header.path, num_bytes, "parts", family, precision, shapes)
@@ -125,13 +125,13 @@ def _parts(header: Header, num_bytes: int) -> Contents:
 
 def _shapes(header: Header) -> dict[Part, dict[str, tuple[int, ...]]]:
     found: dict[Part, dict[str, tuple[int, ...]]] = {}
-    for name, told in header.tensors.items():
-        part = None if is_beside(name) else names.part_in(header, name)
-        if part is not None and (known := names.renamed(part, name)) is not None:
-            found.setdefault(part, {})[known] = told.shape
-    # Bare names of a video VAE are those of many other models'; its statistics and its patches are not.
-    if "video_vae" in found and "latents_mean" not in found["video_vae"]:
-        del found["video_vae"]
+    for stored, (part, name) in names.places(header).items():
+        if not is_beside(stored) and (known := names.renamed(part, name)) is not None:
+            found.setdefault(part, {})[known] = header.tensors[stored].shape
+    # Bare names of VAEs are those of many other models'; their statistics are not.
+    for vae in ("video_vae", "audio_vae"):
+        if vae in found and "latents_mean" not in found[vae]:
+            del found[vae]
     return found
 
 

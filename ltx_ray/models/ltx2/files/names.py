@@ -1,13 +1,14 @@
 """From the names of tensors in the official files to those of diffusers' modules, part by part.
 
-A part's tensors stand under prefixes of the file; single parts also come without them. Every official name has exactly
-one of diffusers, and the reverse. No tensor is turned, split or joined.
+A part's tensors stand under prefixes of the file; files of single parts, and every GGUF, also come without them. Every
+official name has exactly one of diffusers, and the reverse. No tensor is turned, split or joined.
 Source: the official key tables, and scripts/convert_ltx2_to_diffusers.py, diffusers 0.42.1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from ltx_ray.models.ltx2.files.header import Header
 from ltx_ray.spec.weights import Part
@@ -20,10 +21,17 @@ CONNECTORS = (
     "text_embedding_projection.",
 )
 _VAE, _AUDIO_VAE, _VOCODER = "vae.", "audio_vae.", "vocoder."
-#: In a file of a transformer without prefixes, and in no other.
-_BARE_TRANSFORMER = "transformer_blocks.0.scale_shift_table"
-#: What a video VAE's file holds when it holds nothing else.
+#: Of these, without their prefix.
+_BARE_TRANSFORMER = "transformer_blocks."
+_BARE_CONNECTORS = ("video_embeddings_connector.", "audio_embeddings_connector.")
+_BARE_VOCODERS = {
+    "conv_pre.weight": ("conv_pre.", "conv_post.", "ups.", "resblocks."),
+    "bwe_generator.conv_pre.weight": ("vocoder.", "bwe_generator.", "mel_stft."),
+}
+#: A VAE's, of video or of audio.
 _BARE_VAE = ("encoder.", "decoder.", "per_channel_statistics.")
+#: Their convolutions have five dimensions in a VAE of video, and four in one of audio.
+_OF_EITHER_VAE = ("encoder.conv_in.conv.weight", "decoder.conv_in.conv.weight")
 #: Statistics that nobody reads.
 UNREAD = frozenset(
     f"per_channel_statistics.{name}" for name in ("channel", "mean-of-stds", "mean-of-stds_over_std-of-means")
@@ -68,24 +76,42 @@ _BLOCKS: Mapping[str, str] = {
 }
 
 
-def belongs(part: Part, name: str, header: Header) -> bool:
-    """Whether a tensor of a file is one of a part; upsamplers have a file to themselves."""
-    return part == "upscaler" or part_in(header, name) == part
+class Place(NamedTuple):
+    """Where a tensor of a file belongs."""
+
+    part: Part
+    name: str  #: in a whole official file
 
 
-def part_in(header: Header, name: str) -> Part | None:
-    """``part_of`` in a file whose transformer may stand without its prefix, as in every GGUF."""
-    is_bare = _BARE_TRANSFORMER in header.tensors
-    return part_of(f"{TRANSFORMER}{name}" if is_bare and not name.startswith(TRANSFORMER) else name)
+def places(header: Header) -> dict[str, Place]:
+    """Of every tensor in a file that belongs to a part, upsamplers and text encoders aside; by its name there."""
+    return dict(_places(header))
+
+
+def _places(header: Header) -> Iterator[tuple[str, Place]]:
+    of_either = next((told for name, told in header.tensors.items() if name in _OF_EITHER_VAE), None)
+    vae = _AUDIO_VAE if of_either is not None and len(of_either.shape) == 4 else _VAE
+    vocoder = next((begins for name, begins in _BARE_VOCODERS.items() if name in header.tensors), ())
+    is_bare = any(name.startswith(_BARE_TRANSFORMER) for name in header.tensors)
+    for name in header.tensors:
+        whole = name
+        if name.startswith(_BARE_VAE):
+            whole = f"{vae}{name}"
+        elif vocoder and name.startswith(vocoder):
+            whole = f"{_VOCODER}{name}"
+        elif name.startswith(_BARE_CONNECTORS) or (is_bare and part_of(name) is None):
+            whole = f"{TRANSFORMER}{name}"
+        if (part := part_of(whole)) is not None:
+            yield name, Place(part, whole)
 
 
 def part_of(name: str) -> Part | None:
-    """Which part a tensor of an official file belongs to; None = of none that is known."""
+    """Which part a tensor of a whole official file belongs to; None = of none that is known."""
     if name.startswith(CONNECTORS):
         return "connectors"
     if name.startswith(TRANSFORMER):
         return "transformer"
-    if name.startswith((_VAE, *_BARE_VAE)):
+    if name.startswith(_VAE):
         return "video_vae"
     if name.startswith(_AUDIO_VAE):
         return "audio_vae"
@@ -93,7 +119,7 @@ def part_of(name: str) -> Part | None:
 
 
 def renamed(part: Part, name: str) -> str | None:
-    """What diffusers calls a tensor of an official file; None = nobody reads it."""
+    """What diffusers calls a tensor of a whole official file; None = nobody reads it."""
     match part:
         case "transformer":
             return _of_transformer(name.removeprefix(TRANSFORMER))

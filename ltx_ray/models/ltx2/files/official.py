@@ -27,6 +27,10 @@ _TRANSFORMER: Config = {
     "audio_positional_embedding_max_pos": [20],
     "connector_positional_embedding_max_pos": [4096],
 }
+#: A section that says all of these needs nothing read off shapes, which do not show heads without gates.
+_SIZES = frozenset(
+    f"{prefix}{key}" for prefix in ("", "audio_", "connector_") for key in ("num_attention_heads", "attention_head_dim")
+) | {"num_layers", "connector_num_layers", "in_channels", "caption_channels", "cross_attention_dim"}
 
 
 def _blocks(layers: tuple[int, ...], changes: tuple[tuple[str, int], ...], **how: Any) -> list[list[Any]]:
@@ -123,22 +127,33 @@ _VOCODER_2_3: Config = {
 
 
 def completed(told: Mapping[str, Any], shapes: Mapping[Part, Shapes]) -> Config:
-    """A configuration with every section that parts of these shapes are made by; ``told`` is what files say.
+    """A configuration with all that parts of these shapes are made by; what files say, ``told``, counts.
 
     Raises:
         ModelError: shapes of a part lack what its sizes are read off.
     """
-    found = dict(told)
-    if "transformer" not in found and shapes.get("transformer"):
+    # Four enlargements since LTX-2.3, three before.
+    is_new = any(name.startswith("decoder.up_blocks.3.") for name in shapes.get("video_vae", ()))
+    is_extended = any(name.startswith("bwe_generator.") for name in shapes.get("vocoder", ()))
+    found = {
+        "vae": _VAE_2_3 if is_new else _VAE_2_0,
+        "audio_vae": _AUDIO_VAE,
+        "vocoder": _VOCODER_2_3 if is_extended else _VOCODER_2_0,
+    }
+    is_told = isinstance(told.get("transformer"), dict) and _SIZES <= told["transformer"].keys()
+    if is_told:
+        found["transformer"] = _TRANSFORMER
+    elif shapes.get("transformer"):
         found["transformer"] = transformer(shapes["transformer"], shapes.get("connectors", {}))
-    if "vae" not in found:
-        # Four enlargements since LTX-2.3, three before.
-        is_new = any(name.startswith("decoder.up_blocks.3.") for name in shapes.get("video_vae", ()))
-        found["vae"] = _VAE_2_3 if is_new else _VAE_2_0
-    found.setdefault("audio_vae", _AUDIO_VAE)
-    if "vocoder" not in found:
-        is_extended = any(name.startswith("bwe_generator.") for name in shapes.get("vocoder", ()))
-        found["vocoder"] = _VOCODER_2_3 if is_extended else _VOCODER_2_0
+    return _filled(found, told)
+
+
+def _filled(table: Mapping[str, Any], told: Mapping[str, Any]) -> Config:
+    """What is told, and of the table what is not."""
+    found = {**table, **told}
+    for key in table.keys() & told.keys():
+        if isinstance(table[key], dict) and isinstance(told[key], dict):
+            found[key] = _filled(table[key], told[key])
     return found
 
 

@@ -72,9 +72,12 @@ def weights_of(part: Part, files: Sequence[Path]) -> Iterator[Weight]:
                     yield Weight(stored, header, stored, form)
             continue
         header = read_header(path)
-        own = [name for name in header.tensors if names.belongs(part, name, header)]
-        for stored, form in forms(header, own).items():
-            if (name := names.renamed(part, stored)) is not None:
+        if part == "upscaler":  # has a file to itself, and diffusers' names
+            whole = {name: name for name in header.tensors}
+        else:
+            whole = {stored: place.name for stored, place in names.places(header).items() if place.part == part}
+        for stored, form in forms(header, list(whole)).items():
+            if (name := names.renamed(part, whole[stored])) is not None:
                 yield Weight(name, header, stored, form)
 
 

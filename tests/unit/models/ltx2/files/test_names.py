@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ltx_ray.models.ltx2.files.names import part_of, renamed
+from ltx_ray.models.ltx2.files.header import Header, Told
+from ltx_ray.models.ltx2.files.names import part_of, places, renamed
+from tests.unit.models.ltx2.files.official import TABLES as OFFICIAL
+from tests.unit.models.ltx2.files.official import official_keys
 
 #: Official -> diffusers, blocks 0 and 1 of those that are alike; of the files of Lightricks and diffusers 0.42.1.
 TABLES = json.loads(Path(__file__).with_name("names.json").read_text())
@@ -30,12 +33,31 @@ def test_a_name_tells_its_part(table):
     assert {part_of(name) for name in whole} == {part}
 
 
-def test_a_video_vae_may_come_without_its_prefix():
-    assert part_of("decoder.conv_in.conv.weight") == "video_vae"
-    assert (
-        renamed("video_vae", "decoder.up_blocks.0.res_blocks.1.conv1.conv.bias")
-        == "decoder.mid_block.resnets.1.conv1.conv.bias"
-    )
+@pytest.mark.parametrize("table", [table for table in OFFICIAL if not table.startswith("upscaler")])
+@pytest.mark.parametrize("prefix", ["", "model.diffusion_model.", "vae.", "audio_vae.", "vocoder."])
+def test_a_part_may_come_without_its_prefix(table, prefix):
+    """All but the projection of text, which has one in every file."""
+    part, whole = table.partition("-")[0], official_keys(table)
+    told = {name.removeprefix(prefix): Told("BF16", shape) for name, shape in whole.items()}
+    found = places(Header(Path("file"), told, {}))
+    assert {place.part for place in found.values()} == {part}
+    assert [place.name for place in found.values()] == list(whole)
+
+
+def test_connectors_and_projection_beside_a_bare_transformer_are_themselves():
+    """As in a GGUF that was made of a whole file."""
+    told = {}
+    for table in ("transformer-2.3", "connectors-2.3"):
+        for name, shape in official_keys(table).items():
+            told[name.removeprefix("model.diffusion_model.")] = Told("BF16", shape)
+    found = places(Header(Path("file"), told, {}))
+    assert {name for name, place in found.items() if place.part == "connectors"} == {
+        name.removeprefix("model.diffusion_model.") for name in official_keys("connectors-2.3")
+    }
+    assert len(found) == len(told)
+
+
+def test_statistics_that_nobody_reads_have_no_name():
     assert renamed("video_vae", "vae.per_channel_statistics.mean-of-stds") is None
 
 

@@ -101,6 +101,20 @@ def test_sizes_read_off_shapes_are_those_that_files_state(path):
     assert configs.connectors(read_off, text_layers=3) == configs.connectors(stated, text_layers=3)
 
 
+@pytest.mark.parametrize("family", ["2.0", "2.3", "2.5"])
+def test_what_a_configuration_leaves_out_is_that_of_the_family(family):
+    shapes = {each: ours(f"{each}-{family}") for each in PARTS}
+    whole = official.completed({}, shapes)
+    told = {
+        "transformer": {"num_layers": 48},
+        "vae": {"patch_size": 4},
+        "audio_vae": {"preprocessing": {"mel": {"n_mel_channels": 64}}},
+        "vocoder": {},
+    }
+    assert official.completed(told, shapes) == whole
+    assert official.completed({"vae": {"patch_size": 2}}, shapes)["vae"] == whole["vae"] | {"patch_size": 2}
+
+
 def test_a_transformer_that_lacks_what_sizes_are_read_off_is_refused():
     with pytest.raises(ModelError, match=r"no tensor 'audio_proj_in\.weight' that its sizes are read off"):
         official.transformer({"proj_in.weight": (4, 4)}, {})
