@@ -32,6 +32,7 @@ def repacked(weight: Tensor, kind: str, *, is_scaled: bool) -> Packed | None:
     scale = None
     if is_scaled:
         scale = (weight.abs().max() / _LARGEST).clamp(min=torch.finfo(torch.float32).tiny)
-        weight = (weight / scale).clamp(-_LARGEST, _LARGEST)
-    data = as_bytes(weight.to(torch.float8_e4m3fn))
+        weight = weight / scale
+    # What is too large would become NaN.
+    data = as_bytes(weight.clamp(-_LARGEST, _LARGEST).to(torch.float8_e4m3fn))
     return Packed("fp8", "F8_E4M3", shape, data, None if scale is None else as_bytes(scale.reshape(())))

@@ -18,7 +18,7 @@ from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.files.header import Told, check_places
 
 _VERSIONS = (2, 3)
-_MAX_TENSORS, _MAX_VALUES, _MAX_TEXT, _MAX_ITEMS, _MAX_DIMS = 100_000, 100_000, 1 << 24, 1 << 24, 8
+_MAX_TENSORS, _MAX_VALUES, _MAX_TEXT, _MAX_ITEMS, _MAX_DIMS = 100_000, 100_000, 1 << 24, 1 << 20, 8
 _ALIGNMENT = 32
 _ORIGINAL_SHAPE = "comfy.gguf.orig_shape."
 #: What tools write for this model; the others say nothing of it, and keys decide.
@@ -101,7 +101,7 @@ def read_gguf(path: Path, file: BinaryIO, size: int) -> tuple[dict[str, Told], d
     tensors = {}
     for (name, kind, shape, _), (_, start, stop) in zip(told, placed, strict=True):
         original = values.get(f"{_ORIGINAL_SHAPE}{name}", shape)
-        if prod(original) != prod(shape):
+        if not _is_shape(original) or prod(original) != prod(shape):
             raise ModelError(f"{path}: {name} has two shapes that do not agree; fetch the file again")
         tensors[name] = Told(GGMLQuantizationType(kind).name, tuple(original), begin + start, stop - start)
     return tensors, {name: value for name, value in values.items() if isinstance(value, str)}
@@ -119,6 +119,10 @@ def _tensor(reader: _Reader) -> _Tensor:
     if any(side > 1 << 40 for side in shape):
         raise _Damaged
     return name, reader.number("I"), shape[::-1], reader.number("Q")
+
+
+def _is_shape(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(type(side) is int and side >= 0 for side in value)
 
 
 def _num_bytes(path: Path, name: str, kind: int, shape: tuple[int, ...]) -> int:

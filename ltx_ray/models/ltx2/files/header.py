@@ -103,7 +103,7 @@ def _read(path: Path, size: int, changed_ns: int) -> Header:
     try:
         told = json.loads(content, object_pairs_hook=_each_once)
         metadata = _texts(told.pop("__metadata__", {}))
-        placed = {name: _tensor(entry) for name, entry in told.items()}
+        placed = {name: _tensor(path, name, entry) for name, entry in told.items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise ModelError(f"{path}: its head is damaged; fetch it again") from None
     check_places(path, ((name, start, stop) for name, (_, _, start, stop) in placed.items()), size - 8 - length)
@@ -147,11 +147,13 @@ def _texts(told: Mapping[str, Any]) -> dict[str, str]:
 _Placed = tuple[str, tuple[int, ...], int, int]
 
 
-def _tensor(entry: Mapping[str, Any]) -> _Placed:
+def _tensor(path: Path, name: str, entry: Mapping[str, Any]) -> _Placed:
     """Type, shape, and where it begins and ends."""
     (start, stop), shape, dtype = entry["data_offsets"], tuple(entry["shape"]), entry["dtype"]
-    if any(type(number) is not int or number < 0 for number in (start, stop, *shape)) or dtype not in _BITS:
+    if any(type(number) is not int or number < 0 for number in (start, stop, *shape)) or not isinstance(dtype, str):
         raise ValueError
+    if dtype not in _BITS:
+        raise ModelError(f"{path}: {name} is of type {dtype}, which is not read; take a file in bf16")
     if prod(shape) * _BITS[dtype] != 8 * (stop - start):
         raise ValueError
     return dtype, shape, start, stop

@@ -66,6 +66,9 @@ def test_a_head_tells_texts_shapes_and_what_a_shape_was_before(tmp_path):
         ({"shift": 32}, "a.weight overlaps another tensor or leaves a gap"),
         ({"general__alignment": 0}, "its head is damaged"),
         ({"comfy__gguf__orig_shape__a__weight": [5]}, "a.weight has two shapes that do not agree"),
+        ({"comfy__gguf__orig_shape__a__weight": [-2, -3]}, "a.weight has two shapes that do not agree"),
+        ({"comfy__gguf__orig_shape__a__weight": 6}, "a.weight has two shapes that do not agree"),
+        ({"comfy__gguf__orig_shape__a__weight": "6"}, "a.weight has two shapes that do not agree"),
     ],
 )
 def test_a_file_that_is_not_what_it_says_is_a_sentence(tmp_path, how, what):

@@ -37,6 +37,10 @@ def with_head(head, data=b""):
     return struct.pack("<Q", len(text)) + text + data
 
 
+def one(**changes):
+    return with_head({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]} | changes}, bytes(4))
+
+
 @pytest.mark.parametrize(
     ("content", "what"),
     [
@@ -60,13 +64,76 @@ def with_head(head, data=b""):
             "b overlaps another tensor or leaves a gap",
         ),
         (pickle.dumps({"a": 1}), "is pickled, which can run anything and is never read; get its .safetensors"),
+        *((pickle.dumps({"a": 1}, protocol), "is pickled") for protocol in range(2, 6)),
         (b"PK\x03\x04" + bytes(100), "is pickled"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "run `git lfs pull` there"),
+        (b"\n<!DOCTYPE html><html></html>", "is a web page; download the file itself"),
+        (b"<html><body>Sign in</body></html>", "is a web page"),
+        (one(dtype="F4"), "a is of type F4, which is not read; take a file in bf16"),
+        *(
+            (one(**{key: value}), "its head is damaged")
+            for key, value in (
+                ("dtype", None),
+                ("dtype", ["F32"]),
+                ("shape", [-1, -1]),
+                ("shape", [1.0]),
+                ("shape", [True]),
+                ("shape", "1"),
+                ("shape", [2**63]),
+                ("data_offsets", [4, 0]),
+                ("data_offsets", [0.0, 4.0]),
+                ("data_offsets", [-4, 0]),
+                ("data_offsets", [0, 4, 8]),
+            )
+        ),
+        (with_head({"__metadata__": {"a": 1}}), "its head is damaged"),
+        (with_head({"__metadata__": {"a": {}}}), "its head is damaged"),
+        (with_head(b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"), "its head is damaged"),
+        (with_head(b'{"\xff": 1}'), "its head is damaged"),
+        (
+            with_head(
+                b'{"a": %s, "a": %s}' % (2 * (b'{"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}',)), bytes(4)
+            ),
+            "its head is damaged",
+        ),
+        (one(data_offsets=[4, 8]) + bytes(4), "a overlaps another tensor or leaves a gap"),
     ],
 )
 def test_a_file_that_is_none_or_damaged_is_a_sentence(written, content, what):
     with pytest.raises(ModelError) as raised:
         read_header(written(content))
     assert what in str(raised.value) and str(raised.value).startswith(f"{written(content)}: ")
+
+
+def test_a_head_that_is_larger_than_any_is_not_read(tmp_path):
+    path = tmp_path / "a.safetensors"
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", 100_000_001) + b"{")
+        file.truncate(200_000_000)  # of which a disk holds no more than the begin
+    with pytest.raises(ModelError, match="has a head of 100 MB, and no model has 100; fetch it again"):
+        read_header(path)
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.bin", "model.ckpt"])
+def test_names_count_only_for_what_is_no_weight_file(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"anything else")
+    with pytest.raises(ModelError, match=r"is pickled, .* get its \.safetensors"):
+        read_header(path)
+    path.write_bytes(CONTENT)
+    assert set(read_header(path).tensors) == {"a", "b"}
+
+
+def test_a_length_that_looks_like_a_pickle_is_a_length(written):
+    text = json.dumps({"a": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}}).encode().ljust(0x280)
+    assert text[:1] == b"{"
+    header = read_header(written(struct.pack("<Q", 0x280) + text))
+    assert struct.pack("<Q", 0x280).startswith(b"\x80\x02") and header.tensors == {"a": Told("U8", (0,))}
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_header(tmp_path)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

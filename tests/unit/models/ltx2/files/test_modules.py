@@ -113,6 +113,11 @@ def test_folded_into_a_packed_weight_it_is_packed_again(path, precision, step):
     assert (found - (whole + 1)).abs().max() <= step and not torch.equal(found, whole)
 
 
+def test_what_a_fold_makes_too_large_for_float8_is_the_largest_and_no_nan():
+    layer = load(DEV, precision="fp8", folds={SCALED: lambda weight: weight + 1000}).get_submodule(SCALED[:-7])
+    assert torch.equal(layer.packed.unpacked(), torch.full((32, 32), 448.0))
+
+
 def test_a_fold_that_finds_no_weight_is_an_error():
     with pytest.raises(ModelError, match=r"has no gone\.weight to fold a LoRA into"):
         load(DEV, folds={"gone.weight": plus_one})
