@@ -20,7 +20,7 @@ def standing(folder: Path) -> dict[str, int]:
     """What this process holds and has started, and what lies about of the runs below ``folder``."""
     gc.collect()
     this = psutil.Process()
-    named = [child for child in this.children(recursive=True) if "StageActor" in " ".join(child.cmdline())]
+    named = [child for child in this.children(recursive=True) if "StageActor" in command_line(child)]
     _, actors = psutil.wait_procs(named, timeout=10)
     store = folder / "runs/.store"
     left = [path for name in ("tmp", "tokens") for path in (store / name).iterdir()]
@@ -28,6 +28,14 @@ def standing(folder: Path) -> dict[str, int]:
     left += [path for path in Path(tempfile.gettempdir()).iterdir() if path.name.startswith("ltx")]
     counts = {"descriptors": this.num_fds(), "threads": this.num_threads()}
     return counts | {"actors": len(actors), "files": len(left)}
+
+
+def command_line(process: psutil.Process) -> str:
+    """Empty for a process that has ended, whether its parent has taken notice yet or not."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def render_many(folder: Path, num_runs: int, num_warm: int, **options: object) -> tuple[dict, dict]:
