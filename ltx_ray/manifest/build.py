@@ -17,7 +17,7 @@ from ltx_ray.manifest.merge import Merged
 from ltx_ray.manifest.model_rules import size_problem
 from ltx_ray.manifest.presets import PRESETS
 from ltx_ray.manifest.problems import BAD
-from ltx_ray.manifest.sampling import read_refine, read_stage1
+from ltx_ray.manifest.sampling import in_single_pass, read_refine, read_stage1
 from ltx_ray.manifest.scenes import Ways, read_scenes
 from ltx_ray.manifest.schema import Extend, Output, Scene, Video
 from ltx_ray.manifest.seams import check_seams, check_segment, segment_of
@@ -27,6 +27,8 @@ from ltx_ray.spec.seeds import ANY_SEED
 
 def build(merged: Merged) -> Video:
     """The video, as far as its values allow; every problem is reported, none is raised."""
+    if merged.values["stages"] == "one":
+        merged = in_single_pass(merged)
     values, report, facts = merged.values, merged.report, merged.facts
     for key in ("width", "height"):
         if values[key] is not BAD and (what := size_problem(facts, values[key])):
@@ -54,6 +56,7 @@ def build(merged: Merged) -> Video:
         decode_window=values["decode.window"],
         decode_tiling=values["decode.tiling"],
         output=_output(merged),
+        stages=values["stages"],
     )
 
 

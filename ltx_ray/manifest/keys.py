@@ -13,6 +13,8 @@ from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED
 from ltx_ray.spec.weights import LORA_MODES
 
 TILINGS = ("stream", "tiles")
+#: "two": stage 1 at a smaller size, then stage 2. "one": stage 1's schedule at the final size.
+STAGES = ("two", "one")
 REFINE_ORDERS = ("chain", "alternate")
 MAX_SIZE_PX = 8192
 MAX_SCENES = 1000
@@ -144,6 +146,7 @@ VIDEO = Table(
         "segment": _SEGMENT,
         "stage1": _STAGE1,
         "refine": _REFINE,
+        "stages": fields.one_of("a number of stages", STAGES),
         "chain": fields.one_of("a chain", ("stagewise", "final")),
         "join": fields.one_of("a join", ("latent", "pixels")),
         "crossfade": fields.whole(0, MAX_FRAMES, "a whole number of frames"),

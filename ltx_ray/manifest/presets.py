@@ -24,6 +24,7 @@ BUILT_IN: Preset = {
     "segment.connector": 25,
     "segment.overshoot": 0,
     "segment.strength": 1.0,
+    "stages": "two",
     "chain": "stagewise",
     "join": "latent",
     "crossfade": 0,

@@ -6,8 +6,11 @@ that it is not part of a key.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 from ltx_ray.manifest.advice import note_cfg, note_refine
 from ltx_ray.manifest.keys import DESCENTS, MODALITIES
@@ -43,6 +46,25 @@ def read_refine(merged: Merged) -> Sampling | None:
     refine = _sampling(merged, "refine")
     note_refine(merged, refine.sigmas)
     return refine
+
+
+def in_single_pass(merged: Merged) -> Merged:
+    """``merged`` for ``stages: one``: without the stage 2 of its preset, and stage 1 renders the final size."""
+    if given := next((key for key in _refine_keys(merged.values) if merged.is_set(key)), None):
+        merged.report(given, "is of stage 2, which stages: one leaves out; take one of them out")
+    facts = merged.facts.rendering(Fraction(1))
+    return replace(merged, facts=facts, values=without_refine(merged.values))
+
+
+def without_refine(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` where stage 2 does not run."""
+    left_out = _refine_keys(values)
+    return {key: value for key, value in values.items() if key not in left_out} | {"refine": None}
+
+
+def _refine_keys(values: Mapping[str, Any]) -> list[str]:
+    """Those that say how stage 2 samples."""
+    return [key for key in values if key.startswith("refine.") and key != "refine.order"]
 
 
 def _sampling(merged: Merged, descent: str) -> Sampling:

@@ -14,7 +14,7 @@ from ltx_ray.manifest.merge import Merged, gives_list, lay_over
 from ltx_ray.manifest.model_rules import num_frames_problem, seconds_problem
 from ltx_ray.manifest.presets import PRESETS
 from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, shown
-from ltx_ray.manifest.sampling import read_refine, read_stage1
+from ltx_ray.manifest.sampling import read_refine, read_stage1, without_refine
 from ltx_ray.manifest.schema import LoraUse, Sampling, Scene, Segment
 from ltx_ray.manifest.seams import check_scene, segment_of
 
@@ -191,6 +191,8 @@ def _sampling_values(merged: Merged, part: Mapping[str, Any], prefix: str) -> di
             merged.report(f"{prefix}preset", what)
             return None
         weaker = presets[preset]
+        if merged.values["stages"] == "one":
+            weaker = without_refine(weaker)
     values = {key: value for key, value in weaker.items() if key.startswith(_SAMPLING)}
     lay_over(values, {key: value for key, value in part.items() if key.startswith(_SAMPLING)})
     return values

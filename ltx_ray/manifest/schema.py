@@ -14,6 +14,7 @@ from ltx_ray.manifest.keys import VIDEO
 from ltx_ray.manifest.tables import Table
 from ltx_ray.spec.canonical import Shared, later
 from ltx_ray.spec.keep import Keep
+from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.recipe import Guidance
 from ltx_ray.spec.sigmas import ShiftedByTokens
 from ltx_ray.spec.weights import LoraMode
@@ -113,11 +114,20 @@ class Video:
     decode_window: int | None  #: latents per decode window; None = the model's default
     decode_tiling: str  #: "stream" or "tiles"
     output: Output
+    stages: Literal["two", "one"] = later("two", since=2)  #: "one": stage 1 renders the final size
 
     @property
     def is_draft(self) -> bool:
-        """Whether stage 1 is all there is."""
+        """Whether stage 1 is all there is: at its own size, or with ``stages`` "one" at the final size."""
         return self.scenes[0].refine is None
+
+    @property
+    def is_single_pass(self) -> bool:
+        return self.stages == "one"
+
+    def seen_by(self, facts: ModelFacts) -> ModelFacts:
+        """``facts`` of its model with the ratio of sizes between stages that this video has."""
+        return facts.rendering(Fraction(1)) if self.is_single_pass else facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

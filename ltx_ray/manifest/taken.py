@@ -34,7 +34,7 @@ def with_sources(
         if video.extend is None or not video.extend.takes:
             videos.append(video)
             continue
-        source, facts = sources[video.extend.path], models[video.model]
+        source, facts = sources[video.extend.path], video.seen_by(models[video.model])
         taken = _taken(video, source, facts)
         crop, size = taken.output.crop, (taken.width, taken.height)
         if crop is not None and any(part > whole for part, whole in zip(crop, size, strict=True)):

@@ -110,7 +110,10 @@ class Chain(Planned):
         segment, seed = self.take.segments[segment_idx], self.scene(segment_idx).seed
         width, height = self.size_px(stage)
         call = Call(
-            stage=1 if stage == "generate" else 2, label=self.video.id, is_free=self.is_free(segment_idx, stage)
+            stage=1 if stage == "generate" else 2,
+            label=self.video.id,
+            is_free=self.is_free(segment_idx, stage),
+            is_single_pass=self.video.is_single_pass,
         )
         return _Common(
             weights=self._weights(segment_idx, stage, stage),

@@ -55,6 +55,10 @@ class Planned:
             return width, height
         return self.facts.video.stage1_px(width), self.facts.video.stage1_px(height)
 
+    def is_final(self, stage: SegmentStage) -> bool:
+        """Whether the stage renders the final size."""
+        return stage == "refine" or self.video.is_single_pass
+
     def alternates(self, stage: SegmentStage) -> bool:
         """Whether the stage makes every other segment on its own, and then those between."""
         return stage == "refine" and self.video.refine_order == "alternate"

@@ -59,7 +59,7 @@ def _connect(planned: Planned, segment_idx: int, stage: SegmentStage) -> str:
     sources = planned.refined if is_from_final else planned.generated
     sounds = planned.generated if stage == "generate" and video.audio_from == "stage1" else sources
     recipe, keys = _recipe(planned, segment_idx, stage, sources)
-    unit = f"{planned.name(segment_idx)}/{'full' if stage == 'refine' else 'half'}"
+    unit = f"{planned.name(segment_idx)}/{'full' if planned.is_final(stage) else 'half'}"
     parents = (*(Parent("latent", key) for key in keys), Parent("sound", sounds[segment_idx - 1]))
     key = planned.plan_.add("connect", unit, recipe, parents)
     if stage == "refine" or video.is_draft:

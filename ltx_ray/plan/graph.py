@@ -48,7 +48,7 @@ def build_plan(
     layouts, problems = Layouts(), []
     for video in counted(manifest.videos, "videos planned"):
         try:
-            plan.videos.append(_plan_video(plan, video, layouts, models[video.model], sources or {}))
+            plan.videos.append(_plan_video(plan, video, layouts, video.seen_by(models[video.model]), sources or {}))
         except PlanError as error:
             problems.append(Problem(f"{manifest.source}: video '{video.id}'", str(error)))
     if problems:
@@ -177,6 +177,6 @@ def _provenance(video: Video, layout: Layout, facts: ModelFacts, opening: Openin
             "sha256": opening.sha256,
             "num_frames": opening.num_frames,
             "included": opening.num_shown > 0,
-            "as_draft": video.is_draft,
+            "as_draft": video.is_draft and not video.is_single_pass,
         }
     return canonical(says)

@@ -132,7 +132,7 @@ def _condition(
     )
     return plan.add(
         "condition",
-        f"{video.id}/source/{'full' if stage == 'refine' else 'half'}",
+        f"{video.id}/source/{'full' if stage == 'refine' or video.is_single_pass else 'half'}",
         recipe,
         parents,
         file=video.extend.path,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from ltx_ray.spec.grid import AudioGrid, VideoGrid
 from ltx_ray.spec.stages import SPECS, Stage
@@ -32,6 +33,19 @@ class ModelFacts:
     #: That can be applied to it, by name; None = it takes none.
     loras: Mapping[str, LoraFacts] | None = None
     num_blocks: int | None = None  #: of the transformer; None = not known, 0 = there is nothing for guidance to act on
+    least_size_px: int = 0  #: ``min_size_px`` never falls below this, however large stage 1 renders
+
+    def rendering(self, upscale: Fraction) -> ModelFacts:
+        """The same model where a final side is ``upscale`` times that of stage 1; 1 = there is no stage 2."""
+        if upscale == self.video.upscale:
+            return self
+        min_size_px = self.min_size_px * upscale / self.video.upscale
+        assert min_size_px.denominator == 1, f"{self.name}: no whole stage-1 size at {upscale}"
+        return replace(
+            self,
+            video=replace(self.video, upscale=upscale),
+            min_size_px=max(self.least_size_px, int(min_size_px)),
+        )
 
     def weights_for(self, stage: Stage, loras: Sequence[tuple[LoraFacts, Lora]] = ()) -> tuple[Weights, ...]:
         """What a recipe of ``stage`` carries: the weights of the parts that the stage uses, in its order.

@@ -86,6 +86,7 @@ class Call:
     stage: Literal[1, 2]  #: 1 starts from nothing, 2 from what stage 1 made
     label: str  #: the video id
     is_free: bool  #: nothing stands before the segment on purpose, though it does not begin its take
+    is_single_pass: bool = later(False, since=2)  #: no stage 2 follows: what stage 1 makes is the finished picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

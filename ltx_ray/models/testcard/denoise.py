@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 import torch
@@ -70,25 +71,32 @@ def _and_guides(state: LatentState, x0_BTC: Tensor) -> Tensor:
 
 def _video_card(state: LatentState, sigma: float, call: Call, prompt: str) -> Tensor:
     """Clean tokens [1, T, C] of the whole segment."""
-    layout = _layout_of(state, call.stage)
+    layout = _layout_of(state, call)
     rate = state.video_layout.frame_rate
     known, tag, hue = _known_latents(state), tag_of(call.label), hue_of(prompt)
     counted = _counted(state, layout.fine or layout.coarse, known, tag)
     if layout.fine is None:
         cells = _paint(layout, counted, None, hue=hue, frame_rate=rate)
+    elif call.is_single_pass:
+        cells = _paint(layout, counted, counted, hue=hue, frame_rate=rate)
     else:
         # What is known names the video better than its label does: it may be another file that goes on here.
         named = next((said.tag for said in counted if said is not None), tag)
         seen = _seen(state, layout.coarse, sigma, known, named)
         own = seen if call.is_free and not known.any() else counted
         cells = _paint(layout, seen, own, hue=hue, frame_rate=rate)
-    caption = Caption(call.stage, rate, hue, call.label, prompt)
+    caption = Caption(_drawn_as(call), rate, hue, call.label, prompt)
     return pack_video(to_latent(cells, caption))
 
 
-def _layout_of(state: LatentState, stage: int) -> Layout:
+def _drawn_as(call: Call) -> Literal[1, 2]:
+    """The stage whose picture the card has: where none follows, the first one draws that of the second."""
+    return 2 if call.is_single_pass else call.stage
+
+
+def _layout_of(state: LatentState, call: Call) -> Layout:
     grid, side = state.video_layout, TESTCARD.video.px_per_latent
-    make = draft_layout if stage == 1 else card_layout
+    make = draft_layout if _drawn_as(call) == 1 else card_layout
     return make(grid.width * side, grid.height * side)
 
 
@@ -124,7 +132,7 @@ def _counted(state: LatentState, strip: Strip, known: NDArray[np.bool_], tag: in
 
 def _time_0(state: LatentState, call: Call) -> Fraction | None:
     """When the segment's frame 0 is shown, as its known latents count; None if none are known that can be read."""
-    known, layout = _known_latents(state), _layout_of(state, call.stage)
+    known, layout = _known_latents(state), _layout_of(state, call)
     if not known.any():
         return None
     first = _counted(state, layout.fine or layout.coarse, known, tag_of(call.label))[0]

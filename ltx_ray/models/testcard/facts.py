@@ -28,6 +28,7 @@ TESTCARD = ModelFacts(
     video_channels=PICTURE_CHANNELS + CAPTION_CHANNELS,
     audio_channels=AUDIO_CHANNELS,
     min_size_px=128,
+    least_size_px=128,
     max_frames=257,
     max_seconds=20,
     window_latents=8,

@@ -76,7 +76,7 @@ class Layout:
 
 
 def card_layout(width: int, height: int) -> Layout:
-    """The finished picture; both sides are multiples of 64 and at least 128."""
+    """The finished picture; both sides are multiples of 32 and at least 128."""
     coarse, fine = _strips(width, height)
     room = Rect(0, 0, width, coarse.rect.top)
     if width * 10 >= height * 9:

@@ -90,7 +90,7 @@ def _readers(width: int, height: int, size: tuple[int, int] | None) -> list[Read
     full = size or (_up(width, 64), _up(height, 64))
     halves = [size, (size[0] // 2, size[1] // 2)] if size else [(_up(width, 32), _up(height, 32))]
     layouts: list[Layout] = []
-    if _divides(full, 64) and min(full) >= 128:
+    if _divides(full, 32) and min(full) >= 128:
         layouts.append(card_layout(*full))
     layouts += [draft_layout(*half) for half in halves if _divides(half, 32) and min(half) >= 64]
     return [

@@ -120,9 +120,7 @@ sweep: {crf: [1]}
         "demo.yaml: videos[1] 'owl'.scenes[1]: 3 is not a mapping with prompt and seconds",
         "demo.yaml: videos[1] 'owl'.height: 500 is not a multiple of 64; nearest are 448 and 512",
         "demo.yaml: videos[1] 'owl'.prompt: the video has scenes; give it to one of them, as scenes.0.prompt",
-        "demo.yaml: videos[1] 'owl'.colour: is not a key here; it can be id, prompt, negative_prompt, seconds, "
-        "num_frames, model, preset, width, height, frame_rate, seed, segment, stage1, refine, chain, join, "
-        "crossfade, extend, audio_from, decode, output, loras, scenes",
+        "demo.yaml: videos[1] 'owl'.colour: is not a key here; it can be " + ", ".join(VIDEO.names),
         "demo.yaml: output.crf: 99 is not a whole number between 0 and 51",
         "demo.yaml: sweep.crf: is not a key here; it can be output.crf",
         "command line: fps: is not a key here; it is called frame_rate",

@@ -2,6 +2,8 @@ from fractions import Fraction
 
 import pytest
 
+from ltx_ray.manifest.keys import DEFAULTS
+
 TWO = "videos: [{id: fox, prompt: a fox}, {id: owl, prompt: an owl}]"
 
 
@@ -78,9 +80,7 @@ def test_num_frames_replaces_seconds_of_the_file(load):
         ),
         (
             "a\nb=3",
-            "a\\nb: is not a key here; it can be prompt, negative_prompt, seconds, num_frames, model, preset, width, "
-            "height, frame_rate, seed, segment, stage1, refine, chain, join, crossfade, extend, audio_from, decode, "
-            "output, loras, scenes",
+            "a\\nb: is not a key here; it can be " + ", ".join(DEFAULTS.names),
         ),
     ],
 )
