@@ -71,6 +71,7 @@ class _Claims:
     takes: tuple[int, ...]
     size_px: tuple[int, int]
     source: Source | None  #: the file that it goes on from
+    held: frozenset[int] = frozenset()  #: frames in whose place images stand
 
     @classmethod
     def of(cls, provenance: Mapping[str, object] | None) -> _Claims | None:
@@ -85,11 +86,12 @@ class _Claims:
                 int(extends["num_frames"]), bool(extends["included"]), bool(extends["as_draft"])
             )
             size = int(width), int(height)
+            held = frozenset(int(each["frame"]) for each in fields.get("images", ()) if each["held"])
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError, ZeroDivisionError):
             return None
         is_sane = rate > 0 and min(takes, default=0) > 0 and 0 < min(size) and max(size) <= _LONGEST_SIDE_PX
         is_sane &= not source or 0 <= source.num_frames <= (takes[0] if source.is_shown else _MOST_FRAMES)
-        return cls(str(fields["video"]), str(fields["model"]), rate, takes, size, source) if is_sane else None
+        return cls(str(fields["video"]), str(fields["model"]), rate, takes, size, source, held) if is_sane else None
 
 
 def _undecodable(media: MediaDescription) -> list[str]:
@@ -136,6 +138,7 @@ def _prove_card(path: Path, media: MediaDescription, claims: _Claims | None) -> 
         label=claims.video if claims else None,
         takes=takes,
         source=claims.source if claims else None,
+        held=claims.held if claims else frozenset(),
         is_claimed=claims is not None and claims.model == TESTCARD.name,
     )
 

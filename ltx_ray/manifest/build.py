@@ -5,17 +5,19 @@ A value that was refused before (``BAD``) keeps every rule that needs it silent.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields as fields_of
 from functools import partial
 from typing import Any, Literal
 
 from ltx_ray.manifest import fields, paths
 from ltx_ray.manifest.fields import Wrong
+from ltx_ray.manifest.images import read_images
+from ltx_ray.manifest.keys import AUTO
 from ltx_ray.manifest.loras import read_loras
 from ltx_ray.manifest.merge import Merged
 from ltx_ray.manifest.model_rules import size_problem
-from ltx_ray.manifest.presets import PRESETS
+from ltx_ray.manifest.presets import BUILT_IN, PRESETS
 from ltx_ray.manifest.problems import BAD
 from ltx_ray.manifest.sampling import in_single_pass, read_refine, read_stage1
 from ltx_ray.manifest.scenes import Ways, read_scenes
@@ -30,21 +32,25 @@ def build(merged: Merged) -> Video:
     if merged.values["stages"] == "one":
         merged = in_single_pass(merged)
     values, report, facts = merged.values, merged.report, merged.facts
-    for key in ("width", "height"):
-        if values[key] is not BAD and (what := size_problem(facts, values[key])):
+    images = read_images(merged, values, "")
+    fits_image: tuple[Literal["width", "height"], ...] = tuple(side for side in _SIDES if values[side] == AUTO)
+    size_px = {side: _about(merged, side) if side in fits_image else values[side] for side in _SIDES}
+    for key, px in size_px.items():
+        if px is not BAD and (what := size_problem(facts, px)):
             report(key, what)
     loras = read_loras(merged, values, "")
     ways = Ways(segment_of(values), read_stage1(merged), read_refine(merged), loras)
     is_draft, extend = ways.refine is None, _extend(merged)
     check_segment(merged, ways.segment)
     scenes = read_scenes(merged, ways, is_extended=extend is not None)
+    if fits_image and not images and not any(scene.images for scene in scenes) and not _names_images(values):
+        report(fits_image[0], "auto takes the shape of an image, and the video has none; write a number of pixels")
     check_seams(merged, ways.segment, scenes, is_draft=is_draft, is_extended=extend is not None)
     return Video(
         id=merged.id,
         model=facts.name,
         preset=merged.preset,
-        width=values["width"],
-        height=values["height"],
+        **size_px,
         frame_rate=values["frame_rate"],
         scenes=scenes,
         audio_from=_audio_from(merged, is_draft=is_draft),
@@ -56,6 +62,8 @@ def build(merged: Merged) -> Video:
         decode_window=values["decode.window"],
         decode_tiling=values["decode.tiling"],
         output=_output(merged),
+        images=images,
+        fits_image=fits_image,
         stages=values["stages"],
     )
 
@@ -76,6 +84,27 @@ def builder_like(video: Video) -> Callable[[Merged], Video]:
 
 def _fields(part: Any, *but: str) -> dict[str, Any]:
     return {field.name: getattr(part, field.name) for field in fields_of(part) if field.name not in but}
+
+
+def _names_images(values: Mapping[str, Any]) -> bool:
+    """Whether there are images, though they may have been refused."""
+    return "images" in values or values.get("image") is not None
+
+
+_SIDES: tuple[Literal["width"], Literal["height"]] = ("width", "height")
+
+
+def _about(merged: Merged, side: str) -> int:
+    """The length that a side has until the image is read."""
+    px: int = PRESETS[merged.facts.family][merged.preset].get(side, BUILT_IN[side])
+    return px
+
+
+def _takes_size(merged: Merged) -> bool:
+    """Whether the size is known only when a file is read."""
+    values = merged.values
+    is_extended = "extend.path" in values and "extend" not in values
+    return AUTO in (values["width"], values["height"]) or (is_extended and "size" in _takes(merged))
 
 
 def _audio_from(merged: Merged, *, is_draft: bool) -> str:
@@ -167,8 +196,7 @@ def _path(merged: Merged) -> str:
         "width": values["width"],
         "height": values["height"],
     }
-    takes_size = "extend.path" in values and "extend" not in values and "size" in _takes(merged)
-    if takes_size and (used := next((name for name in ("{width}", "{height}") if name in template), None)):
+    if _takes_size(merged) and (used := next((name for name in ("{width}", "{height}") if name in template), None)):
         merged.report(
             "output.path", f"{used} is not known before the file is read; give width and height, or take {{id}}"
         )
@@ -196,7 +224,7 @@ def _crop(merged: Merged) -> tuple[int, int] | None:
     if crop is None or BAD in (crop, values["width"], values["height"]):
         return None
     width, height = crop
-    if "extend.path" in values and "extend" not in values and "size" in _takes(merged):
+    if _takes_size(merged):
         return width, height  # looked at when the size is known
     if width > values["width"] or height > values["height"]:
         frame = f"{values['width']}x{values['height']}"

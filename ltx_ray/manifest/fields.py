@@ -149,6 +149,20 @@ def plain_path(path: str) -> str:
         raise Wrong(f"{shown(path)} names a home that is not known here; write the path from /") from None
 
 
+_COLOURS = {"black": (0, 0, 0), "white": (255, 255, 255), "grey": (128, 128, 128), "gray": (128, 128, 128)}
+_HEX_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+def colour(value: object) -> tuple[int, int, int]:
+    """Levels of red, green and blue: a name, or ``"#rrggbb"``."""
+    if isinstance(value, str) and value.lower() in _COLOURS:
+        return _COLOURS[value.lower()]
+    if not isinstance(value, str) or not _HEX_COLOUR.fullmatch(value):
+        raise Wrong(f"{shown(value)} is not a colour; write black, white, grey or one such as '#20a0ff' in quotes")
+    red, green, blue = bytes.fromhex(value[1:])
+    return red, green, blue
+
+
 def true_or_false(value: object) -> bool:
     if type(value) is bool:
         return value
@@ -158,6 +172,11 @@ def true_or_false(value: object) -> bool:
 def or_null(rule: Rule) -> Rule:
     """A rule that also takes null, which means the default."""
     return lambda value: None if value is None else rule(value)
+
+
+def word_or(name: str, rule: Rule) -> Rule:
+    """A rule that also takes one word, as it is."""
+    return lambda value: name if value == name else rule(value)
 
 
 def prompt(value: object) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ltx_ray.manifest import fields
-from ltx_ray.manifest.rates import MAX_RATE, MAX_SECONDS, broadcast_meaning, frame_rate, seconds
-from ltx_ray.manifest.tables import PATH, WEIGHTS_PATH, Field, ListOf, Table, literal, word
+from ltx_ray.manifest.rates import MAX_RATE, MAX_SECONDS, broadcast_meaning, frame_rate, moment, seconds
+from ltx_ray.manifest.tables import IMAGE_PATH, PATH, WEIGHTS_PATH, Field, ListOf, Table, literal, word
 from ltx_ray.spec.codecs import CODECS, SOUND_CODECS
 from ltx_ray.spec.seeds import ANY_SEED, MAX_SEED
 from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED
@@ -35,6 +35,9 @@ MAX_SCALE = 30.0
 MIN_STRENGTH = 0.05
 #: Of sound in a file that a video goes on from; FFmpeg knows 1000 streams.
 MAX_TRACKS = 999
+
+#: A side of a picture that follows from the shape of an image.
+AUTO = "auto"
 
 _num_frames = fields.whole(1, MAX_FRAMES)
 _size = fields.whole(1, MAX_SIZE_PX, "a whole number of pixels")
@@ -101,6 +104,26 @@ _LORAS = ListOf(
     usual="name and strength",
     most=MAX_LORAS,
 )
+MAX_IMAGES = 64
+FITS = ("cover", "pad")
+#: ``image: a.png`` stands for a list of one, so its file is named there.
+_IMAGE = IMAGE_PATH._replace(rule=fields.or_null(IMAGE_PATH.rule), holds=None)
+_IMAGES = ListOf(
+    Table(
+        {
+            "path": IMAGE_PATH,
+            "at": moment,
+            "strength": fields.number(0.0, 1.0, "a strength"),
+            "fit": fields.one_of("a fit", FITS),
+            "background": fields.colour,
+            "crf": fields.whole(0, 51),
+        }
+    ),
+    entry="image",
+    usual="path and at",
+    most=MAX_IMAGES,
+)
+_IMAGE_TWICE = (("image", "images"),)
 #: Of each two one is enough; a scene is told so beside that it cannot extend.
 _LENGTHS = (("seconds", "num_frames"), ("seconds", "extend.seconds"), ("num_frames", "extend.seconds"))
 
@@ -117,6 +140,8 @@ SCENE = Table(
         "seed": _seed,
         "preset": word(fields.text("a preset")),
         "loras": _LORAS,
+        "image": _IMAGE,
+        "images": _IMAGES,
         "segment": _SEGMENT,
         "stage1": _STAGE1,
         "refine": replace(
@@ -126,7 +151,7 @@ SCENE = Table(
         ),
     },
     title="the scene",
-    twice=_LENGTHS,
+    twice=(*_LENGTHS, *_IMAGE_TWICE),
     elsewhere=_NO_STRENGTH,
 )
 VIDEO = Table(
@@ -138,11 +163,13 @@ VIDEO = Table(
         "num_frames": _num_frames,
         "model": word(fields.text("a model")),
         "preset": word(fields.text("a preset")),
-        "width": _size,
-        "height": _size,
+        "width": fields.word_or(AUTO, _size),
+        "height": fields.word_or(AUTO, _size),
         "frame_rate": Field(frame_rate, meaning=broadcast_meaning),
         "seed": _seed,
         "loras": _LORAS,
+        "image": _IMAGE,
+        "images": _IMAGES,
         "segment": _SEGMENT,
         "stage1": _STAGE1,
         "refine": _REFINE,
@@ -178,7 +205,7 @@ VIDEO = Table(
         "scenes": ListOf(SCENE, entry="scene", usual="prompt and seconds", most=MAX_SCENES),
     },
     title="the whole video",
-    twice=_LENGTHS,
+    twice=(*_LENGTHS, *_IMAGE_TWICE),
     elsewhere=_NO_STRENGTH,
 )
 #: What several videos can be told at once.

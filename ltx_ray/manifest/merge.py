@@ -49,11 +49,12 @@ def _taken_back(key: str) -> tuple[str, ...]:
     blocks = (
         tuple(f"{group}.guidance.{each}.stg_blocks" for each in MODALITIES) if name == "guidance.stg_blocks" else ()
     )
+    images = {"image": ("images",), "images": ("image",)}
     nulls = () if key == "refine.order" else (group for group in VIDEO.nulls if key.startswith(f"{group}."))
-    return (*lengths.get(key, ()), *sigmas, *blocks, *nulls)
+    return (*lengths.get(key, ()), *images.get(key, ()), *sigmas, *blocks, *nulls)
 
 
-_TAKEN_BACK = {key: others for key in (*VIDEO.fields, *VIDEO.nulls) if (others := _taken_back(key))}
+_TAKEN_BACK = {key: others for key in (*VIDEO.fields, *VIDEO.lists, *VIDEO.nulls) if (others := _taken_back(key))}
 
 
 def lay_over(values: dict[str, Any], above: Mapping[str, Any]) -> None:

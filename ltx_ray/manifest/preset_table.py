@@ -15,7 +15,7 @@ from ltx_ray.manifest.problems import nearest, shown
 NOTHING = "-"
 LEGEND = (
     f"{NOTHING}: the built-in value. distilled_lora.*: strengths on a dev checkpoint of the model's distilled LoRA",
-    "published.*: what is published for images; this version does not apply it",
+    "image_crf: of H.264, at which images are coded first unless they say another",
     f"sources: {'; '.join(f'{family} follows {source}' for family, source in SOURCES.items())}",
     f"negative_prompt of LTX-2 and 2.3, where guidance is away from it: {NEGATIVE_PROMPT}",
     f"negative_prompt of LTX-2.5: before the same, {NEGATIVE_PROMPT_2_5.removesuffix(NEGATIVE_PROMPT).rstrip(' ,')}",
@@ -79,8 +79,8 @@ def preset_values(family: str, preset: str) -> dict[str, Any]:
 
 
 def _position(key: str) -> int:
-    """Sizes first, then stage 1, refine, what is left, and last what is published; the order of presets within."""
-    groups = ("stage1", "refine", "audio_from", "output", "distilled_lora", "published")
+    """Sizes first, then stage 1, refine, what is left, and last what is no key; the order of presets within."""
+    groups = ("stage1", "refine", "audio_from", "output", "distilled_lora", "image_crf")
     group = key.split(".", maxsplit=1)[0]
     return groups.index(group) + 1 if group in groups else 0
 

@@ -68,8 +68,8 @@ SOURCES: Mapping[str, str] = {
 }
 
 #: Keys of a preset that no manifest has: strengths of the distilled LoRA on a dev checkpoint (None = without it, see
-#: ``manifest.loras``), and the quality that conditioning images are coded in first, which this version does not apply.
-PUBLISHED = ("distilled_lora.stage1", "distilled_lora.refine", "published.image_crf")
+#: ``manifest.loras``), and the crf at which images are coded first unless they say another.
+UNSAID = ("distilled_lora.stage1", "distilled_lora.refine", "image_crf")
 #: Presets that are made for dev checkpoints; all others are made for distilled ones.
 FOR_DEV = frozenset({"dev", "hq"})
 
@@ -84,8 +84,8 @@ def _guidance(modality: str, *, cfg: float, stg: float, rescale: float) -> Prese
 
 
 def _published(image_crf: int, *, stage1: float | None = 1.0, refine: float | None = 1.0) -> Preset:
-    """The values of PUBLISHED."""
-    return dict(zip(PUBLISHED, (stage1, refine, image_crf), strict=True))
+    """The values of UNSAID."""
+    return dict(zip(UNSAID, (stage1, refine, image_crf), strict=True))
 
 
 def _ltx(

@@ -17,6 +17,7 @@ MAX_SECONDS = 86_400
 MAX_NUMERATOR = 1_000_000
 
 _DECIMAL = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,20})?)\s*")
+_MOMENT = re.compile(r"([0-9]{1,8})(\.[0-9]{1,9})?\s*(s)?")
 _RATIO = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
 
 
@@ -43,6 +44,19 @@ def seconds(value: object) -> Fraction:
     if not 0 < exact <= MAX_SECONDS:
         raise Wrong(f"{shown(value)} is not a duration; it can be more than 0 and at most {MAX_SECONDS} seconds")
     return exact
+
+
+def moment(value: object) -> int | Fraction | str:
+    """A place in time: a whole number is a frame from 0, a decimal or ``2.5s`` are seconds, ``first`` and ``last``."""
+    if value in ("first", "last"):
+        return str(value)
+    told = value.strip() if isinstance(value, str) else repr(value)
+    match = _MOMENT.fullmatch(told) if type(value) in (int, float, str) else None
+    if match is None:
+        raise Wrong(f"{shown(value)} is not a frame such as 48, seconds such as 2.5 or 2s, first or last")
+    if match[2] is None and match[3] is None:
+        return int(match[1])
+    return Fraction(match[1] + (match[2] or ""))
 
 
 def _from_ratio(text: str) -> Fraction:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from ltx_ray.manifest.images import read_images
 from ltx_ray.manifest.loras import kind_problem, read_loras, with_preset_loras
 from ltx_ray.manifest.merge import Merged, gives_list, lay_over
 from ltx_ray.manifest.model_rules import num_frames_problem, seconds_problem
@@ -120,6 +121,7 @@ def _scene(merged: Merged, values: Mapping[str, Any], prefix: str, ways: Ways, *
         stage1=ways.stage1,
         refine=ways.refine,
         loras=ways.loras,
+        images=read_images(merged, values, prefix) if prefix else (),
         negative_prompt=values.get("negative_prompt", "") if ways.use_negative else "",
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ltx_ray.manifest.keys import VIDEO
 from ltx_ray.manifest.tables import Table
@@ -17,6 +17,7 @@ from ltx_ray.spec.keep import Keep
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.recipe import Guidance
 from ltx_ray.spec.sigmas import ShiftedByTokens
+from ltx_ray.spec.source import Holds
 from ltx_ray.spec.weights import LoraMode
 
 #: The newest manifest version this program reads.
@@ -53,6 +54,22 @@ class LoraUse(Shared):
     mode: LoraMode
 
 
+#: A place in a video or a scene: a frame, a time in seconds, or one of its ends.
+Moment = int | Fraction | Literal["first", "last"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image(Shared):
+    """A picture that the video shows at a frame."""
+
+    path: str  #: as ``Extend.path``
+    at: Moment  #: of the video, or of the scene that names it
+    strength: float  #: 1 = it is held, or guides fully
+    fit: Literal["cover", "pad"]
+    background: tuple[int, int, int]  #: under what is transparent and around what is padded
+    crf: int  #: it is coded as one frame of H.264 at this quality first; 0 = it is not
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """A stretch with its own prompt; ``cut`` starts a new take. Exactly one of ``seconds``, ``num_frames`` is set."""
@@ -67,6 +84,7 @@ class Scene:
     refine: Sampling | None  #: None = draft: stage 1 is decoded at stage-1 size; the same for all scenes of a video
     negative_prompt: str = ""  #: read only where guidance is away from it
     loras: tuple[LoraUse, ...] = later((), since=2)  #: by name and stages, whatever order they were written in
+    images: tuple[Image, ...] = later((), since=2)  #: that the scene names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +132,15 @@ class Video:
     decode_window: int | None  #: latents per decode window; None = the model's default
     decode_tiling: str  #: "stream" or "tiles"
     output: Output
+    images: tuple[Image, ...] = later((), since=2)  #: that the video names, not one of its scenes
+    #: Sides whose length is still to be taken from the shape of an image; () once it is (``manifest.taken``).
+    fits_image: tuple[Literal["width", "height"], ...] = later((), since=2)
     stages: Literal["two", "one"] = later("two", since=2)  #: "one": stage 1 renders the final size
+
+    @property
+    def all_images(self) -> tuple[Image, ...]:
+        """Those of the video and those of its scenes."""
+        return (*self.images, *(image for scene in self.scenes for image in scene.images))
 
     @property
     def is_draft(self) -> bool:
@@ -140,8 +166,14 @@ class Manifest:
     keep: Keep = "all"  #: what of a finished video stays in the store
 
 
-def files_of(video: Video) -> Iterator[tuple[str, str]]:
-    """Every file of the user's that a video names: the place of its key, such as ``extend.path``, and its path.
+class NamedFile(NamedTuple):
+    key: str  #: its place, such as ``extend.path``
+    path: str
+    holds: Holds
+
+
+def files_of(video: Video) -> Iterator[NamedFile]:
+    """Every file of the user's that a video names.
 
     They are the keys that the tables mark as paths; here each stands under its key's own name.
     """
@@ -155,13 +187,13 @@ def lora_files_of(manifest: Manifest) -> Iterator[tuple[str, str]]:
             yield from ((video.model, use.name) for use in scene.loras if use.is_path)
 
 
-def _files(part: Any, table: Table, prefix: str) -> Iterator[tuple[str, str]]:
-    for key in table.paths:
+def _files(part: Any, table: Table, prefix: str) -> Iterator[NamedFile]:
+    for key, holds in table.paths.items():
         path = part
         for name in key.split("."):
             path = None if path is None else getattr(path, name)
         if path is not None:
-            yield f"{prefix}{key}", path
+            yield NamedFile(f"{prefix}{key}", path, holds)
     for name, rule in table.lists.items():
         if rule.table.has_paths:
             for idx, entry in enumerate(getattr(part, name)):

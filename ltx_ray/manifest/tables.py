@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 from ltx_ray.manifest.fields import Rule, Wrong, local_path
 from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, shown
 from ltx_ray.manifest.words import CALLED, INSTEAD
+from ltx_ray.spec.source import Holds
 
 #: ``word``: a cell of a table is taken as written. ``literal``: so is a ``$``. ``path``: literal, and a relative one is
 #: beside the manifest. ``weights``: as ``path``, and not read before the model is.
@@ -29,6 +30,7 @@ class Field(NamedTuple):
     rule: Rule
     text: Text | None = None  #: None = it need not be text
     meaning: Callable[[object], str | None] | None = None  #: what a value means that is not what it says
+    holds: Holds | None = None  #: what a file of the user's is taken for
 
 
 def word(rule: Rule) -> Field:
@@ -41,8 +43,10 @@ def literal(rule: Rule) -> Field:
     return Field(rule, "literal")
 
 
-#: A file of the user's on this machine.
-PATH = Field(local_path, "path")
+#: Files of the user's on this machine.
+PATH = Field(local_path, "path", holds="film")
+IMAGE_PATH = Field(local_path, "path", holds="image")
+SOUND_PATH = Field(local_path, "path", holds="sound")
 WEIGHTS_PATH = Field(local_path, "weights")
 
 
@@ -129,9 +133,9 @@ class Table:
         return frozenset(self.nulls).union(*self.pairs)
 
     @cached_property
-    def paths(self) -> tuple[str, ...]:
-        """Values that are files of the user's, but for those in lists."""
-        return tuple(key for key, value in self.fields.items() if value.text == "path")
+    def paths(self) -> dict[str, Holds]:
+        """Values that are files of the user's and what they hold, but for those in lists."""
+        return {key: value.holds for key, value in self.fields.items() if value.holds is not None}
 
     @cached_property
     def has_paths(self) -> bool:

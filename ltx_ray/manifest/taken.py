@@ -1,4 +1,5 @@
-"""What a video takes from the file it goes on from, where neither the manifest nor a preset says it: size and rate.
+"""What a video takes from a file: size and rate of the one it goes on from, where nothing else says them, and the shape
+of an image where a side is ``auto``.
 
 The size is as a player shows the file, so what was filmed upright stays upright, on the grid of the model.
 """
@@ -8,34 +9,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
+from math import isqrt
 
 from ltx_ray.errors import ManifestError, Problem
 from ltx_ray.manifest.keys import MAX_SIZE_PX
 from ltx_ray.manifest.rates import BROADCAST_RATES, MAX_NUMERATOR, MAX_RATE, MIN_RATE
 from ltx_ray.manifest.schema import Manifest, Video
+from ltx_ray.spec.grid import round_half_up
 from ltx_ray.spec.model import ModelFacts
-from ltx_ray.spec.source import SourceFacts
+from ltx_ray.spec.source import GivenFacts, SourceFacts, StillFacts
 
 _USUAL_RATES = (*BROADCAST_RATES, *map(Fraction, (12, 15, 24, 25, 30, 48, 50, 60, 100, 120)))
 
 
 def with_sources(
-    manifest: Manifest, sources: Mapping[str, SourceFacts], models: Mapping[str, ModelFacts]
+    manifest: Manifest, given: GivenFacts, models: Mapping[str, ModelFacts]
 ) -> tuple[Manifest, list[tuple[str, str]]]:
     """``manifest`` with a size and a rate for every video, and what was taken: the video's id and half of a sentence.
 
     Raises:
         ManifestError: every crop that is larger than a size that was taken.
     """
-    if not any(video.extend and video.extend.takes for video in manifest.videos):
+    if not any(_is_open(video) for video in manifest.videos):
         return manifest, []
     videos, told, problems = [], [], []
     for video in manifest.videos:
-        if video.extend is None or not video.extend.takes:
+        if not _is_open(video):
             videos.append(video)
             continue
-        source, facts = sources[video.extend.path], video.seen_by(models[video.model])
-        taken = _taken(video, source, facts)
+        taken, said = _taken(video, given, video.seen_by(models[video.model]))
         crop, size = taken.output.crop, (taken.width, taken.height)
         if crop is not None and any(part > whole for part, whole in zip(crop, size, strict=True)):
             what = (
@@ -43,28 +45,61 @@ def with_sources(
             )
             problems.append(Problem(f"{manifest.source}: video '{video.id}'", what))
         videos.append(taken)
-        told.append((video.id, _sentence(taken, source, video.extend.takes)))
+        told += [(video.id, each) for each in said]
     if problems:
         raise ManifestError(tuple(problems))
     return replace(manifest, videos=tuple(videos)), told
 
 
-def _taken(video: Video, source: SourceFacts, facts: ModelFacts) -> Video:
+def _is_open(video: Video) -> bool:
+    """Whether something is still to be taken from a file."""
+    return bool(video.fits_image or (video.extend and video.extend.takes))
+
+
+def _taken(video: Video, given: GivenFacts, facts: ModelFacts) -> tuple[Video, list[str]]:
+    """The video with what it takes, and a sentence for each file."""
+    said = []
+    if video.extend is not None and video.extend.takes:
+        source, takes = given.films[video.extend.path], video.extend.takes
+        video = _as_film(video, source, facts)
+        said.append(_sentence(video, source, takes))
+    if video.fits_image:
+        image = video.all_images[0]
+        video = _as_image(video, given.images[image.path], facts)
+        said.append(f"takes its shape from {image.path}: {video.width}x{video.height}")
+    return video, said
+
+
+def _as_film(video: Video, source: SourceFacts, facts: ModelFacts) -> Video:
     assert video.extend is not None
     width, height, frame_rate = video.width, video.height, video.frame_rate
     if "size" in video.extend.takes:
-        width, height = (_on_grid(side, facts) for side in (source.width_px, source.height_px))
+        width, height = (_on_grid(Fraction(side), facts) for side in (source.width_px, source.height_px))
     if "frame_rate" in video.extend.takes:
         frame_rate = _rate(source)
     extend = replace(video.extend, takes=())
     return replace(video, width=width, height=height, frame_rate=frame_rate, extend=extend)
 
 
-def _on_grid(side_px: int, facts: ModelFacts) -> int:
+def _as_image(video: Video, image: StillFacts, facts: ModelFacts) -> Video:
+    """With the shape of an image: one side follows from the other, or both cover about as much as the video did."""
+    shape = Fraction(image.width_px, image.height_px)
+    width, height = Fraction(video.width), Fraction(video.height)
+    if video.fits_image == ("width",):
+        width = height * shape
+    elif video.fits_image == ("height",):
+        height = width / shape
+    else:
+        width = Fraction(isqrt(int(video.width * video.height * shape)))
+        height = width / shape
+    return replace(video, width=_on_grid(width, facts), height=_on_grid(height, facts), fits_image=())
+
+
+def _on_grid(side_px: Fraction, facts: ModelFacts) -> int:
     """The nearest side that the model renders."""
     step = facts.video.size_multiple_px
     least, most = -(-facts.min_size_px // step) * step, MAX_SIZE_PX // step * step
-    return min(max(least, (2 * side_px + step) // (2 * step) * step), most)
+    return min(max(least, round_half_up(side_px / step) * step), most)
 
 
 def _rate(source: SourceFacts) -> Fraction:

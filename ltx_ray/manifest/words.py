@@ -22,15 +22,15 @@ _CALLED = {
     "id": "name video_id title",
     "output.path": "filename file_name filename_prefix output_path out_path save_path outfile",
     "model": "model_name ckpt ckpt_name checkpoint checkpoint_path unet_name",
+    "image": "init_image input_image start_image first_frame image_path",
     "extend.path": "video input_video init_video source_video video_path",
 }
 #: By their words; a key of a mapping inside is looked up by its last name.
 CALLED: Mapping[str, str] = {word: ours for ours, words in _CALLED.items() for word in words.split()}
 
-_IMAGES = "image images init_image input_image start_image end_image first_frame last_frame image_path"
 #: What has no key, and what there is instead.
 INSTEAD: Mapping[str, str] = {
-    **dict.fromkeys(_IMAGES.split(), "images are not taken yet; extend.path continues from a film"),
+    **dict.fromkeys(("end_image", "last_frame"), "write images: [{path: ..., at: last}]"),
     **dict.fromkeys(("resolution", "size", "image_size", "aspect_ratio"), "write width and height"),
     **dict.fromkeys(
         ("batch_size", "num_videos", "num_videos_per_prompt"), "make variants by `sweep: {seed: [1, 2, 3]}`"

@@ -32,7 +32,7 @@ from ltx_ray.media.colour import ToSdr, is_wide, to_rgb
 from ltx_ray.media.fields import whole_pictures
 from ltx_ray.media.listen import Heard, listen, presented_end_s, sound_stream
 from ltx_ray.media.matrix import MATRICES, MatrixName, matrix_of
-from ltx_ray.media.open import decoded, exact, open_media, picture_stream
+from ltx_ray.media.open import decoded, exact, first_picture, open_media, picture_stream
 from ltx_ray.media.read import inside, silence
 from ltx_ray.media.turned import Turn, turn_of
 from ltx_ray.spec.grid import round_half_up
@@ -42,6 +42,8 @@ from ltx_ray.spec.recipe import Footage
 _LATE_S = Fraction(1, 1000)
 #: How much further back to look for a key frame when the nearest one is shown too late.
 _FURTHER_S = 10
+#: More than any file has.
+_MOST_SAMPLES = 1 << 62
 #: Sound is sought this much earlier: decoders need a run-up, and a resampler's filter looks back.
 _RUN_UP_S = 1
 #: Sound whose time is further off than this from where the samples before it end is put where it says.
@@ -90,6 +92,18 @@ def footage_samples(
             yield wanted
             done = max(first, done) + wanted.shape[1]
     yield from silence(stop - done)
+
+
+def sound_length(path: Path, *, sample_rate_hz: int, shifts: Sequence[Fraction] = (), track: int | None = None) -> int:
+    """Samples of the file's sound, from its beginning to the last one; all of it is decoded.
+
+    Raises:
+        MediaError: ``path`` is no media file, or is damaged.
+    """
+    end = 0
+    for first, samples in _sound_from(path, sample_rate_hz, 0, _MOST_SAMPLES, shifts, track):
+        end = max(end, first + samples.shape[1])
+    return end
 
 
 def displayed_size(frame: VideoFrame, stream: VideoStream) -> tuple[Fraction, Fraction]:
@@ -211,7 +225,7 @@ def _sound_from(
     path: Path, sample_rate_hz: int, start: int, stop: int, shifts: Sequence[Fraction], track: int | None
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Blocks float32 [2, n] that hold all sound of [start, stop), each with the number of its first sample."""
-    zero_s = _first_picture_s(path)
+    zero_s = _begin_s(path, track)
     for run_up_s in (None,) if shifts else (_RUN_UP_S, None):
         with open_media(path) as container:
             stream = sound_stream(path, container, track)
@@ -240,10 +254,15 @@ def _on_one_clock(pieces: Iterable[Heard], clock: Clock) -> Iterator[Heard]:
         yield heard if heard.time_s is None else heard._replace(time_s=clock.passes(heard.time_s, length_s))
 
 
-def _first_picture_s(path: Path) -> Fraction:
+def _begin_s(path: Path, track: int | None) -> Fraction:
+    """When the file begins on its own clock: with its first picture, or where it has none with its first sample."""
     with open_media(path) as container:
-        first = next(decoded(container, picture_stream(path, container)), None)
-        return Fraction(0) if first is None else (first.pts or 0) * (exact(first.time_base) or Fraction(0))
+        if first_picture(container) is not None:
+            first = next(decoded(container, picture_stream(path, container)), None)
+            return Fraction(0) if first is None else (first.pts or 0) * (exact(first.time_base) or Fraction(0))
+        stream = sound_stream(path, container, track)
+        heard = None if stream is None else next(listen(path, container, stream), None)
+        return Fraction(0) if heard is None or heard.time_s is None else heard.time_s
 
 
 def _sought(container: InputContainer, stream: AudioStream, pieces: Iterator[Heard], time_s: Fraction) -> Heard | None:

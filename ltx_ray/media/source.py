@@ -49,7 +49,7 @@ def read_source(path: Path) -> SourceFacts:
     """
     if (what := irregular(path)) is not None or not path.is_file():
         raise MediaError(f"{path}: {what or 'there is no such file'}; name a video that is there")
-    digest, num_bytes = _digest(path)
+    digest, num_bytes = digest_of_file(path)
     with open_media(path) as container:
         stream = picture_stream(path, container)
         frame = next(decoded(container, stream), None)
@@ -140,7 +140,8 @@ def _end_s(path: Path, picture_s: Fraction) -> Fraction:
     return end_s
 
 
-def _digest(path: Path) -> tuple[str, int]:
+def digest_of_file(path: Path) -> tuple[str, int]:
+    """sha256 of a file, and how many bytes it has. Raises MediaError: it cannot be read."""
     digest, num_bytes = sha256(), 0
     try:
         with path.open("rb") as file:

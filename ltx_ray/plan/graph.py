@@ -6,14 +6,16 @@ number, no place in a file): editing one take leaves the others alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 from ltx_ray.errors import ManifestError, PlanError, Problem
 from ltx_ray.manifest.paths import container_of
-from ltx_ray.manifest.schema import Manifest, Video
+from ltx_ray.manifest.schema import Image, Manifest, Video
+from ltx_ray.plan.conditions import Provider
 from ltx_ray.plan.dag import Plan, PlannedVideo
+from ltx_ray.plan.images import PlacedImage, images_of_take, place_images
 from ltx_ray.plan.keys import digest_of
 from ltx_ray.plan.layout import Layout, Layouts, decoded_size
 from ltx_ray.plan.loras import lora_notes, lora_words
@@ -27,7 +29,7 @@ from ltx_ray.spec.codecs import CONTAINERS
 from ltx_ray.spec.counted import counted
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.recipe import InspectRecipe, StitchRecipe
-from ltx_ray.spec.source import SourceFacts
+from ltx_ray.spec.source import GivenFacts
 from ltx_ray.spec.task import Parent
 
 PROVENANCE_SCHEMA = 1
@@ -36,33 +38,33 @@ MAX_SOUND_SAMPLES = (2**32 - 2**10) // 8
 
 
 @without_collector()
-def build_plan(
-    manifest: Manifest, models: Mapping[str, ModelFacts], sources: Mapping[str, SourceFacts] | None = None
-) -> Plan:
-    """Every task of every video; ``sources`` says what the files are that videos go on from, by path.
+def build_plan(manifest: Manifest, models: Mapping[str, ModelFacts], given: GivenFacts | None = None) -> Plan:
+    """Every task of every video; ``given`` says what the files are that the manifest names.
 
     Raises:
         ManifestError: all videos that cannot be planned, each with its reason.
     """
+    given = given or GivenFacts()
     plan = Plan(notes=[Note(note) for note in manifest.notes])
     layouts, problems = Layouts(), []
     for video in counted(manifest.videos, "videos planned"):
         try:
-            plan.videos.append(_plan_video(plan, video, layouts, video.seen_by(models[video.model]), sources or {}))
+            plan.videos.append(_plan_video(plan, video, layouts, video.seen_by(models[video.model]), given))
         except PlanError as error:
             problems.append(Problem(f"{manifest.source}: video '{video.id}'", str(error)))
+        except ManifestError as error:
+            problems += [Problem(f"{manifest.source}: video '{video.id}'", str(each)) for each in error.problems]
     if problems:
         raise ManifestError(tuple(problems))
     return plan
 
 
-def _plan_video(
-    plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, sources: Mapping[str, SourceFacts]
-) -> PlannedVideo:
-    layout = layouts.of(video, facts)
+def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, given: GivenFacts) -> PlannedVideo:
+    layout, sources = layouts.of(video, facts), given.films
     plan.notes += [note for note in lora_notes(video, facts) if note.many or note not in plan.notes]
     takes, encode = [each.take for each in layout.takes], layout.encode
     plan.notes += [note._replace(where=video.id) for note in layout.notes]
+    images = place_images(video, takes)
     longest = max(segment.num_frames for take in takes for segment in take.segments)
     if longest > facts.max_frames:
         what = f"{longest} frames in one call is over the tried {facts.max_frames}"
@@ -79,13 +81,16 @@ def _plan_video(
     made: list[TakeTasks] = []
     for take_idx, each in enumerate(layout.takes):
         unit = video.id if len(takes) == 1 else f"{video.id}/take {take_idx}"
+        providers: list[Provider] = [opening.connector] if opening and take_idx == 0 else []
+        if images:
+            providers.append(images_of_take(images, each.take, given.images))
         tasks = plan_take(
             plan,
             video,
             each,
             facts=facts,
             unit=unit,
-            providers=(opening.connector,) if opening and take_idx == 0 else (),
+            providers=tuple(providers),
             file_start=shown_before + each.take.start,
         )
         made.append(tasks)
@@ -100,7 +105,7 @@ def _plan_video(
         container=container,
         audio_codec=CONTAINERS[container].sound,
         audio_bit_rate=video.output.audio_bit_rate,
-        provenance=_provenance(video, layout, facts, opening) if video.output.provenance else None,
+        provenance=_provenance(video, layout, facts, opening, images, given) if video.output.provenance else None,
     )
     parents = (*chunks, *sounds)
     stitch = plan.add("stitch", video.id, recipe, parents)
@@ -146,11 +151,21 @@ def _plan_inspection(
     return plan.add("inspect", unit, recipe, (*parents, *(Parent("connector", key) for _, key in connectors)))
 
 
-def _provenance(video: Video, layout: Layout, facts: ModelFacts, opening: Opening | None) -> str:
+def _provenance(
+    video: Video,
+    layout: Layout,
+    facts: ModelFacts,
+    opening: Opening | None,
+    images: Sequence[PlacedImage],
+    given: GivenFacts,
+) -> str:
     """What the file says of itself: enough to make it again and to prove it, no path, date or run."""
     extend = video.extend and replace(video.extend, path="")
-    scenes = tuple(replace(scene, loras=()) if scene.loras else scene for scene in video.scenes)
-    entry = replace(video, output=layout.output, extend=extend, scenes=scenes)
+    scenes = tuple(
+        replace(scene, loras=(), images=_without_paths(scene.images)) if scene.loras or scene.images else scene
+        for scene in video.scenes
+    )
+    entry = replace(video, output=layout.output, extend=extend, scenes=scenes, images=_without_paths(video.images))
     takes = [each.take for each in layout.takes]
     shown = dict.fromkeys(segment.scene_idx for take in takes for segment in take.segments)
     prompts = list(dict.fromkeys(video.scenes[scene_idx].prompt for scene_idx in shown))
@@ -172,6 +187,17 @@ def _provenance(video: Video, layout: Layout, facts: ModelFacts, opening: Openin
     }
     if any(scene.loras for scene in video.scenes):
         says["loras"] = lora_words(video, facts)
+    if images:
+        shown_before = opening.num_shown if opening else 0
+        says["images"] = [
+            {
+                "frame": shown_before + placed.frame,
+                "held": placed.is_held_in(takes),
+                "sha256": given.images[placed.image.path].sha256,
+                "strength": placed.image.strength,
+            }
+            for placed in images
+        ]
     if opening is not None:
         says["extends"] = {
             "sha256": opening.sha256,
@@ -180,3 +206,7 @@ def _provenance(video: Video, layout: Layout, facts: ModelFacts, opening: Openin
             "as_draft": video.is_draft and not video.is_single_pass,
         }
     return canonical(says)
+
+
+def _without_paths(images: Sequence[Image]) -> tuple[Image, ...]:
+    return tuple(replace(image, path="") for image in images)

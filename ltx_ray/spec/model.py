@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from ltx_ray.spec.grid import AudioGrid, VideoGrid
 from ltx_ray.spec.stages import SPECS, Stage
-from ltx_ray.spec.weights import PARTS, Lora, LoraFacts, Weights
+from ltx_ray.spec.weights import PARTS, Lora, LoraFacts, Part, Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +47,17 @@ class ModelFacts:
             min_size_px=max(self.least_size_px, int(min_size_px)),
         )
 
-    def weights_for(self, stage: Stage, loras: Sequence[tuple[LoraFacts, Lora]] = ()) -> tuple[Weights, ...]:
+    def weights_for(
+        self, stage: Stage, loras: Sequence[tuple[LoraFacts, Lora]] = (), *, parts: Collection[Part] | None = None
+    ) -> tuple[Weights, ...]:
         """What a recipe of ``stage`` carries: the weights of the parts that the stage uses, in its order.
 
         Args:
             loras: what is applied to them; each part has those that change it.
+            parts: those that the recipe uses; None = all of the stage's.
         """
-        found = [weights for part in SPECS[stage].weights for weights in self.weights if weights.part == part]
+        used = [part for part in SPECS[stage].weights if parts is None or part in parts]
+        found = [weights for part in used for weights in self.weights if weights.part == part]
         if loras:
             found = [
                 weights.with_loras(lora for facts, lora in loras if weights.part in facts.parts) for weights in found

@@ -83,7 +83,7 @@ class VideoDecoder(Protocol):
 
 class VideoEncoder(Protocol):
     def encode(self, frames_NHWC: Tensor) -> Tensor:
-        """Normalised latent [1, C, F, H, W] of uint8 frames; their count is frames_per_latent * n + 1."""
+        """Normalised latent [1, C, F, H, W] of uint8 frames; their count is frames_per_latent * n + 1, n >= 0."""
 
 
 class AudioDecoder(Protocol):

@@ -175,6 +175,30 @@ class ConditionRecipe:
     track: int | None = later(None, since=2)  #: of sound, counted from 0; None = the one that players play
 
 
+#: As ``READER``, of images.
+STILL_READER = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Still:
+    """An image at a size: upright, scaled to cover it and cropped, or to lie inside it and padded."""
+
+    width_px: int
+    height_px: int
+    fit: str  #: "cover" or "pad"
+    background: tuple[int, int, int]  #: under what is transparent and around what is padded
+    crf: int  #: coded as one frame of H.264 and decoded again; 0 = not
+    reader: int = STILL_READER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StillRecipe:
+    """The parent "file", an image, as one latent."""
+
+    weights: tuple[Weights, ...]
+    still: Still
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeSettings(Shared):
     """How frames become a coded chunk. The thread count is fixed because it can change the bytes."""
@@ -276,6 +300,7 @@ Recipe = (
     IngestRecipe
     | TextEncodeRecipe
     | ConditionRecipe
+    | StillRecipe
     | GenerateRecipe
     | UpscaleRecipe
     | RefineRecipe

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Literal
 
 from ltx_ray.spec.grid import round_half_up
+
+#: What a manifest takes a file for: one that has pictures and sound can be named for either.
+Holds = Literal["film", "image", "sound"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,3 +34,34 @@ class SourceFacts:
     def num_frames(self, frame_rate: Fraction) -> int:
         """Frames of the file when it is seen at another rate: frame i shows what the file shows at i / frame_rate."""
         return max(1, round_half_up(self.duration_s * frame_rate))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StillFacts:
+    """One picture, upright as a viewer shows it."""
+
+    sha256: str
+    num_bytes: int
+    width_px: int
+    height_px: int
+    notes: tuple[str, ...] = ()  #: what a user should know of how it is read: ends of sentences about the file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoundFacts:
+    """A sound track, of a file with pictures or without; it begins with the first picture, or with its first sample."""
+
+    sha256: str
+    num_bytes: int
+    duration_s: Fraction  #: from the beginning to the last sample
+    shifts: tuple[Fraction, ...] = ()  #: as ``SourceFacts.shifts``
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenFacts:
+    """The files that a manifest names, each by its path."""
+
+    films: Mapping[str, SourceFacts] = field(default_factory=dict)
+    images: Mapping[str, StillFacts] = field(default_factory=dict)
+    sounds: Mapping[str, SoundFacts] = field(default_factory=dict)

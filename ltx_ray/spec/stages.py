@@ -22,6 +22,7 @@ from ltx_ray.spec.recipe import (
     IngestRecipe,
     InspectRecipe,
     RefineRecipe,
+    StillRecipe,
     StitchRecipe,
     TextEncodeRecipe,
     UpscaleRecipe,
@@ -68,7 +69,7 @@ SPECS: Mapping[Stage, StageSpec] = {
     ),
     "condition": StageSpec(
         version=2,
-        recipes=(ConditionRecipe,),
+        recipes=(ConditionRecipe, StillRecipe),
         weights=("video_vae", "audio_vae"),
         device="gpu",
         seconds=2.0,

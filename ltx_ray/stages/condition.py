@@ -1,4 +1,4 @@
-"""A connector from outside: the end of a given film as latents, at the size of the stage that goes on from it.
+"""What a user gives, as latents at the size of the stage that is given it: the end of a film, or an image.
 
 B batch, C channels, F latent frames, L audio cells, N frames, H W height and width.
 """
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from ltx_ray.media.footage import footage_frames, footage_samples
+from ltx_ray.media.still import still_picture
 from ltx_ray.spec.protocols import Model
-from ltx_ray.spec.recipe import ConditionRecipe
+from ltx_ray.spec.recipe import ConditionRecipe, StillRecipe
 from ltx_ray.stages.work import Work, makes
 
 #: Sound before the first frame that a model may listen to.
@@ -40,6 +41,14 @@ def condition(
         torch.from_numpy(samples), recipe.num_cells, num_context_samples=num_context_samples
     )
     return {"video": model.video_encoder().encode(frames_NHWC), "audio": audio}
+
+
+@makes(StillRecipe)
+def _make_of_still(recipe: StillRecipe, work: Work) -> dict[str, Tensor]:
+    """``video`` [1, C, 1, H, W] of the image, normalised, float32."""
+    (file,) = work.inputs.files("file")
+    picture_HWC = torch.from_numpy(still_picture(file, recipe.still).copy())
+    return {"video": work.open(recipe.weights).video_encoder().encode(picture_HWC[None])}
 
 
 @makes(ConditionRecipe)

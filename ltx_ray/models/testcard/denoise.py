@@ -11,7 +11,7 @@ alone: the same x0 comes out of every step because the same time is read out of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Literal
 
@@ -25,7 +25,8 @@ from ltx_ray.models.testcard.caption import Caption
 from ltx_ray.models.testcard.cells import to_latent, to_values
 from ltx_ray.models.testcard.code import PERIOD, tag_of
 from ltx_ray.models.testcard.facts import TESTCARD
-from ltx_ray.models.testcard.layout import Layout, Strip, card_layout, draft_layout
+from ltx_ray.models.testcard.guides import Guide, read_guides
+from ltx_ray.models.testcard.layout import CELL_PX, Layout, Strip, card_layout, draft_layout
 from ltx_ray.models.testcard.palette import hue_of
 from ltx_ray.models.testcard.timeline import Said
 from ltx_ray.sampling.state import LatentState, pack_video, unpack_video
@@ -49,13 +50,13 @@ class CardDenoiser:
     ) -> tuple[Tensor, Tensor]:
         call, own_video = self._call, _without_guides(video)
         prompt = bytes(text["prompt"].tolist()).decode("utf-8", "replace")
-        video_x0 = _and_guides(video, _video_card(own_video, sigma, call, prompt))
+        video_x0 = _and_guides(video, _video_card(own_video, sigma, call, prompt, read_guides(video)))
         audio_x0 = _and_guides(audio, _sound_card(_without_guides(audio), sigma, call, _time_0(own_video, call)))
         return (video.latent - video_x0) / sigma, (audio.latent - audio_x0) / sigma
 
 
 def _without_guides(state: LatentState) -> LatentState:
-    """The segment's own tokens: the card takes no notice of key frames and references."""
+    """The segment's own tokens."""
     count = state.layout.num_tokens
     latent, clean, mask = (each[:, :count] for each in (state.latent, state.clean, state.denoise_mask))
     return LatentState(latent, clean, mask, state.layout)
@@ -69,7 +70,7 @@ def _and_guides(state: LatentState, x0_BTC: Tensor) -> Tensor:
     return torch.cat([x0_BTC.to(guides.device).expand(len(guides), -1, -1), guides], dim=1)
 
 
-def _video_card(state: LatentState, sigma: float, call: Call, prompt: str) -> Tensor:
+def _video_card(state: LatentState, sigma: float, call: Call, prompt: str, guides: Sequence[Guide]) -> Tensor:
     """Clean tokens [1, T, C] of the whole segment."""
     layout = _layout_of(state, call)
     rate = state.video_layout.frame_rate
@@ -85,6 +86,8 @@ def _video_card(state: LatentState, sigma: float, call: Call, prompt: str) -> Te
         seen = _seen(state, layout.coarse, sigma, known, named)
         own = seen if call.is_free and not known.any() else counted
         cells = _paint(layout, seen, own, hue=hue, frame_rate=rate)
+    for guide in guides:
+        guide.paint(cells, below=layout.coarse.rect.top // CELL_PX)
     caption = Caption(_drawn_as(call), rate, hue, call.label, prompt)
     return pack_video(to_latent(cells, caption))
 
@@ -100,16 +103,24 @@ def _layout_of(state: LatentState, call: Call) -> Layout:
     return make(grid.width * side, grid.height * side)
 
 
-def _known_latents(state: LatentState) -> NDArray[np.bool_]:
+def _held_latents(state: LatentState) -> NDArray[np.bool_]:
     """Which latent frames are held, whole or in part."""
     mask = state.denoise_mask[0, :, 0].reshape(state.video_layout.num_latents, -1)
     return np.asarray((mask < 1).all(dim=1).cpu())
 
 
+def _known_latents(state: LatentState) -> NDArray[np.bool_]:
+    """Those of them that say a number: a connector has two at least, and a first one alone is an image."""
+    known = _held_latents(state)
+    if known[0] and not known[1:2].any():
+        known[0] = False
+    return known
+
+
 def _seen(state: LatentState, strip: Strip, sigma: float, known: NDArray[np.bool_], tag: int) -> list[Said | None]:
     """What the latents say: those partly held by what they are held at, the free ones through the noise."""
     noisy = to_values(unpack_video(state.latent, state.video_layout)[0])
-    seen = timeline.read_noisy(noisy, strip, sigma=sigma, free=~known, tag=tag)
+    seen = timeline.read_noisy(noisy, strip, sigma=sigma, free=~_held_latents(state), tag=tag)
     if not (known.any() and (state.denoise_mask[state.denoise_mask < 1] > 0).any()):
         return seen
     clean = to_values(unpack_video(state.clean, state.video_layout)[0])

@@ -6,7 +6,7 @@ A strip that a crop has cut away is not judged: what the other one says is still
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import accumulate, pairwise
@@ -103,13 +103,18 @@ class PictureCheck:
     flashes: Tally
 
 
-def check_picture(seen: FrameWords, stretches: Sequence[Stretch], frame_rate: Fraction) -> PictureCheck:
+def check_picture(
+    seen: FrameWords, stretches: Sequence[Stretch], frame_rate: Fraction, held: Collection[int] = ()
+) -> PictureCheck:
+    """What the strips of every frame say against what they must; nothing is asked of frames that are ``held``."""
     wrong: list[Finding] = []
     num_frames, num_expected = len(seen.main), sum(stretch.num_frames for stretch in stretches)
     right = Counter[str]()
     for idx, (number, octet) in _expected(seen, stretches):
         if idx >= num_frames:
             break
+        if idx in held:
+            continue
         coarse, fine, at_s = seen.coarse[idx], seen.fine[idx], float(idx / frame_rate)
         right["judged"] += 1
         right["coarse"] += coarse.is_whole and (coarse.counter, coarse.tag_byte) == (number, octet)

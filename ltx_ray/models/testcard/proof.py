@@ -6,7 +6,7 @@ crop has cut away are left out. numpy only; one frame in memory at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from fractions import Fraction
 
 from ltx_ray.models.testcard.expected import Source, stretches
@@ -28,6 +28,7 @@ def prove(  # noqa: PLR0913 - a file makes many claims, and any of them may be m
     label: str | None = None,
     takes: Sequence[int] | None = None,
     source: Source | None = None,
+    held: Collection[int] = (),
     is_claimed: bool = False,
 ) -> CardProof:
     """Check a decoded file.
@@ -40,6 +41,7 @@ def prove(  # noqa: PLR0913 - a file makes many claims, and any of them may be m
         label: the video id; None = any, but one and the same throughout.
         takes: frames of each take, in order; numbers and beeps start again at 0 in each. None = as the strips tell.
         source: the file that the first take goes on from, with its count, tag and tune; None = there is none.
+        held: frames in whose place images stand, of which nothing is asked.
         is_claimed: the file says that it is a card; where a crop has left neither strip, the rest is still checked.
     """
     readings = [FrameWords(reader) for reader in _readers(width, height, size)]
@@ -54,7 +56,7 @@ def prove(  # noqa: PLR0913 - a file makes many claims, and any of them may be m
         return CardProof(num_frames, False, False, none, none, none, none, 0.0, (), (), None)
     lengths = list(takes) if takes else best.lengths()
     expected = stretches(best, lengths, label, source)
-    picture = check_picture(best, expected, frame_rate)
+    picture = check_picture(best, expected, frame_rate, held)
     sound = check_sound(samples, expected, frame_rate)
     wrong = sorted([*picture.wrong, *sound.wrong], key=lambda finding: finding.at_s)
     return CardProof(

@@ -22,7 +22,7 @@ def test_without_a_family_all_are_told_with_what_is_not_applied(capsys):
     assert main(["plan", "--presets"]) == 0
     told = capsys.readouterr().out
     assert all(f"{family}\nkey " in told for family in PRESETS)
-    assert "this version does not apply it" in told
+    assert "unless they say another" in told
     assert all(f"{family} follows " in told for family in PRESETS)
     assert NEGATIVE_PROMPT in told
 
@@ -35,7 +35,7 @@ def test_json_is_one_object_a_preset_with_plain_values(capsys):
     ]
     assert [row["values"] for row in rows] == [preset_values("ltx-2.5", name) for name in PRESETS["ltx-2.5"]]
     portrait = next(row["values"] for row in rows if row["preset"] == "portrait-1080p")
-    assert (portrait["frame_rate"], portrait["output.crop"], portrait["published.image_crf"]) == (30, "1080x1920", 18)
+    assert (portrait["frame_rate"], portrait["output.crop"], portrait["image_crf"]) == (30, "1080x1920", 18)
     assert (portrait["refine.sigmas"], portrait["distilled_lora.refine"]) == ([0.909375, 0.421875, 0.0], 1.0)
 
 

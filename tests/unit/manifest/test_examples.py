@@ -11,10 +11,11 @@ from ltx_ray.spec.codecs import CODECS
 from tests.unit.manifest.cards import LTX_MODELS, MODELS
 
 ROOT = Path(__file__).parents[3]
+EXAMPLES = sorted(path for path in (ROOT / "manifests").iterdir() if path.is_file())
 PAGE = (ROOT / "docs/manifest.md").read_text()
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "manifests").iterdir()), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_is_a_good_manifest(path):
     assert load_manifest(str(path), [], models=MODELS | LTX_MODELS).videos
 

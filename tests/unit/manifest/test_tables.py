@@ -174,9 +174,9 @@ def test_the_files_of_a_video_are_found_by_the_mark(monkeypatch):
         scenes=[some(stills=[]), some(stills=[still(path="/c")])],
     )
     assert [*files_of(video)] == [
-        ("extend.path", "/x"),
-        ("stills[0].path", "/a"),
-        ("stills[1].path", "/b"),
-        ("scenes[1].stills[0].path", "/c"),
+        ("extend.path", "/x", "film"),
+        ("stills[0].path", "/a", "film"),
+        ("stills[1].path", "/b", "film"),
+        ("scenes[1].stills[0].path", "/c", "film"),
     ]
     assert [*files_of(some(extend=None, stills=[], scenes=[]))] == []

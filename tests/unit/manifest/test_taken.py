@@ -9,7 +9,7 @@ import pytest
 
 from ltx_ray.errors import ManifestError
 from ltx_ray.manifest.taken import with_sources
-from ltx_ray.spec.source import SourceFacts
+from ltx_ray.spec.source import GivenFacts, SourceFacts
 from tests.unit.manifest.cards import LTX_MODELS, MODELS
 
 FILM = SourceFacts(
@@ -29,7 +29,7 @@ def taken(load):
 
     def take(keys, **changes):
         films = load(f"videos: [{{id: on, prompt: p, extend: {{path: /film.mp4, seconds: 2}}, {keys}}}]")
-        manifest, told = with_sources(films, {"/film.mp4": replace(FILM, **changes)}, MODELS)
+        manifest, told = with_sources(films, GivenFacts(films={"/film.mp4": replace(FILM, **changes)}), MODELS)
         (video,) = manifest.videos
         assert video.extend.takes == ()
         return (video.width, video.height, video.frame_rate), told

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from ltx_ray.manifest.load import load_manifest
-from ltx_ray.manifest.schema import Extend
+from ltx_ray.manifest.schema import Extend, Image
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.keys import artifact_key, digest_of
 from ltx_ray.plan.record import RecordedTask, plan_lines
 from ltx_ray.spec.canonical import canonical, later
-from ltx_ray.spec.source import SourceFacts
+from ltx_ray.spec.source import GivenFacts, SourceFacts, StillFacts
 from ltx_ray.spec.task import STAGES, Parent
 from tests.unit.manifest import cards
 from tests.unit.plan.examples import MODELS, VIDEO, manifest, video
@@ -29,11 +29,17 @@ SOURCE = SourceFacts(
     height_px=256,
     has_sound=True,
 )
-#: One call, and two chained ones that go on from a file: every stage there is.
+STILL = StillFacts(sha256="b" * 64, num_bytes=9, width_px=640, height_px=480)
+SHOWN = Image(path="still.png", at="first", strength=1.0, fit="cover", background=(0, 0, 0), crf=33)
+#: One call, two chained ones that go on from a file, and one with an image: every kind of recipe there is.
 PLAN = build_plan(
-    manifest(VIDEO, video("owl", seconds=Fraction(11), extend=Extend(path="film.mp4", include_source=True))),
+    manifest(
+        VIDEO,
+        video("owl", seconds=Fraction(11), extend=Extend(path="film.mp4", include_source=True)),
+        replace(video("elk", prompt="an elk"), images=(SHOWN,)),
+    ),
     MODELS,
-    {"film.mp4": SOURCE},
+    GivenFacts(films={"film.mp4": SOURCE}, images={"still.png": STILL}),
 )
 ONE_OF_EACH = {task.stage: task for task in PLAN.tasks.values()}
 

@@ -16,7 +16,7 @@ from ltx_ray.plan.segments import cut_takes
 from ltx_ray.spec.conditions import Hold
 from ltx_ray.spec.piece import Piece
 from ltx_ray.spec.recipe import DecodeRecipe
-from ltx_ray.spec.source import SourceFacts
+from ltx_ray.spec.source import GivenFacts, SourceFacts
 from tests.unit.plan.examples import FACTS, MODELS, SCENE, manifest, video
 
 SOURCE = SourceFacts(
@@ -33,7 +33,7 @@ LONG = video("v", seconds=Fraction(16))
 
 
 def plan_of(*videos) -> Plan:
-    return build_plan(manifest(*videos), MODELS, {"film.mp4": SOURCE})
+    return build_plan(manifest(*videos), MODELS, GivenFacts(films={"film.mp4": SOURCE}))
 
 
 def named(plan: Plan) -> dict:
@@ -223,9 +223,9 @@ def test_a_file_too_long_for_its_sound_is_refused_before_a_window_of_it_is_plann
     source = replace(SOURCE, duration_s=Fraction(length_s))
     extend = Extend(path="film.mp4", include_source=True)
     with pytest.raises(ManifestError, match=f"{length_s:g} in all is more than the 11184 s".replace("+", r"\+")):
-        build_plan(manifest(replace(LONG, extend=extend)), MODELS, {"film.mp4": source})
+        build_plan(manifest(replace(LONG, extend=extend)), MODELS, GivenFacts(films={"film.mp4": source}))
     rest = replace(LONG, extend=replace(extend, include_source=False))
-    assert build_plan(manifest(rest), MODELS, {"film.mp4": source}).videos[0].num_frames == 384
+    assert build_plan(manifest(rest), MODELS, GivenFacts(films={"film.mp4": source})).videos[0].num_frames == 384
 
 
 def test_a_file_shorter_than_the_connector_is_refused_with_what_would_do():

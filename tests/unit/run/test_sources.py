@@ -103,7 +103,7 @@ def test_every_file_that_cannot_be_gone_on_from_is_named_with_its_video(tmp_path
 def test_a_file_of_many_videos_is_read_once(monkeypatch):
     read = []
 
-    def count(path, known, looker):
+    def count(path, holds, known, looker):
         read.append(path)
         return MediaError(f"{path}: no")
 
@@ -137,21 +137,23 @@ def remembered(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Looker, "look", look)
     record.write_text(
-        "".join(f"{line}\n" for line in source_lines(Sources({str(film): Source(facts, film.stat().st_mtime_ns)})))
+        "".join(
+            f"{line}\n" for line in source_lines(Sources({("film", str(film)): Source(facts, film.stat().st_mtime_ns)}))
+        )
     )
     return film, facts, record, read
 
 
 def test_a_file_that_a_run_knows_is_not_read_again(remembered):
     film, facts, record, read = remembered
-    assert read_sources(going_on_from(film), record).facts == {str(film): facts}
+    assert read_sources(going_on_from(film), record).facts.films == {str(film): facts}
     assert read == []
 
 
 def test_a_file_that_is_gone_is_planned_with_as_it_was(remembered):
     film, facts, record, _ = remembered
     film.unlink()
-    assert read_sources(going_on_from(film), record).facts == {str(film): facts}
+    assert read_sources(going_on_from(film), record).facts.films == {str(film): facts}
     again = read_sources(going_on_from(film), record)
     assert "".join(f"{line}\n" for line in source_lines(again)) == record.read_text(), "remembered further on"
     with pytest.raises(ManifestError, match="there is no such file"):
@@ -161,7 +163,7 @@ def test_a_file_that_is_gone_is_planned_with_as_it_was(remembered):
 def test_a_file_that_changed_is_read_again(remembered):
     film, _, record, read = remembered
     film.write_bytes(b"others!!")
-    assert read_sources(going_on_from(film), record).facts[str(film)].sha256 == "cd" * 32
+    assert read_sources(going_on_from(film), record).facts.films[str(film)].sha256 == "cd" * 32
     assert read == [film]
 
 
@@ -185,7 +187,7 @@ def test_a_file_that_changed_since_it_was_read_is_read_again_by_the_next_render(
     if when == "before the record is written":
         change()
     remember(record, found)
-    assert read_sources(going_on_from(film), record).facts[str(film)].sha256 == "cd" * 32
+    assert read_sources(going_on_from(film), record).facts.films[str(film)].sha256 == "cd" * 32
     assert read == [film]
 
 
@@ -224,7 +226,7 @@ def test_a_fact_that_cannot_be_is_not_relied_upon(remembered, name, value):
     fields["facts"][name] = value
     for odd in (fields, {**fields, "facts": {}}, {**fields, "changed_ns": "now"}):
         record.write_text(json.dumps(odd) + "\n")
-        assert read_sources(going_on_from(film), record).facts[str(film)].sha256 == "cd" * 32
+        assert read_sources(going_on_from(film), record).facts.films[str(film)].sha256 == "cd" * 32
     assert read == [film] * 3
 
 
@@ -258,7 +260,7 @@ def films(tmp_path, *names, num_channels=2):
 
 def test_one_child_reads_all_files_and_none_is_left(tmp_path, children):
     paths = films(tmp_path, *(f"{idx}.mkv" for idx in range(6)), num_channels=8)
-    assert [facts.has_sound for facts in read_sources(going_on_from(*paths)).facts.values()] == [True] * 6
+    assert [facts.has_sound for facts in read_sources(going_on_from(*paths)).facts.films.values()] == [True] * 6
     assert len(children) == 1 and not children[0].is_alive
 
 

@@ -22,6 +22,7 @@ from ltx_ray.plan.connectors import connector
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.spec.conditions import Hold
 from ltx_ray.spec.piece import Piece
+from ltx_ray.spec.source import GivenFacts
 from ltx_ray.spec.task import Parent
 from ltx_ray.store.key_file import Meta
 from ltx_ray.store.open import open_store
@@ -110,7 +111,7 @@ def test_what_a_provider_gives_reaches_the_model_through_its_mask(store, monkeyp
 def test_a_card_goes_on_from_a_file_as_the_card_in_it(store, tmp_path):
     owl = made(build_plan(manifest(card("owl")), BUILT_IN), store, tmp_path / "owl.mp4")
     film = card("fox", seconds=4, extend=Extend(path=str(owl), include_source=True))
-    plan = build_plan(manifest(film), BUILT_IN, {str(owl): read_source(owl)})
+    plan = build_plan(manifest(film), BUILT_IN, GivenFacts(films={str(owl): read_source(owl)}))
     found = proof(made(plan, store, tmp_path / "fox.mp4"), "owl")
     assert found.is_card and found.wrong == () and found.takes_read is None
     assert (found.num_frames, found.beeps.num_right) == (168, 7)

@@ -1,0 +1,129 @@
+"""Workflows from a manifest to a file, in one process: what the test card shows of what it was given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ltx_ray import api
+from ltx_ray.errors import ManifestError
+from ltx_ray.media.read import read_frames
+from ltx_ray.media.still import still_picture
+from ltx_ray.proof import probe
+from ltx_ray.spec.recipe import Still
+
+SIZE = (256, 192)
+HEAD = "model: testcard\ndefaults: {frame_rate: 24, width: 256, height: 192}\n"
+#: Pixels above the strips of a card of this size.
+ABOVE = 80
+
+
+def picture(folder: Path, name: str, seed: int, size: tuple[int, int] = (320, 240)) -> Path:
+    """An image of large random blocks."""
+    blocks = np.random.default_rng(seed).integers(0, 255, (6, 8, 3), dtype=np.uint8)
+    Image.fromarray(blocks).resize(size, Image.Resampling.NEAREST).save(folder / name)
+    return folder / name
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    """Renders manifests in one folder; files by the video's id, and how many tasks were made."""
+    folder = tmp_path_factory.mktemp("workflows")
+    for seed, name in enumerate(("a.png", "b.png", "c.png")):
+        picture(folder, name, seed)
+
+    def render(text: str, run: str = "run") -> tuple[dict[str, Path], int]:
+        (folder / f"{run}.yaml").write_text(HEAD + text)
+        manifest = api.load_manifest(folder / f"{run}.yaml")
+        summary = api.render(manifest, api.RenderOptions(run_dir=folder / "runs" / run, inline=True))
+        assert not summary.failed and len(summary.finished) == len(manifest.videos)
+        files = {video.id: folder / "runs" / run / "videos" / video.output.path for video in manifest.videos}
+        return files, summary.num_made
+
+    render.folder = folder
+    return render
+
+
+def proven(path: Path):
+    """The frames of a file that is the card it says it is."""
+    found = probe(path)
+    assert not found.wrong, found.wrong
+    assert found.card is not None and found.card.first_wrong is None, found.card.first_wrong
+    return list(read_frames(path))
+
+
+def is_shown(frame: np.ndarray, image: Path, *, rows: int | None = None) -> bool:
+    """Whether a frame looks like an image in its first ``rows``, as coarsely as the card shows what it was given."""
+    height, width = frame.shape[:2]
+    still = Still(width_px=width, height_px=height, fit="cover", background=(0, 0, 0), crf=0)
+    return likeness(frame[:rows], still_picture(image, still)[:rows]) > 0.7
+
+
+def likeness(one: np.ndarray, other: np.ndarray) -> float:
+    """Correlation of two pictures in blocks of 16 px."""
+    means = []
+    for picture in (one, other):
+        height, width = (side // 16 * 16 for side in picture.shape[:2])
+        blocks = picture[:height, :width].reshape(height // 16, 16, width // 16, 16, 3).astype(float)
+        means.append(blocks.mean(axis=(1, 3)).ravel())
+    return float(np.corrcoef(*means)[0, 1])
+
+
+def test_an_image_is_the_first_frame_in_both_stages_and_key_frames_lie_at_theirs(rendered):
+    a, b, c = (rendered.folder / name for name in ("a.png", "b.png", "c.png"))
+    files, _ = rendered(
+        "videos:\n"
+        "- {id: whole, prompt: p, num_frames: 49, images: [{path: a.png}, {path: b.png, at: 20}, "
+        "{path: c.png, at: last}]}\n"
+        "- {id: draft, prompt: p, preset: draft, num_frames: 25, image: a.png}\n"
+        "- {id: single, prompt: p, stages: one, num_frames: 25, image: b.png}\n",
+        "images",
+    )
+    whole = proven(files["whole"])
+    assert is_shown(whole[0], a) and is_shown(whole[20], b, rows=ABOVE) and is_shown(whole[48], c, rows=ABOVE)
+    assert not is_shown(whole[0], b) and not is_shown(whole[19], b, rows=ABOVE)
+    assert not is_shown(whole[21], b, rows=ABOVE)
+    assert is_shown(proven(files["draft"])[0], a) and is_shown(proven(files["single"])[0], b)
+
+
+def test_in_a_long_video_each_image_is_at_its_frame_and_another_one_re_makes_what_sees_it(rendered):
+    b, c = rendered.folder / "b.png", rendered.folder / "c.png"
+    text = (
+        "videos: [{{id: long, prompt: p, seconds: 4, segment: {{frames: 49, connector: 17}}, "
+        "images: [{{path: a.png}}, {{path: {}, at: last}}]}}]"
+    )
+    files, first = rendered(text.format("b.png"), "long")
+    assert is_shown(proven(files["long"])[95], b, rows=ABOVE)
+    files, again = rendered(text.format("c.png"), "long")
+    frames = proven(files["long"])
+    assert is_shown(frames[95], c, rows=ABOVE) and not is_shown(frames[95], b, rows=ABOVE)
+    assert again < first / 2
+
+
+@pytest.mark.parametrize("model", ["tiny-2.0", "tiny-2.3", "tiny-2.5"])
+def test_a_real_architecture_holds_an_image_and_says_so(rendered, model):
+    text = "videos: [{{id: a, model: {}, prompt: p, num_frames: 9, width: 128, height: 128, {}}}]"
+    files, _ = rendered(text.format(model, "images: [{path: a.png}, {path: b.png, at: last}]"), f"with-{model}")
+    plain, _ = rendered(text.format(model, "seed: 1"), f"without-{model}")
+    assert not probe(files["a"]).wrong
+    shown, other = (next(read_frames(each["a"])) for each in (files, plain))
+    assert np.abs(shown.astype(int) - other).mean() > 1
+
+
+def test_bad_images_are_refused_all_at_once_before_any_work(rendered):
+    folder = rendered.folder
+    (folder / "empty.png").write_bytes(b"")
+    Image.new("RGB", (1, 1)).save(folder / "dot.png")
+    text = "videos:\n" + "".join(
+        f"- {{id: v{idx}, prompt: p, num_frames: 9, image: {name}}}\n"
+        for idx, name in enumerate(("gone.png", "empty.png", "dot.png", "bad.yaml"))
+    )
+    (folder / "bad.yaml").write_text(HEAD + text)
+    with pytest.raises(ManifestError) as raised:
+        api.render(api.load_manifest(folder / "bad.yaml"), api.RenderOptions(run_dir=folder / "runs/bad", inline=True))
+    lines = str(raised.value).split("\n")
+    assert [line.split(": ", 2)[1] for line in lines] == [f"video 'v{idx}'" for idx in range(4)]
+    assert all("images[0].path: " in line for line in lines) and not (folder / "runs/bad").exists()
