@@ -72,6 +72,7 @@ class _Claims:
     size_px: tuple[int, int]
     source: Source | None  #: the file that it goes on from
     held: frozenset[int] = frozenset()  #: frames in whose place images stand
+    has_own_sound: bool = True  #: it is what the model made
 
     @classmethod
     def of(cls, provenance: Mapping[str, object] | None) -> _Claims | None:
@@ -91,7 +92,11 @@ class _Claims:
             return None
         is_sane = rate > 0 and min(takes, default=0) > 0 and 0 < min(size) and max(size) <= _LONGEST_SIDE_PX
         is_sane &= not source or 0 <= source.num_frames <= (takes[0] if source.is_shown else _MOST_FRAMES)
-        return cls(str(fields["video"]), str(fields["model"]), rate, takes, size, source, held) if is_sane else None
+        return (
+            cls(str(fields["video"]), str(fields["model"]), rate, takes, size, source, held, "audio" not in fields)
+            if is_sane
+            else None
+        )
 
 
 def _undecodable(media: MediaDescription) -> list[str]:
@@ -139,6 +144,7 @@ def _prove_card(path: Path, media: MediaDescription, claims: _Claims | None) -> 
         takes=takes,
         source=claims.source if claims else None,
         held=claims.held if claims else frozenset(),
+        has_own_sound=claims is None or claims.has_own_sound,
         is_claimed=claims is not None and claims.model == TESTCARD.name,
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields as fields_of
+from fractions import Fraction
 from functools import partial
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ from ltx_ray.manifest.presets import BUILT_IN, PRESETS
 from ltx_ray.manifest.problems import BAD
 from ltx_ray.manifest.sampling import in_single_pass, read_refine, read_stage1
 from ltx_ray.manifest.scenes import Ways, read_scenes
-from ltx_ray.manifest.schema import Extend, Output, Scene, Video
+from ltx_ray.manifest.schema import Audio, Extend, Output, Scene, Video
 from ltx_ray.manifest.seams import check_seams, check_segment, segment_of
 from ltx_ray.spec.codecs import CODECS, CONTAINERS, SOUND_CODECS, Setting
 from ltx_ray.spec.seeds import ANY_SEED
@@ -64,6 +65,7 @@ def build(merged: Merged) -> Video:
         output=_output(merged),
         images=images,
         fits_image=fits_image,
+        audio=_audio(merged),
         stages=values["stages"],
     )
 
@@ -84,6 +86,29 @@ def builder_like(video: Video) -> Callable[[Merged], Video]:
 
 def _fields(part: Any, *but: str) -> dict[str, Any]:
     return {field.name: getattr(part, field.name) for field in fields_of(part) if field.name not in but}
+
+
+def _audio(merged: Merged) -> Audio | None:
+    """The sound that is given; None = none, or a problem was reported."""
+    values = merged.values
+    if "audio" in values:
+        return None
+    keys = [key for key in values if key.startswith("audio.")]
+    if "audio.path" not in values:
+        if keys:
+            merged.report("audio.path", f"is missing beside {keys[0]}; write the file of the sound")
+        return None
+    if "extend.path" in values and "extend" not in values:
+        merged.report("audio.path", "does not go with extend, which continues from the sound of its file; take one")
+    if BAD in [values[key] for key in keys]:
+        return None
+    return Audio(
+        path=values["audio.path"],
+        start=values.get("audio.start", Fraction(0)),
+        mode=values.get("audio.mode", "drive"),
+        pad=values.get("audio.pad", "none"),
+        sound=values.get("audio.sound"),
+    )
 
 
 def _names_images(values: Mapping[str, Any]) -> bool:

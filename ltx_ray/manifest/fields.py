@@ -90,6 +90,12 @@ def one_of(what: str, choices: Sequence[str]) -> Rule:
     return rule
 
 
+def use_of(what: str, choices: Sequence[str]) -> Rule:
+    """``one_of`` where ``off`` is among the words, which YAML takes for false."""
+    rule = one_of(what, choices)
+    return lambda value: rule("off" if value is False or value is None else value)
+
+
 def some_of(what: str, choices: Sequence[str]) -> Rule:
     """A rule for a list of words of a closed set, or for one of them; in the order of the set."""
     each = one_of(f"one of the {what}", choices)

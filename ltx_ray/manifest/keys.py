@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ltx_ray.manifest import fields
-from ltx_ray.manifest.rates import MAX_RATE, MAX_SECONDS, broadcast_meaning, frame_rate, moment, seconds
-from ltx_ray.manifest.tables import IMAGE_PATH, PATH, WEIGHTS_PATH, Field, ListOf, Table, literal, word
+from ltx_ray.manifest.rates import MAX_RATE, MAX_SECONDS, broadcast_meaning, frame_rate, moment, offset, seconds
+from ltx_ray.manifest.tables import IMAGE_PATH, PATH, SOUND_PATH, WEIGHTS_PATH, Field, ListOf, Table, literal, word
 from ltx_ray.spec.codecs import CODECS, SOUND_CODECS
 from ltx_ray.spec.seeds import ANY_SEED, MAX_SEED
 from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED
@@ -124,6 +124,21 @@ _IMAGES = ListOf(
     most=MAX_IMAGES,
 )
 _IMAGE_TWICE = (("image", "images"),)
+#: "drive": the model hears it, and the file carries it. "lay": the file carries it.
+AUDIO_MODES = ("drive", "lay")
+#: What a scene does with the sound of its video; "off": it has a sound of its own.
+AUDIO_USES = (*AUDIO_MODES, "off")
+_AUDIO = Table(
+    {
+        "path": SOUND_PATH,
+        "start": offset,
+        "mode": fields.one_of("a mode", AUDIO_MODES),
+        "pad": fields.one_of("a padding", ("none", "silence")),
+        "sound": fields.or_null(fields.whole(0, MAX_TRACKS, "a track")),
+    },
+    null="none",
+    alone="path",
+)
 #: Of each two one is enough; a scene is told so beside that it cannot extend.
 _LENGTHS = (("seconds", "num_frames"), ("seconds", "extend.seconds"), ("num_frames", "extend.seconds"))
 
@@ -142,6 +157,7 @@ SCENE = Table(
         "loras": _LORAS,
         "image": _IMAGE,
         "images": _IMAGES,
+        "audio": fields.use_of("a use of the sound", AUDIO_USES),
         "segment": _SEGMENT,
         "stage1": _STAGE1,
         "refine": replace(
@@ -187,6 +203,7 @@ VIDEO = Table(
             },
             null="none",
         ),
+        "audio": _AUDIO,
         "audio_from": fields.one_of("a source of sound", ("stage1", "stage2")),
         "decode": Table(
             {"tiling": fields.one_of("a tiling", TILINGS), "window": fields.or_null(fields.whole(2, MAX_FRAMES))}

@@ -46,6 +46,15 @@ def seconds(value: object) -> Fraction:
     return exact
 
 
+def offset(value: object) -> Fraction:
+    """A time from the beginning of a file: from 0 on, at most a day."""
+    check_number(value, "a number of seconds")
+    exact = _exact(value)
+    if not 0 <= exact <= MAX_SECONDS:
+        raise Wrong(f"{shown(value)} is not a time; it can be 0 to {MAX_SECONDS} seconds")
+    return exact
+
+
 def moment(value: object) -> int | Fraction | str:
     """A place in time: a whole number is a frame from 0, a decimal or ``2.5s`` are seconds, ``first`` and ``last``."""
     if value in ("first", "last"):

@@ -122,8 +122,17 @@ def _scene(merged: Merged, values: Mapping[str, Any], prefix: str, ways: Ways, *
         refine=ways.refine,
         loras=ways.loras,
         images=read_images(merged, values, prefix) if prefix else (),
+        audio=_audio_use(merged, values, prefix) if prefix else None,
         negative_prompt=values.get("negative_prompt", "") if ways.use_negative else "",
     )
+
+
+def _audio_use(merged: Merged, values: Mapping[str, Any], prefix: str) -> Any:
+    """What a scene does with the sound of its video; None = as the video says."""
+    use = values.get("audio")
+    if use not in (None, BAD) and "audio.path" not in merged.values:
+        merged.report(f"{prefix}audio", f"{use} is said of the video's sound, and audio.path names none")
+    return None if use is BAD else use
 
 
 def _own_ways(merged: Merged, part: Mapping[str, Any], prefix: str, ways: Ways) -> Ways:

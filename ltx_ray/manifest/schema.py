@@ -71,6 +71,17 @@ class Image(Shared):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Audio(Shared):
+    """A sound that lies over the whole video."""
+
+    path: str  #: as ``Extend.path``
+    start: Fraction  #: where in the file the video begins
+    mode: Literal["drive", "lay"]  #: whether the model hears it
+    pad: Literal["none", "silence"]  #: what follows where it is shorter than the video
+    sound: int | None = None  #: track of the file, counted from 0; None = the one that players play
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """A stretch with its own prompt; ``cut`` starts a new take. Exactly one of ``seconds``, ``num_frames`` is set."""
 
@@ -85,6 +96,8 @@ class Scene:
     negative_prompt: str = ""  #: read only where guidance is away from it
     loras: tuple[LoraUse, ...] = later((), since=2)  #: by name and stages, whatever order they were written in
     images: tuple[Image, ...] = later((), since=2)  #: that the scene names
+    #: What it does with ``Video.audio``; None = as that says. "off": it has a sound of its own.
+    audio: Literal["drive", "lay", "off"] | None = later(None, since=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +146,7 @@ class Video:
     decode_tiling: str  #: "stream" or "tiles"
     output: Output
     images: tuple[Image, ...] = later((), since=2)  #: that the video names, not one of its scenes
+    audio: Audio | None = later(None, since=2)
     #: Sides whose length is still to be taken from the shape of an image; () once it is (``manifest.taken``).
     fits_image: tuple[Literal["width", "height"], ...] = later((), since=2)
     stages: Literal["two", "one"] = later("two", since=2)  #: "one": stage 1 renders the final size
@@ -141,6 +155,10 @@ class Video:
     def all_images(self) -> tuple[Image, ...]:
         """Those of the video and those of its scenes."""
         return (*self.images, *(image for scene in self.scenes for image in scene.images))
+
+    def audio_use(self, scene_idx: int) -> Literal["drive", "lay", "off"]:
+        """What a scene does with the sound that is given; "off" where there is none."""
+        return "off" if self.audio is None else self.scenes[scene_idx].audio or self.audio.mode
 
     @property
     def is_draft(self) -> bool:

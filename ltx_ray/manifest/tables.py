@@ -85,6 +85,7 @@ class Table:
     null: str = ""  #: what null or false in its place means; "" = neither can stand there
     not_null: str = ""  #: why neither can stand here, though it may elsewhere
     short: tuple[str, Sequence[str]] | None = None  #: a key, and the words that give it in place of the mapping
+    alone: str = ""  #: a key that any text in place of the mapping gives
     twice: tuple[tuple[str, str], ...] = ()  #: keys that say the same, so that one place gives one of each two
     elsewhere: Mapping[str, str] = field(default_factory=dict)  #: keys that cannot stand here, and why
 
@@ -257,6 +258,8 @@ def _read_group(key: str, value: object, layer: Layer, problems: Problems, table
     group, is_null = table.groups[key], value is None or value is False
     if group.short and value in group.short[1]:
         read_layer({f"{key}.{group.short[0]}": value}, layer, problems, table)
+    elif group.alone and isinstance(value, str):
+        read_layer({f"{key}.{group.alone}": value}, layer, problems, table)
     elif isinstance(value, dict):
         read_layer({f"{key}.{name}": inner for name, inner in value.items()}, layer, problems, table)
     elif is_null and group.null and not group.not_null:

@@ -11,13 +11,12 @@ from pathlib import Path
 
 from ltx_ray.errors import MediaError
 from ltx_ray.media.footage import sound_length
+from ltx_ray.media.listen import listen, sound_stream
 from ltx_ray.media.open import first_picture, open_media
 from ltx_ray.media.pictures import shown_pictures
 from ltx_ray.media.regular import irregular
 from ltx_ray.media.source import digest_of_file
 from ltx_ray.spec.source import SoundFacts
-
-_RATE_HZ = 48_000
 
 
 def read_track(path: Path) -> SoundFacts:
@@ -31,9 +30,17 @@ def read_track(path: Path) -> SoundFacts:
     digest, num_bytes = digest_of_file(path)
     with open_media(path) as container:
         has_pictures = first_picture(container) is not None
+        stream = sound_stream(path, container)
+        heard = None if stream is None else next(listen(path, container, stream), None)
+    if heard is None:
+        raise MediaError(f"{path}: has no sound; name a file that has some")
     pictures = shown_pictures(path) if has_pictures else None
     shifts = () if pictures is None else pictures.shifts
-    num_samples = sound_length(path, sample_rate_hz=_RATE_HZ, shifts=shifts)
-    if not num_samples:
-        raise MediaError(f"{path}: has no sound; name a file that has some")
-    return SoundFacts(sha256=digest, num_bytes=num_bytes, duration_s=Fraction(num_samples, _RATE_HZ), shifts=shifts)
+    num_samples = sound_length(path, sample_rate_hz=heard.rate_hz, shifts=shifts)
+    return SoundFacts(
+        sha256=digest,
+        num_bytes=num_bytes,
+        duration_s=Fraction(num_samples, heard.rate_hz),
+        sample_rate_hz=heard.rate_hz,
+        shifts=shifts,
+    )

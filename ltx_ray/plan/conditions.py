@@ -59,6 +59,10 @@ class Planned:
         """Whether the stage renders the final size."""
         return stage == "refine" or self.video.is_single_pass
 
+    def is_driven(self, segment_idx: int) -> bool:
+        """Whether a given sound is what the segment hears, from its first cell to its last."""
+        return self.video.audio_use(self.take.segments[segment_idx].scene_idx) == "drive"
+
     def alternates(self, stage: SegmentStage) -> bool:
         """Whether the stage makes every other segment on its own, and then those between."""
         return stage == "refine" and self.video.refine_order == "alternate"

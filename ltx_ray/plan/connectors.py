@@ -39,7 +39,8 @@ def tail(planned: Planned, segment_idx: int, stage: SegmentStage) -> Iterator[Pr
     shift, first_cell = (after.start - segment.start) // step, after.cells.start - segment.cells.start
     key = planned.refined[segment_idx + 1]
     yield Provided(Hold(modality="video", piece=latents, start=shift + latents.start), key)
-    yield Provided(Hold(modality="audio", piece=cells, start=first_cell + cells.start), key)
+    if not planned.is_driven(segment_idx):
+        yield Provided(Hold(modality="audio", piece=cells, start=first_cell + cells.start), key)
 
 
 def held_at_head(planned: Planned, segment_idx: int, key: str) -> Iterator[Provided]:
@@ -49,7 +50,8 @@ def held_at_head(planned: Planned, segment_idx: int, key: str) -> Iterator[Provi
     cells = Piece(0, segment.own_cells.start - segment.cells.start)
     strength = planned.scene(segment_idx).segment.strength
     yield Provided(Hold(modality="video", piece=latents, start=0, strength=strength), key)
-    yield Provided(Hold(modality="audio", piece=cells, start=0), key)
+    if not (planned.is_driven(segment_idx) and (segment_idx == 0 or planned.is_driven(segment_idx - 1))):
+        yield Provided(Hold(modality="audio", piece=cells, start=0), key)
 
 
 def _connect(planned: Planned, segment_idx: int, stage: SegmentStage) -> str:

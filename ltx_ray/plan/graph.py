@@ -22,6 +22,7 @@ from ltx_ray.plan.loras import lora_notes, lora_words
 from ltx_ray.plan.notes import Note
 from ltx_ray.plan.opening import Opening, plan_opening
 from ltx_ray.plan.segments import Take
+from ltx_ray.plan.sounds import carried_rate_hz, check_sound, track_of_take
 from ltx_ray.plan.takes import TakeTasks, plan_take
 from ltx_ray.spec.acyclic import without_collector
 from ltx_ray.spec.canonical import canonical
@@ -65,6 +66,10 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
     takes, encode = [each.take for each in layout.takes], layout.encode
     plan.notes += [note._replace(where=video.id) for note in layout.notes]
     images = place_images(video, takes)
+    check_sound(video, takes, given)
+    container = container_of(video.output.path)
+    is_flac = CONTAINERS[container].sound == "flac"
+    rate_hz = carried_rate_hz(video, takes, facts, given, is_flac=is_flac)
     longest = max(segment.num_frames for take in takes for segment in take.segments)
     if longest > facts.max_frames:
         what = f"{longest} frames in one call is over the tried {facts.max_frames}"
@@ -84,6 +89,8 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
         providers: list[Provider] = [opening.connector] if opening and take_idx == 0 else []
         if images:
             providers.append(images_of_take(images, each.take, given.images))
+        if video.audio is not None:
+            providers.append(track_of_take(video.audio, given.sounds[video.audio.path], each.take, video.frame_rate))
         tasks = plan_take(
             plan,
             video,
@@ -92,12 +99,14 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
             unit=unit,
             providers=tuple(providers),
             file_start=shown_before + each.take.start,
+            given=given,
+            sound_rate_hz=rate_hz,
         )
         made.append(tasks)
         chunks += [Parent("chunk", key) for key in tasks.chunks]
-        sounds.append(Parent("sound", tasks.sound))
-    sound_samples = (*(opening.sound_samples if opening else ()), *(tasks.num_samples for tasks in made))
-    container = container_of(video.output.path)
+        sounds += [Parent("sound", key) for key, _ in tasks.sounds]
+    heard = (num_samples for tasks in made for _, num_samples in tasks.sounds)
+    sound_samples = (*(opening.sound_samples if opening else ()), *heard)
     recipe = StitchRecipe(
         num_frames=num_frames,
         sound_samples=sound_samples,
@@ -165,7 +174,9 @@ def _provenance(
         replace(scene, loras=(), images=_without_paths(scene.images)) if scene.loras or scene.images else scene
         for scene in video.scenes
     )
-    entry = replace(video, output=layout.output, extend=extend, scenes=scenes, images=_without_paths(video.images))
+    audio = video.audio and replace(video.audio, path="")
+    images_ = _without_paths(video.images)
+    entry = replace(video, output=layout.output, extend=extend, scenes=scenes, images=images_, audio=audio)
     takes = [each.take for each in layout.takes]
     shown = dict.fromkeys(segment.scene_idx for take in takes for segment in take.segments)
     prompts = list(dict.fromkeys(video.scenes[scene_idx].prompt for scene_idx in shown))
@@ -198,6 +209,12 @@ def _provenance(
             }
             for placed in images
         ]
+    if video.audio is not None:
+        says["audio"] = {
+            "sha256": given.sounds[video.audio.path].sha256,
+            "start_s": f"{video.audio.start}",
+            "uses": [video.audio_use(scene_idx) for scene_idx in range(len(video.scenes))],
+        }
     if opening is not None:
         says["extends"] = {
             "sha256": opening.sha256,

@@ -79,11 +79,18 @@ def _without_words(video: Video) -> Video:
     return replace(
         video,
         id="",
-        scenes=tuple(replace(scene, prompt="", negative_prompt="", seed=0, images=()) for scene in video.scenes),
+        scenes=tuple(
+            replace(scene, prompt="", negative_prompt="", seed=0, images=(), audio=None) for scene in video.scenes
+        ),
         images=(),
+        audio=None,
         extend=video.extend and replace(video.extend, path=""),
         output=replace(video.output, path=""),
     )
+
+
+def _scene_without_words(scene: Scene) -> Scene:
+    return replace(scene, prompt="", negative_prompt="", seed=0, images=(), audio=None)
 
 
 def _fields_but(cls: type, *names: str) -> Callable[[object], Any]:
@@ -91,8 +98,8 @@ def _fields_but(cls: type, *names: str) -> Callable[[object], Any]:
 
 
 #: What tells kinds apart: all but words.
-_of_video = _fields_but(Video, "id", "scenes", "extend", "output", "images")
-_of_scene = _fields_but(Scene, "prompt", "negative_prompt", "seed", "images")
+_of_video = _fields_but(Video, "id", "scenes", "extend", "output", "images", "audio")
+_of_scene = _fields_but(Scene, "prompt", "negative_prompt", "seed", "images", "audio")
 _of_extend = _fields_but(Extend, "path")
 _of_output = _fields_but(Output, "path")
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 from ltx_ray.manifest.schema import Video
 from ltx_ray.plan.chain import Chain
 from ltx_ray.plan.conditions import Provider
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.layout import TakeLayout
+from ltx_ray.plan.sounds import carried, stretches
 from ltx_ray.spec.model import ModelFacts
+from ltx_ray.spec.source import GivenFacts
 from ltx_ray.spec.task import Parent
 
 
@@ -20,8 +23,8 @@ class TakeTasks:
     chunks: list[str] = field(default_factory=list)
     chunk_frames: list[int] = field(default_factory=list)
     seams: list[tuple[int, str | None]] = field(default_factory=list)
-    sound: str = ""
-    num_samples: int = 0  #: of the sound that are heard
+    #: Keys of its sounds, end to end, and how many samples of each are heard.
+    sounds: list[tuple[str, int]] = field(default_factory=list)
 
 
 def plan_take(
@@ -33,12 +36,15 @@ def plan_take(
     unit: str,
     providers: tuple[Provider, ...],
     file_start: int,
+    given: GivenFacts,
+    sound_rate_hz: int,
 ) -> TakeTasks:
     """Enter a take's tasks.
 
     Args:
         providers: of what its segments are given beside what they are given in every take.
         file_start: the frame of the file at which it begins.
+        sound_rate_hz: of the file.
     """
     take = layout.take
     chain = Chain(plan, video, take, facts, unit, providers=providers)
@@ -53,17 +59,41 @@ def plan_take(
     for segment_idx in range(1, len(take.segments)):
         frame = take.segments[segment_idx - 1].kept_stop - take.lead
         made.seams.append((frame, chain.connectors.get(segment_idx)))
-    made.num_samples = _num_samples(file_start, take.num_frames, video, facts)
-    latents = tuple(Parent("latent", chain.sounding[segment_idx]) for segment_idx in range(len(take.segments)))
-    made.sound = plan.add("audio_decode", unit, layout.sound, latents)
+    made.sounds = list(_sounds(plan, video, layout, chain, given, file_start=file_start, rate_hz=sound_rate_hz))
     return made
 
 
-def _num_samples(file_start: int, num_frames: int, video: Video, facts: ModelFacts) -> int:
-    """Samples from a frame of the file on, on the file's sample grid, so that takes add up exactly."""
-    rate_hz, frame_rate = facts.audio.sample_rate_hz, video.frame_rate
-    first, stop = (
-        frame * rate_hz * frame_rate.denominator // frame_rate.numerator
-        for frame in (file_start, file_start + num_frames)
-    )
-    return stop - first
+def _sounds(
+    plan: Plan,
+    video: Video,
+    layout: TakeLayout,
+    chain: Chain,
+    given: GivenFacts,
+    *,
+    file_start: int,
+    rate_hz: int,
+) -> Iterator[tuple[str, int]]:
+    """Samples are counted on the file's own grid, so that takes and their stretches add up exactly."""
+    take, unit = layout.take, chain.unit
+    latents = tuple(Parent("latent", chain.sounding[segment_idx]) for segment_idx in range(len(take.segments)))
+    if video.audio is None:
+        first, stop = (_sample(file_start + frame, video, rate_hz) for frame in (0, take.num_frames))
+        yield plan.add("audio_decode", unit, layout.sound, latents), stop - first
+        return
+    for stretch in stretches(video, take):
+        first, stop = (_sample(file_start + frame, video, rate_hz) for frame in (stretch.start, stretch.stop))
+        name = unit if stretch.stop - stretch.start == take.num_frames else f"{unit}/from frame {stretch.start}"
+        if stretch.is_given:
+            yield (
+                carried(plan, video, given, name, start=first, num_samples=stop - first, rate_hz=rate_hz),
+                stop - first,
+            )
+            continue
+        start = _sample(stretch.start, video, rate_hz)
+        own = replace(layout.sound, start=layout.sound.start + start, num_samples=stop - first + 1)
+        yield plan.add("audio_decode", name, own, latents), stop - first
+
+
+def _sample(frame: int, video: Video, rate_hz: int) -> int:
+    """The first sample that is heard with a frame, or after it began."""
+    return frame * rate_hz * video.frame_rate.denominator // video.frame_rate.numerator

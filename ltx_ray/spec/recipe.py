@@ -200,6 +200,19 @@ class StillRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrackRecipe:
+    """The sound of the parent "file" from a time on, as cells."""
+
+    weights: tuple[Weights, ...]
+    start_s: Fraction  #: of the file, where the first cell begins
+    num_cells: int
+    sample_rate_hz: int  #: at which the encoder is given the sound
+    track: int | None = None  #: of sound, counted from 0; None = the one that players play
+    shifts: tuple[Fraction, ...] = ()  #: see ``media.clock``
+    reader: int = READER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeSettings(Shared):
     """How frames become a coded chunk. The thread count is fixed because it can change the bytes."""
 
@@ -262,13 +275,14 @@ class ClipDecodeRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipSoundRecipe:
-    """The first samples of the parent "file", resampled; silence where it has none."""
+    """Samples [start, start + num_samples) of the parent "file", resampled; silence where it has none."""
 
     sample_rate_hz: int
     num_samples: int
     track: int | None = later(None, since=2)  #: counted from 0; None = the one that players play
     reader: int = READER
     shifts: tuple[Fraction, ...] = later((), since=2)  #: see ``media.clock``
+    start: int = later(0, since=2)  #: the first sample that is taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +315,7 @@ Recipe = (
     | TextEncodeRecipe
     | ConditionRecipe
     | StillRecipe
+    | TrackRecipe
     | GenerateRecipe
     | UpscaleRecipe
     | RefineRecipe

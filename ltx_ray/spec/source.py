@@ -54,6 +54,7 @@ class SoundFacts:
     sha256: str
     num_bytes: int
     duration_s: Fraction  #: from the beginning to the last sample
+    sample_rate_hz: int  #: of its first sample
     shifts: tuple[Fraction, ...] = ()  #: as ``SourceFacts.shifts``
     notes: tuple[str, ...] = ()
 

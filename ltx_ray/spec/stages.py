@@ -25,6 +25,7 @@ from ltx_ray.spec.recipe import (
     StillRecipe,
     StitchRecipe,
     TextEncodeRecipe,
+    TrackRecipe,
     UpscaleRecipe,
 )
 from ltx_ray.spec.weights import Part
@@ -69,7 +70,7 @@ SPECS: Mapping[Stage, StageSpec] = {
     ),
     "condition": StageSpec(
         version=2,
-        recipes=(ConditionRecipe, StillRecipe),
+        recipes=(ConditionRecipe, StillRecipe, TrackRecipe),
         weights=("video_vae", "audio_vae"),
         device="gpu",
         seconds=2.0,

@@ -51,8 +51,9 @@ def _make(recipe: AudioDecodeRecipe, work: Work) -> File:
 @makes(ClipSoundRecipe)
 def _make_of_file(recipe: ClipSoundRecipe, work: Work) -> File:
     (file,), rate_hz = work.inputs.files("file"), recipe.sample_rate_hz
-    stop, shifts, track = recipe.num_samples, recipe.shifts, recipe.track
-    blocks = footage_samples(file, sample_rate_hz=rate_hz, start=0, stop=stop, shifts=shifts, track=track)
+    start, stop = recipe.start, recipe.start + recipe.num_samples
+    shifts, track = recipe.shifts, recipe.track
+    blocks = footage_samples(file, sample_rate_hz=rate_hz, start=start, stop=stop, shifts=shifts, track=track)
     return _sound(blocks, rate_hz, work.scratch)
 
 

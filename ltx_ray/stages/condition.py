@@ -6,6 +6,7 @@ B batch, C channels, F latent frames, L audio cells, N frames, H W height and wi
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -14,11 +15,13 @@ from torch import Tensor
 from ltx_ray.media.footage import footage_frames, footage_samples
 from ltx_ray.media.still import still_picture
 from ltx_ray.spec.protocols import Model
-from ltx_ray.spec.recipe import ConditionRecipe, StillRecipe
+from ltx_ray.spec.recipe import ConditionRecipe, StillRecipe, TrackRecipe
 from ltx_ray.stages.work import Work, makes
 
 #: Sound before the first frame that a model may listen to.
 CONTEXT_S = 4
+#: Sound after the last cell that its spectrum still sees.
+WINDOW_S = Fraction(1, 10)
 
 
 def condition(
@@ -49,6 +52,23 @@ def _make_of_still(recipe: StillRecipe, work: Work) -> dict[str, Tensor]:
     (file,) = work.inputs.files("file")
     picture_HWC = torch.from_numpy(still_picture(file, recipe.still).copy())
     return {"video": work.open(recipe.weights).video_encoder().encode(picture_HWC[None])}
+
+
+@makes(TrackRecipe)
+def _make_of_track(recipe: TrackRecipe, work: Work) -> dict[str, Tensor]:
+    """``audio`` [1, L, C] of the recipe's cells, normalised, float32."""
+    (file,), rate_hz = work.inputs.files("file"), recipe.sample_rate_hz
+    model = work.open(recipe.weights)
+    grid = model.facts.audio
+    begin = int(recipe.start_s * rate_hz)
+    first = max(0, begin - CONTEXT_S * rate_hz)
+    stop = begin + int((grid.num_slots(recipe.num_cells) * grid.slot_s + WINDOW_S) * rate_hz)
+    blocks = footage_samples(
+        file, sample_rate_hz=rate_hz, start=first, stop=stop, shifts=recipe.shifts, track=recipe.track
+    )
+    samples = torch.from_numpy(np.concatenate(list(blocks), axis=1))
+    encoder = model.audio_encoder()
+    return {"audio": encoder.encode(samples, recipe.num_cells, num_context_samples=begin - first)}
 
 
 @makes(ConditionRecipe)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from ltx_ray import api
 from ltx_ray.errors import ManifestError
-from ltx_ray.media.read import read_frames
+from ltx_ray.media.read import read_frames, sample_blocks
 from ltx_ray.media.still import still_picture
 from ltx_ray.proof import probe
 from ltx_ray.spec.recipe import Still
@@ -127,3 +128,74 @@ def test_bad_images_are_refused_all_at_once_before_any_work(rendered):
     lines = str(raised.value).split("\n")
     assert [line.split(": ", 2)[1] for line in lines] == [f"video 'v{idx}'" for idx in range(4)]
     assert all("images[0].path: " in line for line in lines) and not (folder / "runs/bad").exists()
+
+
+def write_sound(path: Path, samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    """A WAV of int16 [channels, n]; the samples."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(len(samples))
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes(np.ascontiguousarray(samples.T).tobytes())
+    return samples
+
+
+def noise(num_channels: int, seconds: float, rate_hz: int) -> np.ndarray:
+    shape = (num_channels, int(seconds * rate_hz))
+    return np.random.default_rng(num_channels).integers(-9000, 9000, shape).astype(np.int16)
+
+
+def heard(path: Path) -> np.ndarray:
+    """Samples of a file as int16."""
+    return np.rint(np.concatenate(list(sample_blocks(path)), axis=1) * 2**15).astype(np.int64)
+
+
+@pytest.mark.parametrize(("channels", "rate_hz"), [(1, 44_100), (2, 48_000), (2, 22_050)])
+def test_the_file_carries_the_sound_that_drives_it_to_the_sample(rendered, channels, rate_hz):
+    samples = write_sound(rendered.folder / "noise.wav", noise(channels, 4.5, rate_hz), rate_hz)
+    files, _ = rendered(
+        "videos:\n"
+        "- {id: a, prompt: p, seconds: 4, audio: {path: noise.wav, start: 0.5}, output.path: a.mkv, "
+        "segment: {frames: 49, connector: 17}}\n"
+        "- {id: d, prompt: p, seconds: 2, preset: draft, audio: noise.wav, output.path: d.mkv}\n",
+        f"driven-{channels}-{rate_hz}",
+    )
+    proven(files["a"])
+    for name, begin, seconds in (("a", rate_hz // 2, 4), ("d", 0, 2)):
+        wanted = np.broadcast_to(samples, (2, samples.shape[1]))[:, begin : begin + seconds * rate_hz]
+        assert np.array_equal(heard(files[name]), wanted)
+
+
+def test_a_card_that_is_driven_by_its_own_tune_is_in_step_and_one_cell_later_it_is_not(rendered):
+    tune, _ = rendered("videos: [{id: fox, prompt: p, seconds: 7, output.path: fox.mkv}]", "tune")
+    text = "videos: [{{id: fox, prompt: p, seconds: 6, segment: {{frames: 49, connector: 17}}, audio: {{path: {}{}}}}}]"
+    files, _ = rendered(text.format(tune["fox"], ""), "in-step")
+    assert len(proven(files["fox"])) == 144
+    files, _ = rendered(text.format(tune["fox"], ", start: 0.04"), "out-of-step")
+    assert "no test card can be read" in str(probe(files["fox"]).wrong)
+
+
+def test_music_lies_under_and_drives_nothing_and_a_scene_can_have_a_sound_of_its_own(rendered):
+    samples = write_sound(rendered.folder / "music.wav", noise(2, 3, 48_000), 48_000)
+    files, _ = rendered(
+        "videos: [{id: m, output.path: m.mkv, audio: {path: music.wav, mode: lay}, scenes: ["
+        "{prompt: p, seconds: 1}, {prompt: q, seconds: 1, audio: off}, {prompt: r, seconds: 1, cut: true}]}]",
+        "mixed",
+    )
+    found = heard(files["m"])
+    proven(files["m"])
+    # The first scene shows 25 frames, because segments meet at 8n+1; the last one begins at 48.
+    first, last = 50_000, 96_000
+    assert np.array_equal(found[:, :first], samples[:, :first])
+    assert np.array_equal(found[:, last:], samples[:, last:])
+    assert not np.array_equal(found[:, first:last], samples[:, first:last])
+
+
+def test_a_talking_head_has_its_image_and_its_sound(rendered):
+    samples = write_sound(rendered.folder / "voice.wav", noise(1, 3, 48_000), 48_000)
+    files, _ = rendered(
+        "videos: [{id: t, prompt: p, seconds: 2, image: a.png, audio: voice.wav, output.path: t.mkv}]", "talking"
+    )
+    frames = proven(files["t"])
+    assert is_shown(frames[0], rendered.folder / "a.png")
+    assert np.array_equal(heard(files["t"])[0], samples[0, :96_000])

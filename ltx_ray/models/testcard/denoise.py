@@ -50,8 +50,10 @@ class CardDenoiser:
     ) -> tuple[Tensor, Tensor]:
         call, own_video = self._call, _without_guides(video)
         prompt = bytes(text["prompt"].tolist()).decode("utf-8", "replace")
-        video_x0 = _and_guides(video, _video_card(own_video, sigma, call, prompt, read_guides(video)))
-        audio_x0 = _and_guides(audio, _sound_card(_without_guides(audio), sigma, call, _time_0(own_video, call)))
+        own_audio = _without_guides(audio)
+        is_lost = _is_driven_out_of_step(own_audio, own_video, call)
+        video_x0 = _and_guides(video, _video_card(own_video, sigma, call, prompt, read_guides(video), is_lost=is_lost))
+        audio_x0 = _and_guides(audio, _sound_card(own_audio, sigma, call, _time_0(own_video, call)))
         return (video.latent - video_x0) / sigma, (audio.latent - audio_x0) / sigma
 
 
@@ -70,12 +72,16 @@ def _and_guides(state: LatentState, x0_BTC: Tensor) -> Tensor:
     return torch.cat([x0_BTC.to(guides.device).expand(len(guides), -1, -1), guides], dim=1)
 
 
-def _video_card(state: LatentState, sigma: float, call: Call, prompt: str, guides: Sequence[Guide]) -> Tensor:
-    """Clean tokens [1, T, C] of the whole segment."""
+def _video_card(
+    state: LatentState, sigma: float, call: Call, prompt: str, guides: Sequence[Guide], *, is_lost: bool
+) -> Tensor:
+    """Clean tokens [1, T, C] of the whole segment; its strips say nothing if it ``is_lost``."""
     layout = _layout_of(state, call)
     rate = state.video_layout.frame_rate
     known, tag, hue = _known_latents(state), tag_of(call.label), hue_of(prompt)
     counted = _counted(state, layout.fine or layout.coarse, known, tag)
+    if is_lost:
+        counted = [None] * len(counted)
     if layout.fine is None:
         cells = _paint(layout, counted, None, hue=hue, frame_rate=rate)
     elif call.is_single_pass:
@@ -217,6 +223,21 @@ def _is_out_of_step(state: LatentState, start: int, time_0: Fraction | None) -> 
         return False
     off = start - layout.start + (layout.origin_s - time_0) * _CELLS_PER_SECOND
     return abs((off + _HALF_PERIOD) % tune.PERIOD_CELLS - _HALF_PERIOD) > _STEP_TOLERANCE
+
+
+def _is_driven_out_of_step(audio: LatentState, video: LatentState, call: Call) -> bool:
+    """Whether all of the sound is given, is the card's own tune, and lies elsewhere than the picture counts.
+
+    A card that dances to its tune shows so that the sound was handed over at its exact time.
+    """
+    pinned = np.asarray((audio.denoise_mask[0, :, 0] == 0).cpu())
+    if not pinned.all():
+        return False
+    start, key = _count_cells(audio, pinned, call)
+    if start is None or key != tune.key_of(call.label):
+        return False
+    time_0 = _time_0(video, call)
+    return _is_out_of_step(audio, start, audio.audio_layout.origin_s if time_0 is None else time_0)
 
 
 def _heard(state: LatentState, sigma: float) -> tuple[int | None, int]:

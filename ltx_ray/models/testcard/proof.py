@@ -14,7 +14,7 @@ from ltx_ray.models.testcard.findings import CardProof, Tally
 from ltx_ray.models.testcard.layout import Layout, card_layout, draft_layout
 from ltx_ray.models.testcard.picture_check import FrameWords, check_picture
 from ltx_ray.models.testcard.read import Frame, Reader
-from ltx_ray.models.testcard.sound_check import Samples, check_sound
+from ltx_ray.models.testcard.sound_check import Samples, SoundCheck, check_sound
 
 
 def prove(  # noqa: PLR0913 - a file makes many claims, and any of them may be missing
@@ -29,6 +29,7 @@ def prove(  # noqa: PLR0913 - a file makes many claims, and any of them may be m
     takes: Sequence[int] | None = None,
     source: Source | None = None,
     held: Collection[int] = (),
+    has_own_sound: bool = True,
     is_claimed: bool = False,
 ) -> CardProof:
     """Check a decoded file.
@@ -42,6 +43,7 @@ def prove(  # noqa: PLR0913 - a file makes many claims, and any of them may be m
         takes: frames of each take, in order; numbers and beeps start again at 0 in each. None = as the strips tell.
         source: the file that the first take goes on from, with its count, tag and tune; None = there is none.
         held: frames in whose place images stand, of which nothing is asked.
+        has_own_sound: False = another sound was laid under the picture, of which nothing is asked.
         is_claimed: the file says that it is a card; where a crop has left neither strip, the rest is still checked.
     """
     readings = [FrameWords(reader) for reader in _readers(width, height, size)]
@@ -57,7 +59,7 @@ def prove(  # noqa: PLR0913 - a file makes many claims, and any of them may be m
     lengths = list(takes) if takes else best.lengths()
     expected = stretches(best, lengths, label, source)
     picture = check_picture(best, expected, frame_rate, held)
-    sound = check_sound(samples, expected, frame_rate)
+    sound = check_sound(samples, expected, frame_rate) if has_own_sound else SoundCheck([], Tally(0, 0), 0.0)
     wrong = sorted([*picture.wrong, *sound.wrong], key=lambda finding: finding.at_s)
     return CardProof(
         num_frames=len(best.main),

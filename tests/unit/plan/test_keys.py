@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from ltx_ray.manifest.load import load_manifest
-from ltx_ray.manifest.schema import Extend, Image
+from ltx_ray.manifest.schema import Audio, Extend, Image
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.keys import artifact_key, digest_of
 from ltx_ray.plan.record import RecordedTask, plan_lines
 from ltx_ray.spec.canonical import canonical, later
-from ltx_ray.spec.source import GivenFacts, SourceFacts, StillFacts
+from ltx_ray.spec.source import GivenFacts, SoundFacts, SourceFacts, StillFacts
 from ltx_ray.spec.task import STAGES, Parent
 from tests.unit.manifest import cards
 from tests.unit.plan.examples import MODELS, VIDEO, manifest, video
@@ -31,15 +31,17 @@ SOURCE = SourceFacts(
 )
 STILL = StillFacts(sha256="b" * 64, num_bytes=9, width_px=640, height_px=480)
 SHOWN = Image(path="still.png", at="first", strength=1.0, fit="cover", background=(0, 0, 0), crf=33)
-#: One call, two chained ones that go on from a file, and one with an image: every kind of recipe there is.
+SONG = SoundFacts(sha256="c" * 64, num_bytes=9, duration_s=Fraction(9), sample_rate_hz=48_000)
+LAID = Audio(path="song.wav", start=Fraction(1), mode="drive", pad="none")
+#: One call, two chained ones that go on from a file, and one with an image and a sound: every kind of recipe there is.
 PLAN = build_plan(
     manifest(
         VIDEO,
         video("owl", seconds=Fraction(11), extend=Extend(path="film.mp4", include_source=True)),
-        replace(video("elk", prompt="an elk"), images=(SHOWN,)),
+        replace(video("elk", prompt="an elk"), images=(SHOWN,), audio=LAID),
     ),
     MODELS,
-    GivenFacts(films={"film.mp4": SOURCE}, images={"still.png": STILL}),
+    GivenFacts(films={"film.mp4": SOURCE}, images={"still.png": STILL}, sounds={"song.wav": SONG}),
 )
 ONE_OF_EACH = {task.stage: task for task in PLAN.tasks.values()}
 

@@ -16,6 +16,7 @@ from ltx_ray.models.ltx2.model import Ltx2Model
 from ltx_ray.models.ltx2.parts import Parts
 from ltx_ray.models.ltx2.tiny import cached_tiny
 from ltx_ray.models.ltx2.tiny_facts import TINY
+from ltx_ray.plan.sounds import RUN_UP_CELLS
 from ltx_ray.spec.grid import AudioGrid
 from tests.unit.models.ltx2.vae_examples import CELL_CHANNELS, MEL_BINS, audio_latent, audio_vae, vocoder
 
@@ -148,3 +149,14 @@ def test_a_tiny_checkpoint_has_the_encoder(flavour, tmp_path_factory):
     cells = Ltx2Model(facts, Parts(Folder(folder))).audio_encoder().encode(samples, 25)
     assert cells.shape == (1, 25, facts.audio_channels)
     assert cells.isfinite().all()
+
+
+@pytest.mark.parametrize("first", [0, 3, 40])
+def test_cells_that_are_encoded_after_a_run_up_are_those_of_the_whole_sound(first):
+    """What a segment of a long video hears is a slice of its track: ``plan.sounds``."""
+    sound = torch.randn(2, 48000 * 6, generator=torch.Generator().manual_seed(3)) * 0.1
+    start, stop = first + RUN_UP_CELLS, first + RUN_UP_CELLS + 20
+    whole = encoder().encode(sound, stop)
+    begin = first * 4 * 480
+    part = encoder().encode(sound[:, begin:], stop - first)
+    assert (whole[:, start:] - part[:, RUN_UP_CELLS:]).abs().max() < 1e-5
