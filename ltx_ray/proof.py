@@ -56,7 +56,7 @@ def probe(path: str | Path) -> Proof:
     card = _prove_card(path, media, claims)
     if card.is_card:
         wrong += [str(finding) for finding in card.wrong]
-    elif claims and claims.model == TESTCARD.name and claims.source is None:
+    elif claims and claims.is_card and claims.source is None:
         wrong.append("frame 0: no test card can be read, and the file says it is one")
     return Proof(path, media, card if card.is_card else None, tuple(wrong))
 
@@ -73,6 +73,7 @@ class _Claims:
     source: Source | None  #: the file that it goes on from
     held: frozenset[int] = frozenset()  #: frames in whose place images stand
     has_own_sound: bool = True  #: it is what the model made
+    has_own_picture: bool = True
 
     @classmethod
     def of(cls, provenance: Mapping[str, object] | None) -> _Claims | None:
@@ -92,11 +93,14 @@ class _Claims:
             return None
         is_sane = rate > 0 and min(takes, default=0) > 0 and 0 < min(size) and max(size) <= _LONGEST_SIDE_PX
         is_sane &= not source or 0 <= source.num_frames <= (takes[0] if source.is_shown else _MOST_FRAMES)
-        return (
-            cls(str(fields["video"]), str(fields["model"]), rate, takes, size, source, held, "audio" not in fields)
-            if is_sane
-            else None
-        )
+        own = ("audio" not in fields, "picture" not in fields)
+        claims = cls(str(fields["video"]), str(fields["model"]), rate, takes, size, source, held, *own)
+        return claims if is_sane else None
+
+    @property
+    def is_card(self) -> bool:
+        """Whether the picture is a test card by the file's own word."""
+        return self.model == TESTCARD.name and self.has_own_picture
 
 
 def _undecodable(media: MediaDescription) -> list[str]:
@@ -140,12 +144,12 @@ def _prove_card(path: Path, media: MediaDescription, claims: _Claims | None) -> 
         width=video.width_px,
         height=video.height_px,
         size=claims.size_px if claims else None,
-        label=claims.video if claims else None,
+        label=claims.video if claims and claims.has_own_picture else None,
         takes=takes,
         source=claims.source if claims else None,
         held=claims.held if claims else frozenset(),
         has_own_sound=claims is None or claims.has_own_sound,
-        is_claimed=claims is not None and claims.model == TESTCARD.name,
+        is_claimed=claims is not None and claims.is_card,
     )
 
 

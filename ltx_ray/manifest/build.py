@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from ltx_ray.manifest import fields, paths
 from ltx_ray.manifest.fields import Wrong
+from ltx_ray.manifest.film import of_film, read_picture
 from ltx_ray.manifest.images import read_images
 from ltx_ray.manifest.keys import AUTO
 from ltx_ray.manifest.loras import read_loras
@@ -30,8 +31,7 @@ from ltx_ray.spec.seeds import ANY_SEED
 
 def build(merged: Merged) -> Video:
     """The video, as far as its values allow; every problem is reported, none is raised."""
-    if merged.values["stages"] == "one":
-        merged = in_single_pass(merged)
+    merged = in_single_pass(of_film(merged))
     values, report, facts = merged.values, merged.report, merged.facts
     images = read_images(merged, values, "")
     fits_image: tuple[Literal["width", "height"], ...] = tuple(side for side in _SIDES if values[side] == AUTO)
@@ -66,6 +66,7 @@ def build(merged: Merged) -> Video:
         images=images,
         fits_image=fits_image,
         audio=_audio(merged),
+        picture=read_picture(merged),
         stages=values["stages"],
     )
 
@@ -129,6 +130,8 @@ def _takes_size(merged: Merged) -> bool:
     """Whether the size is known only when a file is read."""
     values = merged.values
     is_extended = "extend.path" in values and "extend" not in values
+    if (picture := read_picture(merged)) is not None and picture.takes_size:
+        return True
     return AUTO in (values["width"], values["height"]) or (is_extended and "size" in _takes(merged))
 
 

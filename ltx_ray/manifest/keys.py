@@ -139,6 +139,7 @@ _AUDIO = Table(
     null="none",
     alone="path",
 )
+_PICTURE = Table({"path": PATH}, null="none", alone="path")
 #: Of each two one is enough; a scene is told so beside that it cannot extend.
 _LENGTHS = (("seconds", "num_frames"), ("seconds", "extend.seconds"), ("num_frames", "extend.seconds"))
 
@@ -204,6 +205,7 @@ VIDEO = Table(
             null="none",
         ),
         "audio": _AUDIO,
+        "picture": _PICTURE,
         "audio_from": fields.one_of("a source of sound", ("stage1", "stage2")),
         "decode": Table(
             {"tiling": fields.one_of("a tiling", TILINGS), "window": fields.or_null(fields.whole(2, MAX_FRAMES))}

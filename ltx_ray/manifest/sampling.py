@@ -49,7 +49,9 @@ def read_refine(merged: Merged) -> Sampling | None:
 
 
 def in_single_pass(merged: Merged) -> Merged:
-    """``merged`` for ``stages: one``: without the stage 2 of its preset, and stage 1 renders the final size."""
+    """``merged``; for ``stages: one`` without the stage 2 of its preset, and stage 1 renders the final size."""
+    if merged.values["stages"] != "one":
+        return merged
     if given := next((key for key in _refine_keys(merged.values) if merged.is_set(key)), None):
         merged.report(given, "is of stage 2, which stages: one leaves out; take one of them out")
     facts = merged.facts.rendering(Fraction(1))

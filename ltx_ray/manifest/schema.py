@@ -82,6 +82,14 @@ class Audio(Shared):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A film whose picture is kept as it is, and gets a sound. It decides length and rate of the video."""
+
+    path: str  #: as ``Extend.path``
+    takes_size: bool  #: whether the size at which the model sees it is still to be taken from its shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """A stretch with its own prompt; ``cut`` starts a new take. Exactly one of ``seconds``, ``num_frames`` is set."""
 
@@ -147,6 +155,7 @@ class Video:
     output: Output
     images: tuple[Image, ...] = later((), since=2)  #: that the video names, not one of its scenes
     audio: Audio | None = later(None, since=2)
+    picture: Picture | None = later(None, since=2)
     #: Sides whose length is still to be taken from the shape of an image; () once it is (``manifest.taken``).
     fits_image: tuple[Literal["width", "height"], ...] = later((), since=2)
     stages: Literal["two", "one"] = later("two", since=2)  #: "one": stage 1 renders the final size

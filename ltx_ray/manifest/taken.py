@@ -14,10 +14,10 @@ from math import isqrt
 from ltx_ray.errors import ManifestError, Problem
 from ltx_ray.manifest.keys import MAX_SIZE_PX
 from ltx_ray.manifest.rates import BROADCAST_RATES, MAX_NUMERATOR, MAX_RATE, MIN_RATE
-from ltx_ray.manifest.schema import Manifest, Video
+from ltx_ray.manifest.schema import Manifest, Picture, Video
 from ltx_ray.spec.grid import round_half_up
 from ltx_ray.spec.model import ModelFacts
-from ltx_ray.spec.source import GivenFacts, SourceFacts, StillFacts
+from ltx_ray.spec.source import GivenFacts, SourceFacts
 
 _USUAL_RATES = (*BROADCAST_RATES, *map(Fraction, (12, 15, 24, 25, 30, 48, 50, 60, 100, 120)))
 
@@ -53,7 +53,7 @@ def with_sources(
 
 def _is_open(video: Video) -> bool:
     """Whether something is still to be taken from a file."""
-    return bool(video.fits_image or (video.extend and video.extend.takes))
+    return bool(video.fits_image or video.picture or (video.extend and video.extend.takes))
 
 
 def _taken(video: Video, given: GivenFacts, facts: ModelFacts) -> tuple[Video, list[str]]:
@@ -63,9 +63,15 @@ def _taken(video: Video, given: GivenFacts, facts: ModelFacts) -> tuple[Video, l
         source, takes = given.films[video.extend.path], video.extend.takes
         video = _as_film(video, source, facts)
         said.append(_sentence(video, source, takes))
+    if (picture := video.picture) is not None:
+        source = given.films[picture.path]
+        video = _of_film(video, source, picture, facts)
+        length = f"{source.num_frames(video.frame_rate)} frames at {video.frame_rate}"
+        said.append(f"takes from {picture.path}: {length}; the model sees {video.width}x{video.height}")
     if video.fits_image:
         image = video.all_images[0]
-        video = _as_image(video, given.images[image.path], facts)
+        still = given.images[image.path]
+        video = _shaped(video, Fraction(still.width_px, still.height_px), facts)
         said.append(f"takes its shape from {image.path}: {video.width}x{video.height}")
     return video, said
 
@@ -81,9 +87,18 @@ def _as_film(video: Video, source: SourceFacts, facts: ModelFacts) -> Video:
     return replace(video, width=width, height=height, frame_rate=frame_rate, extend=extend)
 
 
-def _as_image(video: Video, image: StillFacts, facts: ModelFacts) -> Video:
-    """With the shape of an image: one side follows from the other, or both cover about as much as the video did."""
-    shape = Fraction(image.width_px, image.height_px)
+def _of_film(video: Video, source: SourceFacts, picture: Picture, facts: ModelFacts) -> Video:
+    """As long as its film and at its rate; seen in its shape at about the size of the preset."""
+    rate = _rate(source)
+    (scene,) = video.scenes
+    scene = replace(scene, num_frames=source.num_frames(rate), seconds=None)
+    if picture.takes_size:
+        video = _shaped(video, Fraction(source.width_px, source.height_px), facts)
+    return replace(video, frame_rate=rate, scenes=(scene,), picture=replace(picture, takes_size=False))
+
+
+def _shaped(video: Video, shape: Fraction, facts: ModelFacts) -> Video:
+    """With sides of this ratio: one follows from the other, or both cover about as much as the video did."""
     width, height = Fraction(video.width), Fraction(video.height)
     if video.fits_image == ("width",):
         width = height * shape

@@ -24,6 +24,7 @@ _CALLED = {
     "model": "model_name ckpt ckpt_name checkpoint checkpoint_path unet_name",
     "image": "init_image input_image start_image first_frame image_path",
     "audio.path": "audio_path soundtrack music input_audio audio_file",
+    "picture.path": "foley_video silent_video",
     "extend.path": "video input_video init_video source_video video_path",
 }
 #: By their words; a key of a mapping inside is looked up by its last name.

@@ -90,6 +90,19 @@ def _scan(path: Path) -> _Chunk:
     return _Chunk(path, array("l", (rank[pts] for pts in times)), codec, picture)
 
 
+def chunk_codec(path: Path, num_frames: int) -> str:
+    """The codec, a row of ``spec.codecs``, of a file that can be joined as it is; "" where it cannot.
+
+    It is one whole chunk: it begins with a key frame, and every packet is one of its ``num_frames`` pictures.
+    """
+    try:
+        chunk = _scan(path)
+    except MediaError:
+        return ""
+    rows = (name for name, codec in CODECS.items() if codec.stream == chunk.codec)
+    return next(rows, "") if len(chunk.display) == num_frames else ""
+
+
 def _check_chunks(parts: Sequence[_Chunk], recipe: StitchRecipe) -> None:
     if not parts:
         raise MediaError(f"there is no chunk to join; the recipe wants {recipe.num_frames} frames")

@@ -21,12 +21,14 @@ from ltx_ray.media.beat import beat
 from ltx_ray.media.boxes import boxes_of, is_mp4
 from ltx_ray.media.colour import has_alpha, is_wide
 from ltx_ray.media.footage import displayed_size, footage_frames, footage_samples
+from ltx_ray.media.join import chunk_codec
 from ltx_ray.media.listen import listen, sound_stream
 from ltx_ray.media.matrix import Matrix, matrix_of
 from ltx_ray.media.open import decoded, exact, open_media, packets, picture_stream
 from ltx_ray.media.pictures import Pictures, shown_pictures
 from ltx_ray.media.probe import describe_picture
 from ltx_ray.media.regular import irregular
+from ltx_ray.media.turned import Turn, turn_of
 from ltx_ray.spec.grid import round_half_up
 from ltx_ray.spec.recipe import Footage
 from ltx_ray.spec.source import SourceFacts
@@ -79,6 +81,8 @@ def read_source(path: Path) -> SourceFacts:
         colour_note="" if is_wide(frame) else colour_note,
         shifts=pictures.shifts,
     )
+    if facts.is_constant and not facts.shifts and turn_of(frame) == Turn():
+        facts = replace(facts, chunk_codec=chunk_codec(path, pictures.num))
     _try_ends(path, facts)
     return replace(facts, notes=(*_notes(path, pictures, facts), *shown_notes))
 

@@ -19,7 +19,9 @@ CONNECTOR_CONTEXT = 10
 
 def connector(planned: Planned, segment_idx: int, stage: SegmentStage) -> Iterator[Provided]:
     """The end of what is kept of the segment before, decoded and encoded again."""
-    if segment_idx > 0 and not planned.is_free(segment_idx, stage):
+    if segment_idx > 0 and planned.video.picture is not None:
+        yield _sound_at_head(planned, segment_idx)
+    elif segment_idx > 0 and not planned.is_free(segment_idx, stage):
         yield from held_at_head(planned, segment_idx, _connect(planned, segment_idx, stage))
 
 
@@ -52,6 +54,13 @@ def held_at_head(planned: Planned, segment_idx: int, key: str) -> Iterator[Provi
     yield Provided(Hold(modality="video", piece=latents, start=0, strength=strength), key)
     if not (planned.is_driven(segment_idx) and (segment_idx == 0 or planned.is_driven(segment_idx - 1))):
         yield Provided(Hold(modality="audio", piece=cells, start=0), key)
+
+
+def _sound_at_head(planned: Planned, segment_idx: int) -> Provided:
+    """What the segment before hands over where the picture of both is given: its cells, as they are."""
+    before, segment = planned.take.segments[segment_idx - 1 : segment_idx + 1]
+    cells = Piece(segment.cells.start - before.cells.start, before.own_cells.stop - before.cells.start)
+    return Provided(Hold(modality="audio", piece=cells, start=0), planned.generated[segment_idx - 1])
 
 
 def _connect(planned: Planned, segment_idx: int, stage: SegmentStage) -> str:

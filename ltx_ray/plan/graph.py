@@ -6,26 +6,25 @@ number, no place in a file): editing one take leaves the others alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from fractions import Fraction
 
 from ltx_ray.errors import ManifestError, PlanError, Problem
 from ltx_ray.manifest.paths import container_of
-from ltx_ray.manifest.schema import Image, Manifest, Video
+from ltx_ray.manifest.schema import Manifest, Video
 from ltx_ray.plan.conditions import Provider
 from ltx_ray.plan.dag import Plan, PlannedVideo
-from ltx_ray.plan.images import PlacedImage, images_of_take, place_images
-from ltx_ray.plan.keys import digest_of
-from ltx_ray.plan.layout import Layout, Layouts, decoded_size
-from ltx_ray.plan.loras import lora_notes, lora_words
+from ltx_ray.plan.films import PictureOfFilm, ship_picture
+from ltx_ray.plan.images import images_of_take, place_images
+from ltx_ray.plan.layout import Layouts, decoded_size
+from ltx_ray.plan.loras import lora_notes
 from ltx_ray.plan.notes import Note
 from ltx_ray.plan.opening import Opening, plan_opening
+from ltx_ray.plan.provenance import provenance
 from ltx_ray.plan.segments import Take
 from ltx_ray.plan.sounds import carried_rate_hz, check_sound, track_of_take
 from ltx_ray.plan.takes import TakeTasks, plan_take
 from ltx_ray.spec.acyclic import without_collector
-from ltx_ray.spec.canonical import canonical
 from ltx_ray.spec.codecs import CONTAINERS
 from ltx_ray.spec.counted import counted
 from ltx_ray.spec.model import ModelFacts
@@ -33,7 +32,6 @@ from ltx_ray.spec.recipe import InspectRecipe, StitchRecipe
 from ltx_ray.spec.source import GivenFacts
 from ltx_ray.spec.task import Parent
 
-PROVENANCE_SCHEMA = 1
 #: A file's sound is put together as one WAV of stereo float32, which counts its bytes in 32 bits: three hours.
 MAX_SOUND_SAMPLES = (2**32 - 2**10) // 8
 
@@ -89,6 +87,8 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
         providers: list[Provider] = [opening.connector] if opening and take_idx == 0 else []
         if images:
             providers.append(images_of_take(images, each.take, given.images))
+        if video.picture is not None:
+            providers.append(PictureOfFilm(video.picture.path, sources[video.picture.path]))
         if video.audio is not None:
             providers.append(track_of_take(video.audio, given.sounds[video.audio.path], each.take, video.frame_rate))
         tasks = plan_take(
@@ -105,6 +105,10 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
         made.append(tasks)
         chunks += [Parent("chunk", key) for key in tasks.chunks]
         sounds += [Parent("sound", key) for key, _ in tasks.sounds]
+    shipped = None
+    if video.picture is not None:
+        shipped = ship_picture(plan, video, facts, sources[video.picture.path], encode, container)
+        chunks += shipped.chunks
     heard = (num_samples for tasks in made for _, num_samples in tasks.sounds)
     sound_samples = (*(opening.sound_samples if opening else ()), *heard)
     recipe = StitchRecipe(
@@ -114,12 +118,14 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
         container=container,
         audio_codec=CONTAINERS[container].sound,
         audio_bit_rate=video.output.audio_bit_rate,
-        provenance=_provenance(video, layout, facts, opening, images, given) if video.output.provenance else None,
+        provenance=provenance(video, layout, facts, opening, images, given) if video.output.provenance else None,
     )
     parents = (*chunks, *sounds)
     stitch = plan.add("stitch", video.id, recipe, parents)
     inspect = _plan_inspection(plan, video.id, takes, made, opening, recipe, parents)
     width, height = encode.crop_px or decoded_size(video, facts)
+    if shipped is not None:
+        width, height = shipped.width_px, shipped.height_px
     return PlannedVideo(video.id, video.output.path, stitch, num_frames, video.frame_rate, width, height, inspect)
 
 
@@ -158,72 +164,3 @@ def _plan_inspection(
         connectors=tuple(seam_idx for seam_idx, _ in connectors),
     )
     return plan.add("inspect", unit, recipe, (*parents, *(Parent("connector", key) for _, key in connectors)))
-
-
-def _provenance(
-    video: Video,
-    layout: Layout,
-    facts: ModelFacts,
-    opening: Opening | None,
-    images: Sequence[PlacedImage],
-    given: GivenFacts,
-) -> str:
-    """What the file says of itself: enough to make it again and to prove it, no path, date or run."""
-    extend = video.extend and replace(video.extend, path="")
-    scenes = tuple(
-        replace(scene, loras=(), images=_without_paths(scene.images)) if scene.loras or scene.images else scene
-        for scene in video.scenes
-    )
-    audio = video.audio and replace(video.audio, path="")
-    images_ = _without_paths(video.images)
-    entry = replace(video, output=layout.output, extend=extend, scenes=scenes, images=images_, audio=audio)
-    takes = [each.take for each in layout.takes]
-    shown = dict.fromkeys(segment.scene_idx for take in takes for segment in take.segments)
-    prompts = list(dict.fromkeys(video.scenes[scene_idx].prompt for scene_idx in shown))
-    seeds = [scene.seed for scene in video.scenes]
-    lengths = [take.num_frames for take in takes]
-    if opening is not None:
-        lengths[0] += opening.num_shown
-    says: dict[str, object] = {
-        "ltx_ray": PROVENANCE_SCHEMA,
-        "video": video.id,
-        "model": facts.name,
-        "model_digest": facts.digest,
-        "prompt": prompts[0] if len(prompts) == 1 else prompts,
-        "seed": seeds[0] if len(set(seeds)) == 1 else seeds,
-        "size_px": decoded_size(video, facts),
-        "frame_rate": f"{video.frame_rate.numerator}/{video.frame_rate.denominator}",
-        "takes": lengths,
-        "entry_sha256": digest_of(entry),
-    }
-    if any(scene.loras for scene in video.scenes):
-        says["loras"] = lora_words(video, facts)
-    if images:
-        shown_before = opening.num_shown if opening else 0
-        says["images"] = [
-            {
-                "frame": shown_before + placed.frame,
-                "held": placed.is_held_in(takes),
-                "sha256": given.images[placed.image.path].sha256,
-                "strength": placed.image.strength,
-            }
-            for placed in images
-        ]
-    if video.audio is not None:
-        says["audio"] = {
-            "sha256": given.sounds[video.audio.path].sha256,
-            "start_s": f"{video.audio.start}",
-            "uses": [video.audio_use(scene_idx) for scene_idx in range(len(video.scenes))],
-        }
-    if opening is not None:
-        says["extends"] = {
-            "sha256": opening.sha256,
-            "num_frames": opening.num_frames,
-            "included": opening.num_shown > 0,
-            "as_draft": video.is_draft and not video.is_single_pass,
-        }
-    return canonical(says)
-
-
-def _without_paths(images: Sequence[Image]) -> tuple[Image, ...]:
-    return tuple(replace(image, path="") for image in images)

@@ -60,7 +60,13 @@ class Layouts:
             PlanError: as of ``cut_takes``.
         """
         extend = video.extend and _of_extend(video.extend)
-        kind = (*_of_video(video), extend, _of_output(video.output), *map(_of_scene, video.scenes))
+        kind = (
+            *_of_video(video),
+            video.picture is not None,
+            extend,
+            _of_output(video.output),
+            *map(_of_scene, video.scenes),
+        )
         if (layout := self._known.get(kind)) is None:
             if len(self._known) == MAX_KINDS:
                 self._known.clear()
@@ -84,6 +90,7 @@ def _without_words(video: Video) -> Video:
         ),
         images=(),
         audio=None,
+        picture=video.picture and replace(video.picture, path=""),
         extend=video.extend and replace(video.extend, path=""),
         output=replace(video.output, path=""),
     )
@@ -98,7 +105,7 @@ def _fields_but(cls: type, *names: str) -> Callable[[object], Any]:
 
 
 #: What tells kinds apart: all but words.
-_of_video = _fields_but(Video, "id", "scenes", "extend", "output", "images", "audio")
+_of_video = _fields_but(Video, "id", "scenes", "extend", "output", "images", "audio", "picture")
 _of_scene = _fields_but(Scene, "prompt", "negative_prompt", "seed", "images", "audio")
 _of_extend = _fields_but(Extend, "path")
 _of_output = _fields_but(Output, "path")

@@ -50,13 +50,14 @@ def plan_take(
     chain = Chain(plan, video, take, facts, unit, providers=providers)
     chain.plan()
     made = TakeTasks()
-    for window_idx, (window, recipe) in enumerate(zip(layout.windows, layout.pictures, strict=True)):
+    pictures = () if video.picture is not None else zip(layout.windows, layout.pictures, strict=True)
+    for window_idx, (window, recipe) in enumerate(pictures):
         parents = [Parent("latent", chain.refined[segment_idx]) for segment_idx in window.segments]
         if window.previous is not None:
             parents.append(Parent("previous", chain.refined[window.previous]))
         made.chunks.append(plan.add("decode", f"{unit}/window {window_idx}", recipe, tuple(parents)))
         made.chunk_frames.append(window.num_frames)
-    for segment_idx in range(1, len(take.segments)):
+    for segment_idx in range(1, len(take.segments) if video.picture is None else 0):
         frame = take.segments[segment_idx - 1].kept_stop - take.lead
         made.seams.append((frame, chain.connectors.get(segment_idx)))
     made.sounds = list(_sounds(plan, video, layout, chain, given, file_start=file_start, rate_hz=sound_rate_hz))

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from ltx_ray.store.protocol import Store
 
 _BLOCK_BYTES = 1 << 20
-#: Of the lines about files; those of a program that read files otherwise say nothing now.
-_SCHEMA = READER
+#: Of the lines about files; those of a program that read files otherwise, or for less, say nothing now.
+_SCHEMA = 10 * READER + 1
 
 
 Facts = SourceFacts | StillFacts | SoundFacts

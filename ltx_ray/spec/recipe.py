@@ -200,6 +200,16 @@ class StillRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FilmRecipe:
+    """Frames [start, stop) of the parent "file" as latents; past its end the last picture stands still."""
+
+    weights: tuple[Weights, ...]
+    footage: Footage
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrackRecipe:
     """The sound of the parent "file" from a time on, as cells."""
 
@@ -316,6 +326,7 @@ Recipe = (
     | ConditionRecipe
     | StillRecipe
     | TrackRecipe
+    | FilmRecipe
     | GenerateRecipe
     | UpscaleRecipe
     | RefineRecipe

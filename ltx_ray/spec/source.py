@@ -30,6 +30,7 @@ class SourceFacts:
     #: Seconds to add to the file's own times after each time that its clock is set anew; see ``media.clock``.
     shifts: tuple[Fraction, ...] = ()
     notes: tuple[str, ...] = ()  #: what a user should know of how it is read: ends of sentences about the file
+    chunk_codec: str = ""  #: row of ``spec.codecs`` if its packets can be joined as they are; "" = they cannot
 
     def num_frames(self, frame_rate: Fraction) -> int:
         """Frames of the file when it is seen at another rate: frame i shows what the file shows at i / frame_rate."""

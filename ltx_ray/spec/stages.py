@@ -18,6 +18,7 @@ from ltx_ray.spec.recipe import (
     ConditionRecipe,
     ConnectRecipe,
     DecodeRecipe,
+    FilmRecipe,
     GenerateRecipe,
     IngestRecipe,
     InspectRecipe,
@@ -70,7 +71,7 @@ SPECS: Mapping[Stage, StageSpec] = {
     ),
     "condition": StageSpec(
         version=2,
-        recipes=(ConditionRecipe, StillRecipe, TrackRecipe),
+        recipes=(ConditionRecipe, StillRecipe, TrackRecipe, FilmRecipe),
         weights=("video_vae", "audio_vae"),
         device="gpu",
         seconds=2.0,

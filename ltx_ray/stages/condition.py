@@ -15,7 +15,7 @@ from torch import Tensor
 from ltx_ray.media.footage import footage_frames, footage_samples
 from ltx_ray.media.still import still_picture
 from ltx_ray.spec.protocols import Model
-from ltx_ray.spec.recipe import ConditionRecipe, StillRecipe, TrackRecipe
+from ltx_ray.spec.recipe import ConditionRecipe, FilmRecipe, StillRecipe, TrackRecipe
 from ltx_ray.stages.work import Work, makes
 
 #: Sound before the first frame that a model may listen to.
@@ -52,6 +52,14 @@ def _make_of_still(recipe: StillRecipe, work: Work) -> dict[str, Tensor]:
     (file,) = work.inputs.files("file")
     picture_HWC = torch.from_numpy(still_picture(file, recipe.still).copy())
     return {"video": work.open(recipe.weights).video_encoder().encode(picture_HWC[None])}
+
+
+@makes(FilmRecipe)
+def _make_of_film(recipe: FilmRecipe, work: Work) -> dict[str, Tensor]:
+    """``video`` [1, C, F, H, W] of the recipe's frames, normalised, float32."""
+    (file,) = work.inputs.files("file")
+    frames = list(footage_frames(file, recipe.footage, recipe.start, recipe.stop))
+    return {"video": work.open(recipe.weights).video_encoder().encode(torch.from_numpy(np.stack(frames)))}
 
 
 @makes(TrackRecipe)

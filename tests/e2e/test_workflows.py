@@ -5,6 +5,7 @@ from __future__ import annotations
 import wave
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,6 +14,7 @@ from ltx_ray import api
 from ltx_ray.errors import ManifestError
 from ltx_ray.media.read import read_frames, sample_blocks
 from ltx_ray.media.still import still_picture
+from ltx_ray.models.testcard.findings import Tally
 from ltx_ray.proof import probe
 from ltx_ray.spec.recipe import Still
 
@@ -199,3 +201,25 @@ def test_a_talking_head_has_its_image_and_its_sound(rendered):
     frames = proven(files["t"])
     assert is_shown(frames[0], rendered.folder / "a.png")
     assert np.array_equal(heard(files["t"])[0], samples[0, :96_000])
+
+
+def packets(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
+
+def test_a_film_gets_a_sound_in_sync_and_its_picture_is_copied_packet_by_packet(rendered):
+    given, _ = rendered("videos: [{id: fox, prompt: p, seconds: 5}]", "silent")
+    text = "videos: [{{id: fox, prompt: p, picture: {}, segment: {{frames: 49, connector: 17}}{}}}]"
+    head = HEAD.replace("frame_rate: 24, ", "")
+    (rendered.folder / "foley.yaml").write_text(head + text.format(given["fox"], ""))
+    files = {}
+    for name, keys in (("foley", ""), ("coded", ", output: {path: fox.mkv, codec: ffv1}")):
+        (rendered.folder / f"{name}.yaml").write_text(head + text.format(given["fox"], keys))
+        manifest = api.load_manifest(rendered.folder / f"{name}.yaml")
+        api.render(manifest, api.RenderOptions(run_dir=rendered.folder / "runs" / name, inline=True))
+        files[name] = rendered.folder / "runs" / name / "videos" / manifest.videos[0].output.path
+    assert packets(files["foley"]) == packets(given["fox"]) == packets(files["coded"])
+    for path in files.values():
+        found = probe(path)
+        assert not found.wrong and found.card.beeps == Tally(5, 5) and found.card.coarse == Tally(120, 120)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ltx_ray.manifest.load import load_manifest
-from ltx_ray.manifest.schema import Audio, Extend, Image
+from ltx_ray.manifest.schema import Audio, Extend, Image, Picture
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.keys import artifact_key, digest_of
@@ -33,12 +33,15 @@ STILL = StillFacts(sha256="b" * 64, num_bytes=9, width_px=640, height_px=480)
 SHOWN = Image(path="still.png", at="first", strength=1.0, fit="cover", background=(0, 0, 0), crf=33)
 SONG = SoundFacts(sha256="c" * 64, num_bytes=9, duration_s=Fraction(9), sample_rate_hz=48_000)
 LAID = Audio(path="song.wav", start=Fraction(1), mode="drive", pad="none")
-#: One call, two chained ones that go on from a file, and one with an image and a sound: every kind of recipe there is.
+SINGLE = video("ant", prompt="an ant")
+SINGLE = replace(SINGLE, stages="one", audio_from="stage1", scenes=(replace(SINGLE.scenes[0], refine=None),))
+#: One call, two chained ones that go on from a file, one with an image and a sound, and one with a film: every kind of recipe there is.
 PLAN = build_plan(
     manifest(
         VIDEO,
         video("owl", seconds=Fraction(11), extend=Extend(path="film.mp4", include_source=True)),
         replace(video("elk", prompt="an elk"), images=(SHOWN,), audio=LAID),
+        replace(SINGLE, picture=Picture(path="film.mp4", takes_size=False)),
     ),
     MODELS,
     GivenFacts(films={"film.mp4": SOURCE}, images={"still.png": STILL}, sounds={"song.wav": SONG}),

@@ -1,0 +1,105 @@
+"""Films that are given whole: what the segments see of one, and its picture as chunks of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ltx_ray.manifest.schema import Video
+from ltx_ray.plan.conditions import Planned, Provided, SegmentStage
+from ltx_ray.plan.dag import Plan
+from ltx_ray.plan.notes import Note
+from ltx_ray.plan.segments import decode_windows
+from ltx_ray.spec.codecs import CODECS
+from ltx_ray.spec.conditions import Freeze
+from ltx_ray.spec.model import ModelFacts
+from ltx_ray.spec.piece import Piece
+from ltx_ray.spec.recipe import ClipDecodeRecipe, EncodeSettings, FilmRecipe, Footage, IngestRecipe
+from ltx_ray.spec.source import SourceFacts
+from ltx_ray.spec.task import Parent
+from ltx_ray.spec.weights import Part
+
+_PARTS: tuple[Part, ...] = ("video_vae",)
+#: Latents' worth of frames in a chunk of a film that is only coded.
+CHUNK_LATENTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class PictureOfFilm:
+    """A provider: all of the picture, frozen."""
+
+    path: str
+    source: SourceFacts
+
+    def __call__(self, planned: Planned, segment_idx: int, stage: SegmentStage) -> Iterator[Provided]:
+        segment = planned.take.segments[segment_idx]
+        key = film_latents(planned, segment_idx, stage, self.path, self.source)
+        num_latents = planned.facts.video.num_latents(segment.num_frames)
+        yield Provided(Freeze(modality="video", piece=Piece(0, num_latents)), key)
+
+
+def film_latents(
+    planned: Planned, segment_idx: int, stage: SegmentStage, path: str, source: SourceFacts, *, downscale: int = 1
+) -> str:
+    """Key of a film as latents, under all frames of a segment, ``downscale`` times smaller than the stage's picture."""
+    segment, plan = planned.take.segments[segment_idx], planned.plan_
+    width, height = planned.size_px(stage)
+    start = planned.take.start + segment.start - planned.take.lead
+    recipe = FilmRecipe(
+        weights=planned.facts.weights_for("condition", parts=_PARTS),
+        footage=_footage(planned.video, source, width // downscale, height // downscale),
+        start=start,
+        stop=start + segment.num_frames,
+    )
+    file = ingest_film(plan, planned.video, path, source)
+    unit = f"{planned.name(segment_idx)}/film"
+    return plan.add("condition", unit, recipe, (Parent("file", file),), file=path)
+
+
+def ingest_film(plan: Plan, video: Video, path: str, source: SourceFacts) -> str:
+    key = plan.add("ingest", f"{video.id}/film", IngestRecipe(sha256=source.sha256))
+    plan.files[key] = path
+    return key
+
+
+def _footage(video: Video, source: SourceFacts, width_px: int, height_px: int) -> Footage:
+    return Footage(frame_rate=video.frame_rate, width_px=width_px, height_px=height_px, shifts=source.shifts)
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedPicture:
+    """The picture of a film as chunks of the file, at its own size."""
+
+    chunks: tuple[Parent, ...]
+    chunk_frames: tuple[int, ...]
+    width_px: int
+    height_px: int
+
+
+def ship_picture(
+    plan: Plan, video: Video, facts: ModelFacts, source: SourceFacts, encode: EncodeSettings, container: str
+) -> ShippedPicture:
+    """Enter what ships the film's picture: its packets as they are, or where the file cannot hold them coded anew."""
+    assert video.picture is not None
+    path, num_frames = video.picture.path, source.num_frames(video.frame_rate)
+    file = ingest_film(plan, video, path, source)
+    if source.chunk_codec and container in CODECS[source.chunk_codec].containers:
+        return ShippedPicture((Parent("chunk", file),), (num_frames,), source.width_px, source.height_px)
+    width, height = source.width_px // 2 * 2, source.height_px // 2 * 2
+    why = f"its packets cannot be copied into .{container}"
+    many = "films are coded anew, because their packets cannot be copied"
+    plan.notes.append(Note(f"{path} is coded anew: {why}", video.id, many))
+    footage = _footage(video, source, width, height)
+    windows = decode_windows(0, num_frames, CHUNK_LATENTS, facts.video)
+    keys = [
+        plan.add(
+            "decode",
+            f"{video.id}/film/window {window_idx}",
+            ClipDecodeRecipe(footage=footage, start=start, stop=stop, encode=replace(encode, crop_px=None)),
+            (Parent("file", file),),
+            file=path,
+        )
+        for window_idx, (start, stop) in enumerate(windows)
+    ]
+    lengths = tuple(stop - start for start, stop in windows)
+    return ShippedPicture(tuple(Parent("chunk", key) for key in keys), lengths, width, height)
