@@ -6,7 +6,7 @@ Follows the types of the fields, so a recipe that gains a field is read back wit
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from fractions import Fraction
 from functools import lru_cache
 from types import UnionType
@@ -23,13 +23,18 @@ def rebuilt_recipe(stage: Stage, plain: Mapping[str, Any]) -> Recipe:
         ValueError: no recipe of the stage has these fields.
     """
     for kind in SPECS[stage].recipes:
-        if plain.keys() <= {field.name for field in fields(kind)}:
+        if _required(kind) <= plain.keys() <= {field.name for field in fields(kind)}:
             try:
                 recipe: Recipe = _rebuilt(kind, plain)
             except (TypeError, KeyError, ZeroDivisionError) as error:
                 raise ValueError(f"{kind.__name__}: {error}") from error
             return recipe
     raise ValueError(f"no recipe of {stage} has the fields {', '.join(plain)}")
+
+
+def _required(kind: Any) -> set[str]:
+    """Fields that are always written."""
+    return {field.name for field in fields(kind) if field.default is MISSING}
 
 
 def rebuilt(kind: type, plain: Any) -> Any:

@@ -49,7 +49,7 @@ def test_every_segment_sees_its_frames_of_the_film_frozen_and_is_handed_over_sou
         )
         assert isinstance(held, Hold) and held.modality == "audio" and held.start == 0
     recipes = [task.recipe for task in tasks(plan(), "condition")]
-    assert [(each.start, each.stop) for each in recipes] == [(0, 49), (32, 81), (64, 113), (80, 121)]
+    assert [(each.start, each.stop) for each in recipes] == [(0, 49), (32, 81), (64, 105), (88, 121)]
     assert all(isinstance(each, FilmRecipe) and each.weights[0].part == "video_vae" for each in recipes)
 
 

@@ -35,7 +35,7 @@ SONG = SoundFacts(sha256="c" * 64, num_bytes=9, duration_s=Fraction(9), sample_r
 LAID = Audio(path="song.wav", start=Fraction(1), mode="drive", pad="none")
 SINGLE = video("ant", prompt="an ant")
 SINGLE = replace(SINGLE, stages="one", audio_from="stage1", scenes=(replace(SINGLE.scenes[0], refine=None),))
-#: One call, two chained ones that go on from a file, one with an image and a sound, and one with a film: every kind of recipe there is.
+#: One call, two chained ones that go on from a file, one with an image and a sound, one with a film: every recipe.
 PLAN = build_plan(
     manifest(
         VIDEO,
