@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ltx_ray.manifest import fields, paths
 from ltx_ray.manifest.fields import Wrong
-from ltx_ray.manifest.film import of_film, read_picture
+from ltx_ray.manifest.film import film_key, of_film, read_picture, read_retake
 from ltx_ray.manifest.images import read_images
 from ltx_ray.manifest.keys import AUTO
 from ltx_ray.manifest.loras import read_loras
@@ -67,6 +67,7 @@ def build(merged: Merged) -> Video:
         fits_image=fits_image,
         audio=_audio(merged),
         picture=read_picture(merged),
+        retake=read_retake(merged),
         stages=values["stages"],
     )
 
@@ -130,7 +131,7 @@ def _takes_size(merged: Merged) -> bool:
     """Whether the size is known only when a file is read."""
     values = merged.values
     is_extended = "extend.path" in values and "extend" not in values
-    if (picture := read_picture(merged)) is not None and picture.takes_size:
+    if film_key(merged) == "retake" or ((picture := read_picture(merged)) is not None and picture.takes_size):
         return True
     return AUTO in (values["width"], values["height"]) or (is_extended and "size" in _takes(merged))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ltx_ray.manifest import fields
-from ltx_ray.manifest.rates import MAX_RATE, MAX_SECONDS, broadcast_meaning, frame_rate, moment, offset, seconds
+from ltx_ray.manifest.rates import MAX_RATE, MAX_SECONDS, broadcast_meaning, frame_rate, moment, offset, ranges, seconds
 from ltx_ray.manifest.tables import IMAGE_PATH, PATH, SOUND_PATH, WEIGHTS_PATH, Field, ListOf, Table, literal, word
 from ltx_ray.spec.codecs import CODECS, SOUND_CODECS
 from ltx_ray.spec.seeds import ANY_SEED, MAX_SEED
@@ -139,6 +139,10 @@ _AUDIO = Table(
     null="none",
     alone="path",
 )
+_RETAKE = Table(
+    {"path": PATH, "picture": ranges, "sound": ranges, "blend": fields.whole(0, 64, "a whole number of frames")},
+    null="none",
+)
 _PICTURE = Table({"path": PATH}, null="none", alone="path")
 #: Of each two one is enough; a scene is told so beside that it cannot extend.
 _LENGTHS = (("seconds", "num_frames"), ("seconds", "extend.seconds"), ("num_frames", "extend.seconds"))
@@ -206,6 +210,7 @@ VIDEO = Table(
         ),
         "audio": _AUDIO,
         "picture": _PICTURE,
+        "retake": _RETAKE,
         "audio_from": fields.one_of("a source of sound", ("stage1", "stage2")),
         "decode": Table(
             {"tiling": fields.one_of("a tiling", TILINGS), "window": fields.or_null(fields.whole(2, MAX_FRAMES))}

@@ -13,6 +13,7 @@ from ltx_ray.manifest.problems import shown
 BROADCAST_RATES = tuple(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 96, 120))
 MIN_RATE, MAX_RATE = 1, 120
 MAX_SECONDS = 86_400
+MAX_RANGES = 1000
 #: The clock of a movie file ticks a whole number of times a second, in 32 bits.
 MAX_NUMERATOR = 1_000_000
 
@@ -53,6 +54,27 @@ def offset(value: object) -> Fraction:
     if not 0 <= exact <= MAX_SECONDS:
         raise Wrong(f"{shown(value)} is not a time; it can be 0 to {MAX_SECONDS} seconds")
     return exact
+
+
+def ranges(value: object) -> tuple[tuple[Fraction, Fraction], ...] | str:
+    """Stretches of time ``[[2, 4], [7.5, 9]]`` in seconds, in order and apart; or ``none``, or ``all``."""
+    if value == "all":
+        return "all"
+    if value in ("none", None):
+        return ()
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_RANGES:
+        raise Wrong(f"{shown(value)} is not none, all or a list of stretches such as [[2, 4]]")
+    found: list[tuple[Fraction, Fraction]] = []
+    for pair in value:
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise Wrong(f"{shown(pair)} is not a stretch such as [2, 4], from and to in seconds")
+        start, stop = map(offset, pair)
+        if start >= stop:
+            raise Wrong(f"{shown(pair)} ends before it begins; write [{shown(pair[1])}, {shown(pair[0])}]")
+        if found and start < found[-1][1]:
+            raise Wrong(f"{shown(pair)} begins before the stretch in front of it ends; put them in order and apart")
+        found.append((start, stop))
+    return tuple(found)
 
 
 def moment(value: object) -> int | Fraction | str:

@@ -89,6 +89,20 @@ class Picture:
     takes_size: bool  #: whether the size at which the model sees it is still to be taken from its shape
 
 
+#: Stretches of time in seconds, in order and apart; "all" = from the beginning to the end.
+Ranges = tuple[tuple[Fraction, Fraction], ...] | Literal["all"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retake:
+    """A film of which stretches are made anew, of picture and sound apart. It decides size, rate and length."""
+
+    path: str  #: as ``Extend.path``
+    picture: Ranges
+    sound: Ranges
+    blend: int  #: frames at each end of a stretch that pass from the film to what is new
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """A stretch with its own prompt; ``cut`` starts a new take. Exactly one of ``seconds``, ``num_frames`` is set."""
@@ -156,6 +170,7 @@ class Video:
     images: tuple[Image, ...] = later((), since=2)  #: that the video names, not one of its scenes
     audio: Audio | None = later(None, since=2)
     picture: Picture | None = later(None, since=2)
+    retake: Retake | None = later(None, since=2)
     #: Sides whose length is still to be taken from the shape of an image; () once it is (``manifest.taken``).
     fits_image: tuple[Literal["width", "height"], ...] = later((), since=2)
     stages: Literal["two", "one"] = later("two", since=2)  #: "one": stage 1 renders the final size

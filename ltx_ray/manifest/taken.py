@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
-from math import isqrt
+from math import ceil, isqrt
 
 from ltx_ray.errors import ManifestError, Problem
 from ltx_ray.manifest.keys import MAX_SIZE_PX
 from ltx_ray.manifest.rates import BROADCAST_RATES, MAX_NUMERATOR, MAX_RATE, MIN_RATE
-from ltx_ray.manifest.schema import Manifest, Picture, Video
+from ltx_ray.manifest.schema import Manifest, Picture, Retake, Video
 from ltx_ray.spec.grid import round_half_up
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.source import GivenFacts, SourceFacts
@@ -53,7 +53,7 @@ def with_sources(
 
 def _is_open(video: Video) -> bool:
     """Whether something is still to be taken from a file."""
-    return bool(video.fits_image or video.picture or (video.extend and video.extend.takes))
+    return bool(video.fits_image or video.picture or video.retake or (video.extend and video.extend.takes))
 
 
 def _taken(video: Video, given: GivenFacts, facts: ModelFacts) -> tuple[Video, list[str]]:
@@ -68,6 +68,12 @@ def _taken(video: Video, given: GivenFacts, facts: ModelFacts) -> tuple[Video, l
         video = _of_film(video, source, picture, facts)
         length = f"{source.num_frames(video.frame_rate)} frames at {video.frame_rate}"
         said.append(f"takes from {picture.path}: {length}; the model sees {video.width}x{video.height}")
+    if (retake := video.retake) is not None:
+        source = given.films[retake.path]
+        video = _retaken(video, source, retake, facts)
+        width, height = video.output.crop or (video.width, video.height)
+        frames = f"{video.scenes[0].num_frames} frames at {video.frame_rate}"
+        said.append(f"takes from {retake.path}: {width}x{height}, {frames}")
     if video.fits_image:
         image = video.all_images[0]
         still = given.images[image.path]
@@ -95,6 +101,19 @@ def _of_film(video: Video, source: SourceFacts, picture: Picture, facts: ModelFa
     if picture.takes_size:
         video = _shaped(video, Fraction(source.width_px, source.height_px), facts)
     return replace(video, frame_rate=rate, scenes=(scene,), picture=replace(picture, takes_size=False))
+
+
+def _retaken(video: Video, source: SourceFacts, retake: Retake, facts: ModelFacts) -> Video:
+    """At the size of its film, on the model's grid and cut back; as long as the film, or as its last stretch says."""
+    rate = _rate(source)
+    step, least = facts.video.size_multiple_px, facts.min_size_px
+    size = (source.width_px // 2 * 2, source.height_px // 2 * 2)
+    width, height = (max(least, -(-side // step) * step) for side in size)
+    ends_s = [stop for ranges in (retake.picture, retake.sound) if ranges != "all" for _, stop in ranges]
+    num_frames = max(source.num_frames(rate), ceil(max(ends_s, default=Fraction(0)) * rate))
+    scene = replace(video.scenes[0], num_frames=num_frames, seconds=None)
+    output = replace(video.output, crop=size)
+    return replace(video, width=width, height=height, frame_rate=rate, scenes=(scene,), output=output)
 
 
 def _shaped(video: Video, shape: Fraction, facts: ModelFacts) -> Video:

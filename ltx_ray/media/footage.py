@@ -128,6 +128,7 @@ class _Lens:
 
     def __init__(self, path: Path, footage: Footage) -> None:
         self._path, self._size = path, (footage.width_px, footage.height_px)
+        self._reflects = footage.fit == "reflect"
         self._forced = None if footage.matrix is None else MATRICES[footage.matrix]
         self._converter, self._to_sdr = VideoReformatter(), ToSdr()
         self._last: tuple[_Picture, np.ndarray] | None = None
@@ -139,6 +140,10 @@ class _Lens:
 
     def _made(self, picture: _Picture) -> np.ndarray:
         (width, height), frame = self._size, picture.frame
+        if self._reflects:
+            width, height = (
+                min(whole, int(side) // 2 * 2) for whole, side in zip(self._size, picture.size, strict=True)
+            )
         factor = max(width / picture.size[0], height / picture.size[1])
         across, down = (round_half_up(side * factor) for side in picture.size)
         if self._forced is None and is_wide(frame):
@@ -148,13 +153,22 @@ class _Lens:
         rgb = to_rgb(self._converter, frame, size_px, untagged=untagged, forced=self._forced)
         turned = picture.turn.of(rgb)
         top, left = (down - height) // 2, (across - width) // 2
-        return np.ascontiguousarray(turned[top : top + height, left : left + width])
+        shown = np.ascontiguousarray(turned[top : top + height, left : left + width])
+        return _reflected(shown, self._size) if self._reflects else shown
 
     def _in_sdr(self, frame: VideoFrame) -> VideoFrame:
         try:
             return self._to_sdr.convert(frame)
         except MediaError as error:
             raise MediaError(f"{self._path}: {error}") from None
+
+
+def _reflected(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """In the middle of a larger size, at the even place that ``media.write`` cuts from; the rest mirrors it."""
+    height, width, _ = picture.shape
+    top, left = (size[1] - height) // 4 * 2, (size[0] - width) // 4 * 2
+    rows, columns = (top, size[1] - height - top), (left, size[0] - width - left)
+    return np.pad(picture, (rows, columns, (0, 0)), mode="symmetric")
 
 
 def _pictures_from(path: Path, time_s: Fraction, shifts: Sequence[Fraction]) -> Iterator[_Picture]:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from ltx_ray.manifest.schema import Video
 from ltx_ray.plan.conditions import Planned, Provided, SegmentStage
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.notes import Note
 from ltx_ray.plan.segments import decode_windows
+from ltx_ray.plan.sounds import RUN_UP_CELLS
 from ltx_ray.spec.codecs import CODECS
 from ltx_ray.spec.conditions import Freeze
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.piece import Piece
-from ltx_ray.spec.recipe import ClipDecodeRecipe, EncodeSettings, FilmRecipe, Footage, IngestRecipe
+from ltx_ray.spec.recipe import ClipDecodeRecipe, EncodeSettings, FilmRecipe, Footage, IngestRecipe, TrackRecipe
 from ltx_ray.spec.source import SourceFacts
 from ltx_ray.spec.task import Parent
 from ltx_ray.spec.weights import Part
 
+Fit = Literal["cover", "reflect"]
 _PARTS: tuple[Part, ...] = ("video_vae",)
+_SOUND_PARTS: tuple[Part, ...] = ("audio_vae",)
 #: Latents' worth of frames in a chunk of a film that is only coded.
 CHUNK_LATENTS = 64
 
@@ -39,7 +43,14 @@ class PictureOfFilm:
 
 
 def film_latents(
-    planned: Planned, segment_idx: int, stage: SegmentStage, path: str, source: SourceFacts, *, downscale: int = 1
+    planned: Planned,
+    segment_idx: int,
+    stage: SegmentStage,
+    path: str,
+    source: SourceFacts,
+    *,
+    downscale: int = 1,
+    fit: Fit = "cover",
 ) -> str:
     """Key of a film as latents, under all frames of a segment, ``downscale`` times smaller than the stage's picture."""
     segment, plan = planned.take.segments[segment_idx], planned.plan_
@@ -47,7 +58,7 @@ def film_latents(
     start = planned.take.start + segment.start - planned.take.lead
     recipe = FilmRecipe(
         weights=planned.facts.weights_for("condition", parts=_PARTS),
-        footage=_footage(planned.video, source, width // downscale, height // downscale),
+        footage=footage_of(planned.video, source, width // downscale, height // downscale, fit=fit),
         start=start,
         stop=start + segment.num_frames,
     )
@@ -62,8 +73,25 @@ def ingest_film(plan: Plan, video: Video, path: str, source: SourceFacts) -> str
     return key
 
 
-def _footage(video: Video, source: SourceFacts, width_px: int, height_px: int) -> Footage:
-    return Footage(frame_rate=video.frame_rate, width_px=width_px, height_px=height_px, shifts=source.shifts)
+def film_cells(planned: Planned, segment_idx: int, path: str, source: SourceFacts) -> tuple[str, int]:
+    """Key of the film's sound as cells, and which of them is the segment's first."""
+    cells, grid, plan = planned.take.segments[segment_idx].cells, planned.facts.audio, planned.plan_
+    first = max(0, cells.start - RUN_UP_CELLS)
+    recipe = TrackRecipe(
+        weights=planned.facts.weights_for("condition", parts=_SOUND_PARTS),
+        start_s=planned.take.start / planned.video.frame_rate + first * grid.slots_per_cell * grid.slot_s,
+        num_cells=cells.stop - first,
+        sample_rate_hz=grid.sample_rate_hz,
+        shifts=source.shifts,
+    )
+    file = ingest_film(plan, planned.video, path, source)
+    key = plan.add("condition", f"{planned.name(segment_idx)}/sound", recipe, (Parent("file", file),), file=path)
+    return key, cells.start - first
+
+
+def footage_of(video: Video, source: SourceFacts, width_px: int, height_px: int, *, fit: Fit = "cover") -> Footage:
+    """The film at the video's rate and a size."""
+    return Footage(frame_rate=video.frame_rate, width_px=width_px, height_px=height_px, shifts=source.shifts, fit=fit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +117,7 @@ def ship_picture(
     why = f"its packets cannot be copied into .{container}"
     many = "films are coded anew, because their packets cannot be copied"
     plan.notes.append(Note(f"{path} is coded anew: {why}", video.id, many))
-    footage = _footage(video, source, width, height)
+    footage = footage_of(video, source, width, height)
     windows = decode_windows(0, num_frames, CHUNK_LATENTS, facts.video)
     keys = [
         plan.add(

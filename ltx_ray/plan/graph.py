@@ -16,16 +16,17 @@ from ltx_ray.plan.conditions import Provider
 from ltx_ray.plan.dag import Plan, PlannedVideo
 from ltx_ray.plan.films import PictureOfFilm, ship_picture
 from ltx_ray.plan.images import images_of_take, place_images
-from ltx_ray.plan.layout import Layouts, decoded_size
+from ltx_ray.plan.layout import Layout, Layouts, decoded_size
 from ltx_ray.plan.loras import lora_notes
 from ltx_ray.plan.notes import Note
 from ltx_ray.plan.opening import Opening, plan_opening
 from ltx_ray.plan.provenance import provenance
+from ltx_ray.plan.retake import plan_retake
 from ltx_ray.plan.segments import Take
 from ltx_ray.plan.sounds import carried_rate_hz, check_sound, track_of_take
 from ltx_ray.plan.takes import TakeTasks, plan_take
 from ltx_ray.spec.acyclic import without_collector
-from ltx_ray.spec.codecs import CONTAINERS
+from ltx_ray.spec.codecs import CODECS, CONTAINERS
 from ltx_ray.spec.counted import counted
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.recipe import InspectRecipe, StitchRecipe
@@ -63,9 +64,11 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
     plan.notes += [note for note in lora_notes(video, facts) if note.many or note not in plan.notes]
     takes, encode = [each.take for each in layout.takes], layout.encode
     plan.notes += [note._replace(where=video.id) for note in layout.notes]
+    container = container_of(video.output.path)
+    if video.retake is not None:
+        return _plan_retake(plan, video, layout, facts, given, container)
     images = place_images(video, takes)
     check_sound(video, takes, given)
-    container = container_of(video.output.path)
     is_flac = CONTAINERS[container].sound == "flac"
     rate_hz = carried_rate_hz(video, takes, facts, given, is_flac=is_flac)
     longest = max(segment.num_frames for take in takes for segment in take.segments)
@@ -127,6 +130,31 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
     if shipped is not None:
         width, height = shipped.width_px, shipped.height_px
     return PlannedVideo(video.id, video.output.path, stitch, num_frames, video.frame_rate, width, height, inspect)
+
+
+def _plan_retake(
+    plan: Plan, video: Video, layout: Layout, facts: ModelFacts, given: GivenFacts, container: str
+) -> PlannedVideo:
+    assert video.retake is not None
+    source = given.films[video.retake.path]
+    holds = [name for name, codec in CODECS.items() if container in codec.containers]
+    parts = plan_retake(plan, video, facts, source, layout.encode, holds)
+    _check_length(parts.num_frames / video.frame_rate, facts)
+    size = (source.width_px, source.height_px) if parts.is_copied else layout.encode.crop_px
+    assert size is not None, "the video has the size of its film"
+    says = provenance(video, layout, facts, None, (), given) if video.output.provenance else None
+    recipe = StitchRecipe(
+        num_frames=parts.num_frames,
+        sound_samples=tuple(num_samples for _, num_samples in parts.sounds),
+        frame_rate=video.frame_rate,
+        container=container,
+        audio_codec=CONTAINERS[container].sound,
+        audio_bit_rate=video.output.audio_bit_rate,
+        provenance=says,
+    )
+    sounds = (Parent("sound", key) for key, _ in parts.sounds)
+    stitch = plan.add("stitch", video.id, recipe, (*parts.chunks, *sounds))
+    return PlannedVideo(video.id, video.output.path, stitch, parts.num_frames, video.frame_rate, *size)
 
 
 def _check_length(length_s: Fraction, facts: ModelFacts) -> None:

@@ -236,7 +236,7 @@ class _Shape:
     @classmethod
     def of(cls, stretch: _Stretch, frame_rate: Fraction, facts: ModelFacts, *, where: str, is_alone: bool) -> _Shape:
         segment, grid = stretch.scene.segment, facts.video
-        longest = _longest_call(frame_rate, facts)
+        longest = longest_call(frame_rate, facts)
         frames = segment.frames
         if frames is None:
             whole = grid.num_frames(stretch.stop) + segment.overshoot
@@ -253,7 +253,7 @@ class _Shape:
 
     def check_call(self, num_frames: int) -> None:
         """Raise PlanError if a segment of so many frames is longer than the model attends to."""
-        longest = _longest_call(self.frame_rate, self.facts)
+        longest = longest_call(self.frame_rate, self.facts)
         if num_frames > longest:
             seconds = float(num_frames / self.frame_rate)
             raise PlanError(
@@ -276,7 +276,7 @@ class _Shape:
 
     def remedy(self, least: int) -> str:
         """What to do where segments of at least ``least`` frames are needed."""
-        longest = _longest_call(self.frame_rate, self.facts)
+        longest = longest_call(self.frame_rate, self.facts)
         if least <= longest:
             return f"at least {least} are needed, or a smaller connector"
         return (
@@ -285,7 +285,7 @@ class _Shape:
         )
 
 
-def _longest_call(frame_rate: Fraction, facts: ModelFacts) -> int:
+def longest_call(frame_rate: Fraction, facts: ModelFacts) -> int:
     """The most frames, on the grid, whose times the model attends to."""
     step = facts.video.frames_per_latent
     return max(1, math.floor(facts.max_seconds * frame_rate / step)) * step + 1

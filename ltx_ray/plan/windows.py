@@ -37,17 +37,21 @@ def windows(video: Video, take: Take, facts: ModelFacts) -> Iterator[Window]:
     if video.join == "pixels":
         yield from _segment_windows(video, take, facts)
         return
-    grid = facts.video
-    total = grid.num_latents(take.num_rendered)
     window_latents = video.decode_window or facts.window_latents
-    for start, stop in decode_windows(take.lead, take.lead + take.num_frames, window_latents, grid):
-        first, last = grid.latent_of(start), grid.latent_of(stop - 1)
-        context = _context(first, last + 1, video.decode_tiling, facts)
-        context = Piece(max(0, context.start), min(total, context.stop))
-        parts = list(pieces_of(take, context.start, context.stop, grid))
-        shift = context.start * grid.frames_per_latent
-        segments, pieces = zip(*parts, strict=True)
-        yield Window(segments, pieces, start - shift, stop - shift)
+    for start, stop in decode_windows(take.lead, take.lead + take.num_frames, window_latents, facts.video):
+        yield window_at(take, start, stop, video.decode_tiling, facts)
+
+
+def window_at(take: Take, start: int, stop: int, tiling: str, facts: ModelFacts) -> Window:
+    """Frames [start, stop) of the take's timeline, with the latents around them that their pixels depend on."""
+    grid = facts.video
+    first, last = grid.latent_of(start), grid.latent_of(stop - 1)
+    context = _context(first, last + 1, tiling, facts)
+    context = Piece(max(0, context.start), min(grid.num_latents(take.num_rendered), context.stop))
+    parts = list(pieces_of(take, context.start, context.stop, grid))
+    shift = context.start * grid.frames_per_latent
+    segments, pieces = zip(*parts, strict=True)
+    return Window(segments, pieces, start - shift, stop - shift)
 
 
 def _segment_windows(video: Video, take: Take, facts: ModelFacts) -> Iterator[Window]:

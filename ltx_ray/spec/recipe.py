@@ -160,6 +160,8 @@ class Footage:
     shifts: tuple[Fraction, ...] = later((), since=2)  #: see ``media.clock``
     matrix: Literal["bt601", "bt709"] | None = later(None, since=2)  #: whatever the file says; None = what it says
     reader: int = READER
+    #: "reflect": at its own size, in the middle, what is missing around it mirrored.
+    fit: Literal["cover", "reflect"] = later("cover", since=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,6 +246,17 @@ class Fade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """A window, or a sound, lies inside the parent "file": its edges blend with what the file shows or plays there."""
+
+    footage: Footage
+    start: int  #: the file's frame, or sample, under the first one
+    num_in: int  #: frames, or samples, that blend from the file, weights rising linearly; 0 = it begins at once
+    num_out: int  #: and back at the end
+    track: int | None = None  #: of sound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeRecipe(Shared):
     """A window of a take: frames decoded and encoded at once.
 
@@ -258,6 +271,7 @@ class DecodeRecipe(Shared):
     tiling: str  #: "stream", exact in flat memory, or "tiles", the reference's grid of overlapping pieces
     frame_rate: Fraction
     encode: EncodeSettings
+    patch: Patch | None = later(None, since=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +285,7 @@ class AudioDecodeRecipe(Shared):
     pieces: tuple[Piece, ...]  #: cells of each parent "latent"
     start: int
     num_samples: int
+    patch: Patch | None = later(None, since=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from ltx_ray.media.audio import write_wav
 from ltx_ray.media.footage import footage_samples
 from ltx_ray.spec.protocols import Control, Model
-from ltx_ray.spec.recipe import AudioDecodeRecipe, ClipSoundRecipe
+from ltx_ray.spec.recipe import AudioDecodeRecipe, ClipSoundRecipe, Patch
 from ltx_ray.stages.work import CELLS_AXIS, File, Work, makes
 
 #: Cells of a block, about 10 s. Blocks begin where the decoders' own windows do, so that none is decoded twice.
@@ -45,7 +45,32 @@ def _make(recipe: AudioDecodeRecipe, work: Work) -> File:
         work.open(recipe.weights),
     )
     blocks = audio_decode(recipe, audio, model, work.control)
+    if recipe.patch is not None:
+        (file,) = work.inputs.files("file")
+        blocks = _patched(blocks, file, recipe.patch, recipe.num_samples, model.facts.audio.sample_rate_hz)
     return _sound(blocks, model.facts.audio.sample_rate_hz, work.scratch)
+
+
+def _patched(
+    blocks: Iterable[np.ndarray], file: Path, patch: Patch, num_samples: int, sample_rate_hz: int
+) -> Iterator[np.ndarray]:
+    """Blocks [2, n] whose first and last samples blend with the sound they lie in."""
+    share = np.ones(num_samples, np.float32)
+    share[: patch.num_in] *= (np.arange(patch.num_in, dtype=np.float32) + 1) / (patch.num_in + 1)
+    share[num_samples - patch.num_out :] *= (np.arange(patch.num_out, 0, -1, dtype=np.float32)) / (patch.num_out + 1)
+    under = np.zeros((2, num_samples), np.float32)
+    for first, last in ((0, patch.num_in), (num_samples - patch.num_out, num_samples)):
+        start, stop, track = patch.start + first, patch.start + last, patch.track
+        played = footage_samples(
+            file, sample_rate_hz=sample_rate_hz, start=start, stop=stop, shifts=patch.footage.shifts, track=track
+        )
+        if last > first:
+            under[:, first:last] = np.concatenate(list(played), axis=1)
+    begin = 0
+    for block in blocks:
+        end = begin + block.shape[1]
+        yield block * share[begin:end] + under[:, begin:end] * (1 - share[begin:end])
+        begin = end
 
 
 @makes(ClipSoundRecipe)

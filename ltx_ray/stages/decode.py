@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor
 from ltx_ray.media.footage import footage_frames
 from ltx_ray.media.write import encode_chunk
 from ltx_ray.spec.protocols import Control, Model
-from ltx_ray.spec.recipe import ClipDecodeRecipe, DecodeRecipe, EncodeSettings
+from ltx_ray.spec.recipe import ClipDecodeRecipe, DecodeRecipe, EncodeSettings, Patch
 from ltx_ray.stages.work import FRAMES_AXIS, File, Work, makes
 
 
@@ -71,7 +72,33 @@ def _make(recipe: DecodeRecipe, work: Work) -> File:
     if recipe.fade is not None:
         previous = work.inputs.joined("previous", "video", recipe.fade.pieces, dim=FRAMES_AXIS)
     frames = decode(recipe, video, work.open(recipe.weights), work.control, previous_BCFHW=previous)
+    if recipe.patch is not None:
+        (file,) = work.inputs.files("file")
+        frames = _patched(frames, file, recipe.patch, recipe.stop - recipe.start)
     return _chunk(frames, recipe.encode, recipe.frame_rate, work.scratch)
+
+
+def _patched(frames: Iterable[np.ndarray], file: Path, patch: Patch, num_frames: int) -> Iterator[np.ndarray]:
+    """Frames [n, H, W, 3] whose first and last ones blend with the film they lie in."""
+    edges = [(0, patch.num_in), (num_frames - patch.num_out, num_frames)]
+    films = [footage_frames(file, patch.footage, patch.start + first, patch.start + last) for first, last in edges]
+    under = chain(*films)
+    idx = 0
+    for block_NHWC in frames:
+        made = block_NHWC.copy()
+        for frame_HWC in made:
+            if (share := _share(idx, num_frames, patch)) < 1:
+                mixed = frame_HWC * share + next(under) * (1 - share)
+                frame_HWC[:] = np.rint(mixed).astype(np.uint8)
+            idx += 1
+        yield made
+
+
+def _share(idx: int, num_frames: int, patch: Patch) -> float:
+    """Of the new frame; 1 = it alone is shown."""
+    rising = (idx + 1) / (patch.num_in + 1) if idx < patch.num_in else 1.0
+    falling = (num_frames - idx) / (patch.num_out + 1) if idx >= num_frames - patch.num_out else 1.0
+    return min(rising, falling)
 
 
 @makes(ClipDecodeRecipe)

@@ -223,3 +223,58 @@ def test_a_film_gets_a_sound_in_sync_and_its_picture_is_copied_packet_by_packet(
     for path in files.values():
         found = probe(path)
         assert not found.wrong and found.card.beeps == Tally(5, 5) and found.card.coarse == Tally(120, 120)
+
+
+def rendered_film(rendered, name: str, text: str) -> Path:
+    """The one file of a manifest whose video takes size and rate from a film."""
+    (rendered.folder / f"{name}.yaml").write_text("model: testcard\n" + text)
+    manifest = api.load_manifest(rendered.folder / f"{name}.yaml")
+    summary = api.render(manifest, api.RenderOptions(run_dir=rendered.folder / "runs" / name, inline=True))
+    assert not summary.failed
+    return rendered.folder / "runs" / name / "videos" / manifest.videos[0].output.path
+
+
+@pytest.fixture(scope="module")
+def card(rendered):
+    """A card of 6 seconds with FLAC sound."""
+    return rendered("videos: [{id: fox, prompt: p, seconds: 6, output.path: fox.mkv}]", "card")[0]["fox"]
+
+
+@pytest.mark.parametrize("keys", ["", ", segment: {frames: 73, connector: 17}"])
+def test_a_stretch_made_anew_fits_into_its_film_and_everything_else_is_the_films(rendered, card, keys):
+    text = "videos: [{{id: fox, prompt: q, retake: {{path: {}, picture: [[2, 3]], sound: [[4, 4.5]]}}, output: {}{}}}]"
+    output = "{path: fox.mkv, codec: ffv1}"
+    path = rendered_film(rendered, f"retake{len(keys)}", text.format(card, output, keys))
+    found = probe(path)
+    assert not found.wrong and found.card.coarse == Tally(144, 144)
+    old, new = (list(read_frames(each)) for each in (card, path))
+    apart = [float(np.abs(one.astype(int) - other).mean()) for one, other in zip(old, new, strict=True)]
+    assert max(apart[:48] + apart[72:]) < 1 < min(apart[52:68])
+    before, after = heard(card), heard(path)
+    outside = np.r_[0:192_000, 216_000:288_000]
+    assert np.array_equal(before[:, outside], after[:, outside])
+
+
+def test_sound_is_made_anew_under_a_picture_that_is_copied_and_an_end_past_the_film_extends_it(rendered, card):
+    text = "videos: [{{id: fox, prompt: q, retake: {{path: {}, {}}}, output.path: fox.mkv}}]"
+    path = rendered_film(rendered, "resound", text.format(card, "sound: all"))
+    assert packets(path) == packets(card) and not probe(path).wrong
+    path = rendered_film(rendered, "extended", text.format(card, "picture: [[5, 8]]"))
+    found = probe(path)
+    assert not found.wrong and found.card.coarse == Tally(192, 192) and found.card.beeps == Tally(8, 8)
+
+
+def test_a_film_of_any_size_is_padded_for_the_model_and_cut_back(rendered):
+    film = rendered.folder / "odd.mp4"
+    with av.open(str(film), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 150, 102, "yuv420p"
+        for idx in range(40):
+            picture = np.full((102, 150, 3), (5 * idx, 90, 200), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode(None))
+    text = "videos: [{id: a, model: tiny-2.3, prompt: q, retake: {path: odd.mp4, picture: [[0.5, 1]], sound: all}}]"
+    path = rendered_film(rendered, "odd-film", text)
+    frames = list(read_frames(path))
+    assert len(frames) == 40 and frames[0].shape == (102, 150, 3)
+    assert np.abs(frames[39].astype(int) - (195, 90, 200)).max() < 6
