@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields as fields_of
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from typing import Any, Literal
 
 from ltx_ray.manifest import fields, paths
+from ltx_ray.manifest.control import read_control
 from ltx_ray.manifest.fields import Wrong
 from ltx_ray.manifest.film import film_key, of_film, read_picture, read_retake
 from ltx_ray.manifest.images import read_images
 from ltx_ray.manifest.keys import AUTO
-from ltx_ray.manifest.loras import read_loras
+from ltx_ray.manifest.loras import read_loras, with_loras
 from ltx_ray.manifest.merge import Merged
 from ltx_ray.manifest.model_rules import size_problem
 from ltx_ray.manifest.presets import BUILT_IN, PRESETS
@@ -40,10 +42,13 @@ def build(merged: Merged) -> Video:
         if px is not BAD and (what := size_problem(facts, px)):
             report(key, what)
     loras = read_loras(merged, values, "")
+    control, of_control = read_control(merged, loras)
     ways = Ways(segment_of(values), read_stage1(merged), read_refine(merged), loras)
     is_draft, extend = ways.refine is None, _extend(merged)
     check_segment(merged, ways.segment)
     scenes = read_scenes(merged, ways, is_extended=extend is not None)
+    if of_control:
+        scenes = tuple(replace(scene, loras=with_loras(scene.loras, of_control)) for scene in scenes)
     if fits_image and not images and not any(scene.images for scene in scenes) and not _names_images(values):
         report(fits_image[0], "auto takes the shape of an image, and the video has none; write a number of pixels")
     check_seams(merged, ways.segment, scenes, is_draft=is_draft, is_extended=extend is not None)
@@ -66,6 +71,7 @@ def build(merged: Merged) -> Video:
         images=images,
         fits_image=fits_image,
         audio=_audio(merged),
+        control=control,
         picture=read_picture(merged),
         retake=read_retake(merged),
         stages=values["stages"],

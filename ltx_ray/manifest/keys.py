@@ -139,6 +139,18 @@ _AUDIO = Table(
     null="none",
     alone="path",
 )
+#: "canny" is computed from the film; every other control is given as a film.
+CONTROL_KINDS = ("given", "canny")
+_CONTROL = Table(
+    {
+        "path": PATH,
+        "lora": word(fields.text("a name of models.yaml")),
+        "strength": fields.number(0.0, 1.0, "a strength"),
+        "kind": fields.one_of("a kind of control", CONTROL_KINDS),
+    },
+    null="none",
+    alone="path",
+)
 _RETAKE = Table(
     {"path": PATH, "picture": ranges, "sound": ranges, "blend": fields.whole(0, 64, "a whole number of frames")},
     null="none",
@@ -209,6 +221,7 @@ VIDEO = Table(
             null="none",
         ),
         "audio": _AUDIO,
+        "control": _CONTROL,
         "picture": _PICTURE,
         "retake": _RETAKE,
         "audio_from": fields.one_of("a source of sound", ("stage1", "stage2")),

@@ -45,6 +45,11 @@ def with_preset_loras(facts: ModelFacts, preset: str, own: tuple[LoraUse, ...]) 
     return tuple(sorted(uses, key=lambda use: (use.name, use.stages)))
 
 
+def with_loras(uses: Iterable[LoraUse], more: Iterable[LoraUse]) -> tuple[LoraUse, ...]:
+    """Both, as the one form that a set of LoRAs has."""
+    return tuple(sorted((*uses, *more), key=lambda use: (use.name, use.stages)))
+
+
 def _of_preset(facts: ModelFacts, preset: str, own: Iterable[LoraUse]) -> tuple[LoraUse, ...]:
     if facts.loras is None or DISTILLED_LORA not in facts.loras or not _needs_lora(facts, preset):
         return ()

@@ -89,6 +89,16 @@ class Picture:
     takes_size: bool  #: whether the size at which the model sees it is still to be taken from its shape
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """A film that guides stage 1 frame by frame, by an IC-LoRA."""
+
+    path: str  #: as ``Extend.path``
+    kind: Literal["given", "canny"]
+    strength: float
+    downscale: int  #: times that the LoRA sees it smaller than the picture of stage 1
+
+
 #: Stretches of time in seconds, in order and apart; "all" = from the beginning to the end.
 Ranges = tuple[tuple[Fraction, Fraction], ...] | Literal["all"]
 
@@ -169,6 +179,7 @@ class Video:
     output: Output
     images: tuple[Image, ...] = later((), since=2)  #: that the video names, not one of its scenes
     audio: Audio | None = later(None, since=2)
+    control: Control | None = later(None, since=2)
     picture: Picture | None = later(None, since=2)
     retake: Retake | None = later(None, since=2)
     #: Sides whose length is still to be taken from the shape of an image; () once it is (``manifest.taken``).

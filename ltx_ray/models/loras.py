@@ -33,5 +33,5 @@ def look_at(
     if not path.is_file():
         raise ModelError(f"{path}: there is no such file; check the path of this LoRA")
     file = read_lora(path, shapes, model=model)
-    facts = LoraFacts(name, digests.digest(path), file.parts, mode)
+    facts = LoraFacts(name, digests.digest(path), file.parts, mode, file.downscale)
     return LoraAt(facts, FileAt.of(path))

@@ -51,6 +51,8 @@ def film_latents(
     *,
     downscale: int = 1,
     fit: Fit = "cover",
+    edges: str = "",
+    name: str = "film",
 ) -> str:
     """Key of a film as latents, under all frames of a segment, ``downscale`` times smaller than the stage's picture."""
     segment, plan = planned.take.segments[segment_idx], planned.plan_
@@ -61,14 +63,15 @@ def film_latents(
         footage=footage_of(planned.video, source, width // downscale, height // downscale, fit=fit),
         start=start,
         stop=start + segment.num_frames,
+        edges=edges,
     )
-    file = ingest_film(plan, planned.video, path, source)
-    unit = f"{planned.name(segment_idx)}/film"
+    file = ingest_film(plan, planned.video, path, source, name=name)
+    unit = f"{planned.name(segment_idx)}/{name}"
     return plan.add("condition", unit, recipe, (Parent("file", file),), file=path)
 
 
-def ingest_film(plan: Plan, video: Video, path: str, source: SourceFacts) -> str:
-    key = plan.add("ingest", f"{video.id}/film", IngestRecipe(sha256=source.sha256))
+def ingest_film(plan: Plan, video: Video, path: str, source: SourceFacts, *, name: str = "film") -> str:
+    key = plan.add("ingest", f"{video.id}/{name}", IngestRecipe(sha256=source.sha256))
     plan.files[key] = path
     return key
 

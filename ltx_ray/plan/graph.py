@@ -13,6 +13,7 @@ from ltx_ray.errors import ManifestError, PlanError, Problem
 from ltx_ray.manifest.paths import container_of
 from ltx_ray.manifest.schema import Manifest, Video
 from ltx_ray.plan.conditions import Provider
+from ltx_ray.plan.control import ControlOfTake, check_control
 from ltx_ray.plan.dag import Plan, PlannedVideo
 from ltx_ray.plan.films import PictureOfFilm, ship_picture
 from ltx_ray.plan.images import images_of_take, place_images
@@ -69,6 +70,8 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
         return _plan_retake(plan, video, layout, facts, given, container)
     images = place_images(video, takes)
     check_sound(video, takes, given)
+    if video.control is not None:
+        plan.notes += check_control(video, takes, sources[video.control.path])
     is_flac = CONTAINERS[container].sound == "flac"
     rate_hz = carried_rate_hz(video, takes, facts, given, is_flac=is_flac)
     longest = max(segment.num_frames for take in takes for segment in take.segments)
@@ -90,6 +93,8 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
         providers: list[Provider] = [opening.connector] if opening and take_idx == 0 else []
         if images:
             providers.append(images_of_take(images, each.take, given.images))
+        if video.control is not None:
+            providers.append(ControlOfTake(video.control, sources[video.control.path]))
         if video.picture is not None:
             providers.append(PictureOfFilm(video.picture.path, sources[video.picture.path]))
         if video.audio is not None:

@@ -209,6 +209,7 @@ class FilmRecipe:
     footage: Footage
     start: int
     stop: int
+    edges: str = ""  #: "canny": white edges on black are taken in place of each picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

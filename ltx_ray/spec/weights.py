@@ -34,6 +34,9 @@ class LoraFacts(NamedTuple):
     digest: str
     parts: tuple[Part, ...]  #: whose weights it changes, in the order of PARTS
     mode: LoraMode = "adapter"  #: unless the manifest says another
+    downscale: int | None = (
+        None  #: of an IC-LoRA: times that its control is smaller than the picture; None = no IC-LoRA
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ltx_ray.media.edges import canny_edges
 from ltx_ray.media.footage import footage_frames, footage_samples
 from ltx_ray.media.still import still_picture
 from ltx_ray.spec.protocols import Model
@@ -58,7 +59,8 @@ def _make_of_still(recipe: StillRecipe, work: Work) -> dict[str, Tensor]:
 def _make_of_film(recipe: FilmRecipe, work: Work) -> dict[str, Tensor]:
     """``video`` [1, C, F, H, W] of the recipe's frames, normalised, float32."""
     (file,) = work.inputs.files("file")
-    frames = list(footage_frames(file, recipe.footage, recipe.start, recipe.stop))
+    pictures = footage_frames(file, recipe.footage, recipe.start, recipe.stop)
+    frames = list(map(canny_edges, pictures) if recipe.edges else pictures)
     return {"video": work.open(recipe.weights).video_encoder().encode(torch.from_numpy(np.stack(frames)))}
 
 

@@ -278,3 +278,47 @@ def test_a_film_of_any_size_is_padded_for_the_model_and_cut_back(rendered):
     frames = list(read_frames(path))
     assert len(frames) == 40 and frames[0].shape == (102, 150, 3)
     assert np.abs(frames[39].astype(int) - (195, 90, 200)).max() < 6
+
+
+def moving(path: Path, num_frames: int, *, late: int = 0) -> Path:
+    """A light block that moves 2 px a frame over a dark ground."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=24, options={"crf": "10"})
+        stream.width, stream.height, stream.pix_fmt = 256, 192, "yuv420p"
+        for idx in range(num_frames):
+            picture = np.full((192, 256, 3), 20, np.uint8)
+            at = 2 * max(0, idx - late)
+            picture[:, at : at + 32] = 235
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode(None))
+    return path
+
+
+def block_at(frame: np.ndarray) -> float:
+    """Where the light block is, in px from the left, on a row without words."""
+    light = frame[68:76].mean(axis=(0, 2)) - 30
+    columns = np.arange(len(light))
+    return float((columns * np.clip(light, 0, None)).sum() / np.clip(light, 0, None).sum())
+
+
+@pytest.mark.parametrize("late", [0, 8])
+def test_a_control_guides_every_segment_at_its_frames(rendered, late):
+    moving(rendered.folder / "control.mp4", 100, late=late)
+    files, _ = rendered(
+        "videos: [{id: c, prompt: p, stages: one, seconds: 4, control: control.mp4, "
+        "segment: {frames: 49, connector: 17}}]",
+        f"control-{late}",
+    )
+    frames = proven(files["c"])
+    wanted = [2 * max(0, idx - late) + 16 for idx in range(96)]
+    apart = [abs(block_at(frame) - at) for frame, at in zip(frames, wanted, strict=True)]
+    assert max(apart) < 5, apart
+
+
+def test_a_control_of_edges_leaves_before_stage_2_and_goes_with_an_image(rendered):
+    moving(rendered.folder / "film.mp4", 50)
+    text = "videos: [{{id: e, prompt: p, num_frames: 25, {}control: {{path: film.mp4, kind: canny}}, image: a.png}}]"
+    draft, _ = rendered(text.format("preset: draft, "), "edges-draft")
+    whole, _ = rendered(text.format(""), "edges")
+    assert proven(draft["e"])[12][4:34].mean() < 60  # edges on black
+    assert is_shown(proven(whole["e"])[0], rendered.folder / "a.png")

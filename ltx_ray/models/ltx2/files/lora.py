@@ -64,6 +64,7 @@ class LoraFile:
     path: Path
     rank: int  #: the largest
     pairs: Mapping[Part, tuple[Pair, ...]]  #: by the part whose weights they change
+    downscale: int | None = None  #: of an IC-LoRA; None = it is none, or does not say so
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -107,7 +108,31 @@ def read_lora(path: Path, shapes: Shapes, *, model: str) -> LoraFile:
             "that was trained for this model"
         )
     _check_unique(path, pairs)
-    return LoraFile(path, rank, {part: tuple(sorted(each)) for part, each in pairs.items()})
+    in_order = {part: tuple(sorted(each)) for part, each in pairs.items()}
+    return LoraFile(path, rank, in_order, _downscale(header))
+
+
+def _downscale(header: Header) -> int | None:
+    """How much smaller than the picture an IC-LoRA sees its control.
+
+    Source: Lightricks/LTX-2@400fd31, ``reference_downscale_factor``; newer trainers call it spatial scale.
+    """
+    told = header.metadata
+    if told.get("reference_temporal_scale_factor", "1") not in ("1", "1.0"):
+        raise ModelError(f"{header.path}: sees fewer frames of its control than there are, which is not applied")
+    names_ = ("reference_downscale_factor", "reference_spatial_scale_factor")
+    value = next((told[name] for name in names_ if name in told), None)
+    if value is None:
+        return None
+    try:
+        factor = float(value)
+    except ValueError:
+        factor = 0.0
+    if factor not in (1, 2, 4):
+        raise ModelError(
+            f"{header.path}: sees its control {value} times smaller, which is not 1, 2 or 4; fetch it again"
+        )
+    return int(factor)
 
 
 def _pairs_by_name(header: Header) -> dict[str, _Found]:
