@@ -93,7 +93,7 @@ class _Claims:
             return None
         is_sane = rate > 0 and min(takes, default=0) > 0 and 0 < min(size) and max(size) <= _LONGEST_SIDE_PX
         is_sane &= not source or 0 <= source.num_frames <= (takes[0] if source.is_shown else _MOST_FRAMES)
-        own = ("audio" not in fields, "picture" not in fields and "retake" not in fields)
+        own = (fields.keys().isdisjoint(("audio", "detail")), fields.keys().isdisjoint(("picture", "retake", "detail")))
         claims = cls(str(fields["video"]), str(fields["model"]), rate, takes, size, source, held, *own)
         return claims if is_sane else None
 

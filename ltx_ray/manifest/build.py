@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Literal
 
 from ltx_ray.manifest import fields, paths
-from ltx_ray.manifest.control import read_control
+from ltx_ray.manifest.control import read_control, read_detail
 from ltx_ray.manifest.fields import Wrong
 from ltx_ray.manifest.film import film_key, of_film, read_picture, read_retake
 from ltx_ray.manifest.images import read_images
@@ -42,13 +42,15 @@ def build(merged: Merged) -> Video:
         if px is not BAD and (what := size_problem(facts, px)):
             report(key, what)
     loras = read_loras(merged, values, "")
-    control, of_control = read_control(merged, loras)
+    control, of_film_lora = read_control(merged, loras)
+    detail, of_detail = read_detail(merged, loras)
+    of_film_lora += of_detail
     ways = Ways(segment_of(values), read_stage1(merged), read_refine(merged), loras)
     is_draft, extend = ways.refine is None, _extend(merged)
     check_segment(merged, ways.segment)
     scenes = read_scenes(merged, ways, is_extended=extend is not None)
-    if of_control:
-        scenes = tuple(replace(scene, loras=with_loras(scene.loras, of_control)) for scene in scenes)
+    if of_film_lora:
+        scenes = tuple(replace(scene, loras=with_loras(scene.loras, of_film_lora)) for scene in scenes)
     if fits_image and not images and not any(scene.images for scene in scenes) and not _names_images(values):
         report(fits_image[0], "auto takes the shape of an image, and the video has none; write a number of pixels")
     check_seams(merged, ways.segment, scenes, is_draft=is_draft, is_extended=extend is not None)
@@ -72,6 +74,7 @@ def build(merged: Merged) -> Video:
         fits_image=fits_image,
         audio=_audio(merged),
         control=control,
+        detail=detail,
         picture=read_picture(merged),
         retake=read_retake(merged),
         stages=values["stages"],
@@ -137,7 +140,9 @@ def _takes_size(merged: Merged) -> bool:
     """Whether the size is known only when a file is read."""
     values = merged.values
     is_extended = "extend.path" in values and "extend" not in values
-    if film_key(merged) == "retake" or ((picture := read_picture(merged)) is not None and picture.takes_size):
+    if film_key(merged) in ("retake", "detail") or (
+        (picture := read_picture(merged)) is not None and picture.takes_size
+    ):
         return True
     return AUTO in (values["width"], values["height"]) or (is_extended and "size" in _takes(merged))
 

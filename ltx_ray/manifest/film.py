@@ -21,6 +21,15 @@ _NOT_BESIDE = {
         "output.crop": "its picture is shipped as it is",
         "stages": "one pass makes the sound",
     },
+    "detail": {
+        **dict.fromkeys(("seconds", "num_frames"), "the video is as long as its film"),
+        "frame_rate": "the video has the rate of its film",
+        "scenes": "it is one film with one prompt",
+        **dict.fromkeys(("image", "images"), "its frames are given"),
+        **dict.fromkeys(("extend.path", "picture.path", "retake.path", "control.path"), "it is one film"),
+        "audio.path": "the sound of the film is kept",
+        "stages": "stage 2 alone makes it",
+    },
     "retake": {
         **dict.fromkeys(("seconds", "num_frames"), "the video is as long as its film, or as its last stretch says"),
         **dict.fromkeys(("width", "height", "frame_rate"), "the video has size and rate of its film"),

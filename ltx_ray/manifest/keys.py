@@ -151,6 +151,11 @@ _CONTROL = Table(
     null="none",
     alone="path",
 )
+_DETAIL = Table(
+    {"path": PATH, "lora": word(fields.text("a name of models.yaml"))},
+    null="none",
+    alone="path",
+)
 _RETAKE = Table(
     {"path": PATH, "picture": ranges, "sound": ranges, "blend": fields.whole(0, 64, "a whole number of frames")},
     null="none",
@@ -222,6 +227,7 @@ VIDEO = Table(
         ),
         "audio": _AUDIO,
         "control": _CONTROL,
+        "detail": _DETAIL,
         "picture": _PICTURE,
         "retake": _RETAKE,
         "audio_from": fields.one_of("a source of sound", ("stage1", "stage2")),

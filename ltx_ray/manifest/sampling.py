@@ -52,10 +52,17 @@ def in_single_pass(merged: Merged) -> Merged:
     """``merged``; for ``stages: one`` without the stage 2 of its preset, and stage 1 renders the final size."""
     if merged.values["stages"] != "one":
         return merged
+    if is_of_stage_2(merged):
+        return replace(merged, facts=merged.facts.rendering(Fraction(1)))
     if given := next((key for key in _refine_keys(merged.values) if merged.is_set(key)), None):
         merged.report(given, "is of stage 2, which stages: one leaves out; take one of them out")
     facts = merged.facts.rendering(Fraction(1))
     return replace(merged, facts=facts, values=without_refine(merged.values))
+
+
+def is_of_stage_2(merged: Merged) -> bool:
+    """Whether the one pass is that of stage 2, over a film."""
+    return "detail" not in merged.values and "detail.path" in merged.values
 
 
 def without_refine(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ltx_ray.manifest.merge import Merged, gives_list, lay_over
 from ltx_ray.manifest.model_rules import num_frames_problem, seconds_problem
 from ltx_ray.manifest.presets import PRESETS
 from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, shown
-from ltx_ray.manifest.sampling import read_refine, read_stage1, without_refine
+from ltx_ray.manifest.sampling import is_of_stage_2, read_refine, read_stage1, without_refine
 from ltx_ray.manifest.schema import LoraUse, Sampling, Scene, Segment
 from ltx_ray.manifest.seams import check_scene, segment_of
 
@@ -150,6 +150,8 @@ def _own_ways(merged: Merged, part: Mapping[str, Any], prefix: str, ways: Ways) 
 
 def _with_preset(merged: Merged, preset: str, place: str, ways: Ways) -> Ways:
     """``ways`` with the LoRAs that its preset, which is given at ``place``, applies on this checkpoint."""
+    if is_of_stage_2(merged):
+        return ways  # the LoRA of details takes the place of the distilled one
     if what := kind_problem(merged.facts, preset, is_draft=ways.refine is None):
         merged.report(place, what)
     return ways._replace(loras=with_preset_loras(merged.facts, preset, ways.loras))

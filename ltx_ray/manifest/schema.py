@@ -99,6 +99,15 @@ class Control:
     downscale: int  #: times that the LoRA sees it smaller than the picture of stage 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detail:
+    """A film that stage 2 makes anew in detail, guided by itself. It decides length and rate of the video."""
+
+    path: str  #: as ``Extend.path``
+    downscale: int  #: times that the LoRA sees it smaller than the video
+    takes_size: bool  #: as ``Picture.takes_size``
+
+
 #: Stretches of time in seconds, in order and apart; "all" = from the beginning to the end.
 Ranges = tuple[tuple[Fraction, Fraction], ...] | Literal["all"]
 
@@ -180,6 +189,7 @@ class Video:
     images: tuple[Image, ...] = later((), since=2)  #: that the video names, not one of its scenes
     audio: Audio | None = later(None, since=2)
     control: Control | None = later(None, since=2)
+    detail: Detail | None = later(None, since=2)
     picture: Picture | None = later(None, since=2)
     retake: Retake | None = later(None, since=2)
     #: Sides whose length is still to be taken from the shape of an image; () once it is (``manifest.taken``).

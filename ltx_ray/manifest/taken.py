@@ -14,7 +14,7 @@ from math import ceil, isqrt
 from ltx_ray.errors import ManifestError, Problem
 from ltx_ray.manifest.keys import MAX_SIZE_PX
 from ltx_ray.manifest.rates import BROADCAST_RATES, MAX_NUMERATOR, MAX_RATE, MIN_RATE
-from ltx_ray.manifest.schema import Manifest, Picture, Retake, Video
+from ltx_ray.manifest.schema import Detail, Manifest, Picture, Retake, Video
 from ltx_ray.spec.grid import round_half_up
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.source import GivenFacts, SourceFacts
@@ -53,7 +53,9 @@ def with_sources(
 
 def _is_open(video: Video) -> bool:
     """Whether something is still to be taken from a file."""
-    return bool(video.fits_image or video.picture or video.retake or (video.extend and video.extend.takes))
+    return bool(
+        video.fits_image or video.picture or video.retake or video.detail or (video.extend and video.extend.takes)
+    )
 
 
 def _taken(video: Video, given: GivenFacts, facts: ModelFacts) -> tuple[Video, list[str]]:
@@ -66,8 +68,15 @@ def _taken(video: Video, given: GivenFacts, facts: ModelFacts) -> tuple[Video, l
     if (picture := video.picture) is not None:
         source = given.films[picture.path]
         video = _of_film(video, source, picture, facts)
+        video = replace(video, picture=replace(picture, takes_size=False))
         length = f"{source.num_frames(video.frame_rate)} frames at {video.frame_rate}"
         said.append(f"takes from {picture.path}: {length}; the model sees {video.width}x{video.height}")
+    if (detail := video.detail) is not None:
+        source = given.films[detail.path]
+        video = _of_film(video, source, detail, facts)
+        video = replace(video, detail=replace(detail, takes_size=False))
+        frames = f"{video.scenes[0].num_frames} frames at {video.frame_rate}"
+        said.append(f"takes from {detail.path}: {frames}; it becomes {video.width}x{video.height}")
     if (retake := video.retake) is not None:
         source = given.films[retake.path]
         video = _retaken(video, source, retake, facts)
@@ -93,14 +102,14 @@ def _as_film(video: Video, source: SourceFacts, facts: ModelFacts) -> Video:
     return replace(video, width=width, height=height, frame_rate=frame_rate, extend=extend)
 
 
-def _of_film(video: Video, source: SourceFacts, picture: Picture, facts: ModelFacts) -> Video:
-    """As long as its film and at its rate; seen in its shape at about the size of the preset."""
+def _of_film(video: Video, source: SourceFacts, film: Picture | Detail, facts: ModelFacts) -> Video:
+    """As long as its film and at its rate; unless its size is said, in its shape at about the size of the preset."""
     rate = _rate(source)
     (scene,) = video.scenes
     scene = replace(scene, num_frames=source.num_frames(rate), seconds=None)
-    if picture.takes_size:
+    if film.takes_size:
         video = _shaped(video, Fraction(source.width_px, source.height_px), facts)
-    return replace(video, frame_rate=rate, scenes=(scene,), picture=replace(picture, takes_size=False))
+    return replace(video, frame_rate=rate, scenes=(scene,))
 
 
 def _retaken(video: Video, source: SourceFacts, retake: Retake, facts: ModelFacts) -> Video:

@@ -15,6 +15,7 @@ from ltx_ray.errors import PlanError
 from ltx_ray.manifest.schema import Sampling
 from ltx_ray.plan.conditions import Planned, Provided, Provider, SegmentStage, parents_of
 from ltx_ray.plan.connectors import connector, tail
+from ltx_ray.plan.films import film_cells, film_latents
 from ltx_ray.plan.loras import loras_of
 from ltx_ray.spec.conditions import Condition
 from ltx_ray.spec.recipe import (
@@ -27,6 +28,7 @@ from ltx_ray.spec.recipe import (
 )
 from ltx_ray.spec.seeds import noise_seed
 from ltx_ray.spec.sigmas import ShiftedByTokens
+from ltx_ray.spec.source import SourceFacts
 from ltx_ray.spec.task import Parent, Stage
 from ltx_ray.spec.weights import Weights
 
@@ -56,12 +58,17 @@ class Chain(Planned):
     """Enters the segments of a take stage by stage."""
 
     providers: tuple[Provider, ...] = ()  #: of what this take's segments are given before that
+    film: SourceFacts | None = None  #: that ``Video.detail`` names
     #: Keys by prompt and by what it is encoded with.
     texts: dict[tuple[str, tuple[Weights, ...]], str] = field(default_factory=dict)
 
     def plan(self) -> None:
         order = range(len(self.take.segments))
-        if self.video.is_draft:
+        if self.video.detail is not None:
+            for segment_idx in order:
+                self._detail(segment_idx)
+            self.generated = self.refined
+        elif self.video.is_draft:
             for segment_idx in order:
                 self._generate(segment_idx)
             self.refined = self.generated
@@ -100,6 +107,20 @@ class Chain(Planned):
         provided = self._provided(segment_idx, "refine")
         recipe = RefineRecipe(sampling=sampling, **self._common(segment_idx, "refine", provided))
         parents = (*text, Parent("video", upscaled), Parent("audio", generated), *parents_of(provided))
+        self.refined[segment_idx] = self.plan_.add("refine", self.name(segment_idx), recipe, parents)
+
+    def _detail(self, segment_idx: int) -> None:
+        """Stage 2 over a film: its latents and cells take the places of what stage 1 makes."""
+        assert self.video.detail is not None and self.film is not None
+        refine, path = self.scene(segment_idx).refine, self.video.detail.path
+        assert refine is not None
+        film = film_latents(self, segment_idx, "refine", path, self.film)
+        cells = film_cells(self, segment_idx, path, self.film)
+        sampling = self._sampling(segment_idx, refine, "refine")
+        text = self._text(segment_idx, sampling, "refine")
+        provided = self._provided(segment_idx, "refine")
+        recipe = RefineRecipe(sampling=sampling, **self._common(segment_idx, "refine", provided))
+        parents = (*text, Parent("video", film), Parent("audio", cells), *parents_of(provided))
         self.refined[segment_idx] = self.plan_.add("refine", self.name(segment_idx), recipe, parents)
 
     def _provided(self, segment_idx: int, stage: SegmentStage) -> list[Provided]:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ltx_ray.manifest.schema import Video
+from ltx_ray.manifest.schema import Detail, Video
 from ltx_ray.plan.conditions import Planned, Provided, SegmentStage
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.notes import Note
 from ltx_ray.plan.segments import decode_windows
 from ltx_ray.plan.sounds import RUN_UP_CELLS
 from ltx_ray.spec.codecs import CODECS
-from ltx_ray.spec.conditions import Freeze
+from ltx_ray.spec.conditions import Freeze, Reference
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.piece import Piece
 from ltx_ray.spec.recipe import ClipDecodeRecipe, EncodeSettings, FilmRecipe, Footage, IngestRecipe, TrackRecipe
@@ -76,25 +76,42 @@ def ingest_film(plan: Plan, video: Video, path: str, source: SourceFacts, *, nam
     return key
 
 
-def film_cells(planned: Planned, segment_idx: int, path: str, source: SourceFacts) -> tuple[str, int]:
-    """Key of the film's sound as cells, and which of them is the segment's first."""
+def film_cells(planned: Planned, segment_idx: int, path: str, source: SourceFacts) -> str:
+    """Key of the film's sound as the segment's cells."""
     cells, grid, plan = planned.take.segments[segment_idx].cells, planned.facts.audio, planned.plan_
     first = max(0, cells.start - RUN_UP_CELLS)
     recipe = TrackRecipe(
         weights=planned.facts.weights_for("condition", parts=_SOUND_PARTS),
         start_s=planned.take.start / planned.video.frame_rate + first * grid.slots_per_cell * grid.slot_s,
-        num_cells=cells.stop - first,
+        run_up_cells=cells.start - first,
+        num_cells=cells.length,
         sample_rate_hz=grid.sample_rate_hz,
         shifts=source.shifts,
     )
     file = ingest_film(plan, planned.video, path, source)
-    key = plan.add("condition", f"{planned.name(segment_idx)}/sound", recipe, (Parent("file", file),), file=path)
-    return key, cells.start - first
+    return plan.add("condition", f"{planned.name(segment_idx)}/sound", recipe, (Parent("file", file),), file=path)
 
 
 def footage_of(video: Video, source: SourceFacts, width_px: int, height_px: int, *, fit: Fit = "cover") -> Footage:
     """The film at the video's rate and a size."""
     return Footage(frame_rate=video.frame_rate, width_px=width_px, height_px=height_px, shifts=source.shifts, fit=fit)
+
+
+@dataclass(frozen=True, slots=True)
+class DetailOfFilm:
+    """A provider for stage 2 over a film: the film once more as a guide, and its sound, frozen."""
+
+    detail: Detail
+    source: SourceFacts
+
+    def __call__(self, planned: Planned, segment_idx: int, stage: SegmentStage) -> Iterator[Provided]:
+        path, segment = self.detail.path, planned.take.segments[segment_idx]
+        latents = Piece(0, planned.facts.video.num_latents(segment.num_frames))
+        downscale = self.detail.downscale
+        key = film_latents(planned, segment_idx, stage, path, self.source, downscale=downscale)
+        yield Provided(Reference(modality="video", piece=latents, downscale=downscale), key)
+        cells = film_cells(planned, segment_idx, path, self.source)
+        yield Provided(Freeze(modality="audio", piece=Piece(0, segment.cells.length)), cells)
 
 
 @dataclass(frozen=True, slots=True)

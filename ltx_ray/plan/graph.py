@@ -15,7 +15,7 @@ from ltx_ray.manifest.schema import Manifest, Video
 from ltx_ray.plan.conditions import Provider
 from ltx_ray.plan.control import ControlOfTake, check_control
 from ltx_ray.plan.dag import Plan, PlannedVideo
-from ltx_ray.plan.films import PictureOfFilm, ship_picture
+from ltx_ray.plan.films import DetailOfFilm, PictureOfFilm, ship_picture
 from ltx_ray.plan.images import images_of_take, place_images
 from ltx_ray.plan.layout import Layout, Layouts, decoded_size
 from ltx_ray.plan.loras import lora_notes
@@ -95,6 +95,8 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
             providers.append(images_of_take(images, each.take, given.images))
         if video.control is not None:
             providers.append(ControlOfTake(video.control, sources[video.control.path]))
+        if video.detail is not None:
+            providers.append(DetailOfFilm(video.detail, sources[video.detail.path]))
         if video.picture is not None:
             providers.append(PictureOfFilm(video.picture.path, sources[video.picture.path]))
         if video.audio is not None:

@@ -93,6 +93,7 @@ def _without_words(video: Video) -> Video:
         picture=video.picture and replace(video.picture, path=""),
         retake=None,
         control=None,
+        detail=None,
         extend=video.extend and replace(video.extend, path=""),
         output=replace(video.output, path=""),
     )
@@ -107,7 +108,9 @@ def _fields_but(cls: type, *names: str) -> Callable[[object], Any]:
 
 
 #: What tells kinds apart: all but words.
-_of_video = _fields_but(Video, "id", "scenes", "extend", "output", "images", "audio", "picture", "retake", "control")
+_of_video = _fields_but(
+    Video, "id", "scenes", "extend", "output", "images", "audio", "picture", "retake", "control", "detail"
+)
 _of_scene = _fields_but(Scene, "prompt", "negative_prompt", "seed", "images", "audio")
 _of_extend = _fields_but(Extend, "path")
 _of_output = _fields_but(Output, "path")

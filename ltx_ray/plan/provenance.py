@@ -64,6 +64,8 @@ def provenance(
         source = given.films[video.picture.path]
         says["picture"] = {"sha256": source.sha256}
         says["size_px"] = (source.width_px, source.height_px)
+    if video.detail is not None:
+        says["detail"] = {"sha256": given.films[video.detail.path].sha256}
     if video.control is not None:
         says["control"] = {"sha256": given.films[video.control.path].sha256, "kind": video.control.kind}
     if video.retake is not None:
@@ -94,6 +96,7 @@ def _entry(video: Video, output: Output) -> Video:
         images=_without_paths(video.images),
         audio=video.audio and replace(video.audio, path=""),
         picture=video.picture and replace(video.picture, path=""),
+        detail=video.detail and replace(video.detail, path=""),
         control=video.control and replace(video.control, path=""),
         retake=video.retake and replace(video.retake, path=""),
     )

@@ -102,9 +102,9 @@ class KeptOfFilm:
         ]
         cells = [not any(span.touches(*edge) for span in self.sound) for edge in pairwise(edges)]
         if any(cells):
-            key, first = film_cells(planned, segment_idx, self.path, self.source)
-            for start, stop in _runs(cells):
-                yield Provided(Hold(modality="audio", piece=Piece(first + start, first + stop), start=start), key)
+            key = film_cells(planned, segment_idx, self.path, self.source)
+            for piece in _runs(cells):
+                yield Provided(Hold(modality="audio", piece=piece, start=piece.start), key)
 
 
 def plan_retake(

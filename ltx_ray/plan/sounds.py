@@ -58,7 +58,8 @@ class TrackOfTake:
         recipe = TrackRecipe(
             weights=planned.facts.weights_for("condition", parts=_PARTS),
             start_s=self.start_s + first * grid.slots_per_cell * grid.slot_s,
-            num_cells=cells.stop - first,
+            run_up_cells=cells.start - first,
+            num_cells=cells.length,
             sample_rate_hz=grid.sample_rate_hz,
             track=self.audio.sound,
             shifts=self.facts.shifts,
@@ -66,7 +67,7 @@ class TrackOfTake:
         file = ingest_sound(planned.plan_, planned.video, self.audio, self.facts)
         unit = f"{planned.name(segment_idx)}/sound"
         key = planned.plan_.add("condition", unit, recipe, (Parent("file", file),), file=self.audio.path)
-        yield Provided(Freeze(modality="audio", piece=Piece(cells.start - first, cells.stop - first)), key)
+        yield Provided(Freeze(modality="audio", piece=Piece(0, cells.length)), key)
 
 
 def track_of_take(audio: Audio, facts: SoundFacts, take: Take, frame_rate: Fraction) -> TrackOfTake:
@@ -105,6 +106,8 @@ def stretches(video: Video, take: Take) -> list[Stretch]:
 
 def carried_rate_hz(video: Video, takes: list[Take], facts: ModelFacts, given: GivenFacts, *, is_flac: bool) -> int:
     """The rate of the file's sound: the model's where the model makes some of it, else the given sound's own."""
+    if video.detail is not None:
+        return CARRIED_RATE_HZ
     if video.audio is None or not all(each.is_given for take in takes for each in stretches(video, take)):
         return facts.audio.sample_rate_hz
     return given.sounds[video.audio.path].sample_rate_hz if is_flac else CARRIED_RATE_HZ

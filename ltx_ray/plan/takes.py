@@ -9,10 +9,12 @@ from ltx_ray.manifest.schema import Video
 from ltx_ray.plan.chain import Chain
 from ltx_ray.plan.conditions import Provider
 from ltx_ray.plan.dag import Plan
+from ltx_ray.plan.films import ingest_film
 from ltx_ray.plan.layout import TakeLayout
 from ltx_ray.plan.sounds import carried, stretches
 from ltx_ray.spec.model import ModelFacts
-from ltx_ray.spec.source import GivenFacts
+from ltx_ray.spec.recipe import ClipSoundRecipe
+from ltx_ray.spec.source import GivenFacts, SourceFacts
 from ltx_ray.spec.task import Parent
 
 
@@ -47,7 +49,8 @@ def plan_take(
         sound_rate_hz: of the file.
     """
     take = layout.take
-    chain = Chain(plan, video, take, facts, unit, providers=providers)
+    film = given.films[video.detail.path] if video.detail is not None else None
+    chain = Chain(plan, video, take, facts, unit, providers=providers, film=film)
     chain.plan()
     made = TakeTasks()
     pictures = () if video.picture is not None else zip(layout.windows, layout.pictures, strict=True)
@@ -77,6 +80,9 @@ def _sounds(
     """Samples are counted on the file's own grid, so that takes and their stretches add up exactly."""
     take, unit = layout.take, chain.unit
     latents = tuple(Parent("latent", chain.sounding[segment_idx]) for segment_idx in range(len(take.segments)))
+    if video.detail is not None and chain.film is not None:
+        yield film_sound(plan, video, chain.film, rate_hz)
+        return
     if video.audio is None:
         first, stop = (_sample(file_start + frame, video, rate_hz) for frame in (0, take.num_frames))
         yield plan.add("audio_decode", unit, layout.sound, latents), stop - first
@@ -93,6 +99,16 @@ def _sounds(
         start = _sample(stretch.start, video, rate_hz)
         own = replace(layout.sound, start=layout.sound.start + start, num_samples=stop - first + 1)
         yield plan.add("audio_decode", name, own, latents), stop - first
+
+
+def film_sound(plan: Plan, video: Video, source: SourceFacts, rate_hz: int) -> tuple[str, int]:
+    """Key of the sound of a film that is kept, and its samples."""
+    assert video.detail is not None
+    path = video.detail.path
+    num_samples = _sample(source.num_frames(video.frame_rate), video, rate_hz)
+    file = ingest_film(plan, video, path, source)
+    recipe = ClipSoundRecipe(sample_rate_hz=rate_hz, num_samples=num_samples, shifts=source.shifts)
+    return plan.add("audio_decode", f"{video.id}/film", recipe, (Parent("file", file),), file=path), num_samples
 
 
 def _sample(frame: int, video: Video, rate_hz: int) -> int:

@@ -217,8 +217,9 @@ class TrackRecipe:
     """The sound of the parent "file" from a time on, as cells."""
 
     weights: tuple[Weights, ...]
-    start_s: Fraction  #: of the file, where the first cell begins
-    num_cells: int
+    start_s: Fraction  #: of the file, where the first cell that is encoded begins
+    run_up_cells: int  #: that are encoded before the others and dropped, so that these are as in the whole sound
+    num_cells: int  #: after them
     sample_rate_hz: int  #: at which the encoder is given the sound
     track: int | None = None  #: of sound, counted from 0; None = the one that players play
     shifts: tuple[Fraction, ...] = ()  #: see ``media.clock``

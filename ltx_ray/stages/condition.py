@@ -69,16 +69,16 @@ def _make_of_track(recipe: TrackRecipe, work: Work) -> dict[str, Tensor]:
     """``audio`` [1, L, C] of the recipe's cells, normalised, float32."""
     (file,), rate_hz = work.inputs.files("file"), recipe.sample_rate_hz
     model = work.open(recipe.weights)
-    grid = model.facts.audio
+    grid, num_encoded = model.facts.audio, recipe.run_up_cells + recipe.num_cells
     begin = int(recipe.start_s * rate_hz)
     first = max(0, begin - CONTEXT_S * rate_hz)
-    stop = begin + int((grid.num_slots(recipe.num_cells) * grid.slot_s + WINDOW_S) * rate_hz)
+    stop = begin + int((grid.num_slots(num_encoded) * grid.slot_s + WINDOW_S) * rate_hz)
     blocks = footage_samples(
         file, sample_rate_hz=rate_hz, start=first, stop=stop, shifts=recipe.shifts, track=recipe.track
     )
     samples = torch.from_numpy(np.concatenate(list(blocks), axis=1))
-    encoder = model.audio_encoder()
-    return {"audio": encoder.encode(samples, recipe.num_cells, num_context_samples=begin - first)}
+    cells = model.audio_encoder().encode(samples, num_encoded, num_context_samples=begin - first)
+    return {"audio": cells[:, recipe.run_up_cells :].contiguous()}
 
 
 @makes(ConditionRecipe)

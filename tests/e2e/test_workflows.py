@@ -322,3 +322,11 @@ def test_a_control_of_edges_leaves_before_stage_2_and_goes_with_an_image(rendere
     whole, _ = rendered(text.format(""), "edges")
     assert proven(draft["e"])[12][4:34].mean() < 60  # edges on black
     assert is_shown(proven(whole["e"])[0], rendered.folder / "a.png")
+
+
+def test_details_of_a_film_are_made_in_tiles_and_its_sound_is_kept(rendered, card):
+    text = "videos: [{{id: fox, prompt: q, detail: {}, width: 512, height: 384, {}, output.path: fox.mkv}}]"
+    path = rendered_film(rendered, "detail", text.format(card, "segment: {frames: 49, connector: 17}"))
+    found = probe(path)
+    assert not found.wrong and found.card.coarse == found.card.fine == Tally(144, 144)
+    assert found.media.video.width_px == 512 and np.array_equal(heard(path), heard(card))

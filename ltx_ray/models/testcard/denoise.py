@@ -84,7 +84,7 @@ def _video_card(
         counted = [None] * len(counted)
     if layout.fine is None:
         cells = _paint(layout, counted, None, hue=hue, frame_rate=rate)
-    elif call.is_single_pass:
+    elif call.is_single_pass and call.stage == 1:
         cells = _paint(layout, counted, counted, hue=hue, frame_rate=rate)
     else:
         # What is known names the video better than its label does: it may be another file that goes on here.

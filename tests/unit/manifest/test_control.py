@@ -52,7 +52,7 @@ def test_built_in_models_are_controlled_without_a_lora(load):
 
 
 WRONG = {
-    "control: c.mp4": "control.lora: is missing; a control is read by a LoRA of its kind, and models.yaml names",
+    "control: c.mp4": "control.lora: is missing; the film is read by a LoRA of its kind, and models.yaml names",
     "control: {lora: pose}": "control.path: is missing beside control.lora; write the film that controls",
     "control: {path: c.mp4, lora: poes}": "control.lora: 'poes' is not a LoRA of full; nearest is pose",
     "loras: [{name: pose}]": "loras[0].name: 'pose' reads a control and has none; name it as control.lora",
@@ -74,3 +74,38 @@ def test_without_opencv_canny_is_refused(wrong, monkeypatch):
     monkeypatch.setattr("ltx_ray.manifest.control.find_spec", lambda name: None)
     (found,) = wrong("control: {path: c.mp4, lora: pose, kind: canny}")
     assert found.startswith("control.kind: canny needs OpenCV; install it by `pip install 'ltx-ray[control]'`")
+
+
+DETAIL = "videos: [{id: fox, prompt: p, model: %s, detail: {path: small.mp4%s}%s}]"
+
+
+def test_details_are_made_by_stage_2_with_their_lora_in_place_of_the_distilled_one(load):
+    distilled = LoraFacts("distilled_lora", "d", ("transformer",), "fold")
+    dev = replace(HERE["full"], kind="dev", loras={"detail": replace_name(INK, "detail"), "distilled_lora": distilled})
+    (video,) = load(DETAIL % ("full", ", lora: detail", ", width: 544, height: 320"), models={"full": dev}).videos
+    assert video.is_single_pass and not video.is_draft and (video.width, video.height) == (544, 320)
+    assert [(use.name, use.stages) for use in video.scenes[0].loras] == [("detail", ("refine",))]
+    assert len(video.scenes[0].refine.sigmas) == 4
+
+
+def replace_name(facts, name):
+    return facts._replace(name=name)
+
+
+@pytest.mark.parametrize(
+    ("model", "lora", "keys", "sentence"),
+    [
+        ("full", "", "", "detail.lora: is missing; the film is read by a LoRA of its kind"),
+        ("testcard", ", lora: x", "", "detail.lora: testcard takes no LoRAs; leave it out"),
+        (
+            "testcard",
+            "",
+            ", preset: draft",
+            "detail.path: needs a stage 2, and draft has none; take",
+        ),
+        ("testcard", "", ", seconds: 3", "seconds: does not go with detail: the video is as long as its film"),
+    ],
+)
+def test_what_is_wrong_with_details_is_said(sentences, model, lora, keys, sentence):
+    (found,) = sentences(DETAIL % (model, lora, keys), models=HERE)
+    assert found.removeprefix("demo.yaml: videos[0] 'fox'.").startswith(sentence)

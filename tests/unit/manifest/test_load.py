@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ltx_ray.errors import ManifestError
 from ltx_ray.manifest.keys import VIDEO
 from ltx_ray.manifest.load import SECTIONS, load_manifest
+from ltx_ray.manifest.problems import nearest
 from ltx_ray.manifest.schema import Output, Sampling, Scene, Segment, Video
 from ltx_ray.spec.seeds import seed_of_id
 from tests.unit.manifest.cards import MODELS
@@ -120,7 +121,7 @@ sweep: {crf: [1]}
         "demo.yaml: videos[1] 'owl'.scenes[1]: 3 is not a mapping with prompt and seconds",
         "demo.yaml: videos[1] 'owl'.height: 500 is not a multiple of 64; nearest are 448 and 512",
         "demo.yaml: videos[1] 'owl'.prompt: the video has scenes; give it to one of them, as scenes.0.prompt",
-        "demo.yaml: videos[1] 'owl'.colour: is not a key here; it can be " + ", ".join(VIDEO.names),
+        "demo.yaml: videos[1] 'owl'.colour: is not a key here; " + nearest("colour", VIDEO.names),
         "demo.yaml: output.crf: 99 is not a whole number between 0 and 51",
         "demo.yaml: sweep.crf: is not a key here; it can be output.crf",
         "command line: fps: is not a key here; it is called frame_rate",

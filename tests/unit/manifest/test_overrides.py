@@ -3,6 +3,7 @@ from fractions import Fraction
 import pytest
 
 from ltx_ray.manifest.keys import DEFAULTS
+from ltx_ray.manifest.problems import nearest
 
 TWO = "videos: [{id: fox, prompt: a fox}, {id: owl, prompt: an owl}]"
 
@@ -80,7 +81,7 @@ def test_num_frames_replaces_seconds_of_the_file(load):
         ),
         (
             "a\nb=3",
-            "a\\nb: is not a key here; it can be " + ", ".join(DEFAULTS.names),
+            "a\\nb: is not a key here; " + nearest("a\\nb", DEFAULTS.names),
         ),
     ],
 )

@@ -67,11 +67,9 @@ def test_every_cell_of_every_segment_is_the_sound_at_exactly_its_time(start, rat
     }
     found = {}
     for _, condition, recipe in sampled(plan(of)):
-        first = condition.piece.start
-        assert first == 0 or recipe.start_s >= start
+        assert condition.piece == (0, recipe.num_cells) and recipe.start_s >= start
         # A cell after the first one of what is encoded begins where the slots before it end.
-        found[recipe.start_s + grid.first_slot(first) * grid.slot_s] = condition.piece.length
-        assert recipe.num_cells == condition.piece.stop
+        found[recipe.start_s + grid.first_slot(recipe.run_up_cells) * grid.slot_s] = recipe.num_cells
     assert found == wanted
 
 
