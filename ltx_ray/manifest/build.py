@@ -23,7 +23,7 @@ from ltx_ray.manifest.merge import Merged
 from ltx_ray.manifest.model_rules import size_problem
 from ltx_ray.manifest.presets import BUILT_IN, PRESETS
 from ltx_ray.manifest.problems import BAD
-from ltx_ray.manifest.sampling import in_single_pass, read_refine, read_stage1
+from ltx_ray.manifest.sampling import in_single_pass, read_refine, read_stage1, with_upsampler
 from ltx_ray.manifest.scenes import Ways, read_scenes
 from ltx_ray.manifest.schema import Audio, Extend, Output, Scene, Video
 from ltx_ray.manifest.seams import check_seams, check_segment, segment_of
@@ -33,7 +33,7 @@ from ltx_ray.spec.seeds import ANY_SEED
 
 def build(merged: Merged) -> Video:
     """The video, as far as its values allow; every problem is reported, none is raised."""
-    merged = in_single_pass(of_film(merged))
+    merged = with_upsampler(in_single_pass(of_film(merged)))
     values, report, facts = merged.values, merged.report, merged.facts
     images = read_images(merged, values, "")
     fits_image: tuple[Literal["width", "height"], ...] = tuple(side for side in _SIDES if values[side] == AUTO)
@@ -48,6 +48,9 @@ def build(merged: Merged) -> Video:
     ways = Ways(segment_of(values), read_stage1(merged), read_refine(merged), loras)
     is_draft, extend = ways.refine is None, _extend(merged)
     check_segment(merged, ways.segment)
+    if values["stages"] == "two" and not is_draft and not facts.has_upscaler:
+        remedy = "give it as upscaler in models.yaml, or set stages: one"
+        report("stages", f"two needs a latent upscaler, and {facts.name} has none; {remedy}")
     scenes = read_scenes(merged, ways, is_extended=extend is not None)
     if of_film_lora:
         scenes = tuple(replace(scene, loras=with_loras(scene.loras, of_film_lora)) for scene in scenes)
@@ -77,6 +80,7 @@ def build(merged: Merged) -> Video:
         detail=detail,
         picture=read_picture(merged),
         retake=read_retake(merged),
+        upsampler=None if values["stages"] == "one" else values["upsampler"],
         stages=values["stages"],
     )
 

@@ -8,6 +8,7 @@ from ltx_ray.manifest import fields
 from ltx_ray.manifest.rates import MAX_RATE, MAX_SECONDS, broadcast_meaning, frame_rate, moment, offset, ranges, seconds
 from ltx_ray.manifest.tables import IMAGE_PATH, PATH, SOUND_PATH, WEIGHTS_PATH, Field, ListOf, Table, literal, word
 from ltx_ray.spec.codecs import CODECS, SOUND_CODECS
+from ltx_ray.spec.model import UPSAMPLERS
 from ltx_ray.spec.seeds import ANY_SEED, MAX_SEED
 from ltx_ray.spec.sigmas import DISTILLED, STAGE_2_DISTILLED
 from ltx_ray.spec.weights import LORA_MODES
@@ -212,6 +213,7 @@ VIDEO = Table(
         "stage1": _STAGE1,
         "refine": _REFINE,
         "stages": fields.one_of("a number of stages", STAGES),
+        "upsampler": fields.or_null(fields.one_of("an upsampler", tuple(UPSAMPLERS))),
         "chain": fields.one_of("a chain", ("stagewise", "final")),
         "join": fields.one_of("a join", ("latent", "pixels")),
         "crossfade": fields.whole(0, MAX_FRAMES, "a whole number of frames"),

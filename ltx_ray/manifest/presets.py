@@ -25,6 +25,7 @@ BUILT_IN: Preset = {
     "segment.overshoot": 0,
     "segment.strength": 1.0,
     "stages": "two",
+    "upsampler": None,
     "chain": "stagewise",
     "join": "latent",
     "crossfade": 0,

@@ -60,6 +60,22 @@ def in_single_pass(merged: Merged) -> Merged:
     return replace(merged, facts=facts, values=without_refine(merged.values))
 
 
+def with_upsampler(merged: Merged) -> Merged:
+    """``merged`` with the facts of the upsampler that it chooses."""
+    name = merged.values["upsampler"]
+    if name in (None, BAD):
+        return merged
+    if merged.values["stages"] == "one":
+        merged.report("upsampler", f"{name} is between two stages, and there is one; take one of them out")
+        return merged
+    there = [each.name for each in merged.facts.upsamplers]
+    if name not in there:
+        has = f"it has {', '.join(there)}" if there else "models.yaml names none for it"
+        merged.report("upsampler", f"{merged.facts.name} has no {name}; {has}")
+        return merged
+    return replace(merged, facts=merged.facts.with_upsampler(name))
+
+
 def is_of_stage_2(merged: Merged) -> bool:
     """Whether the one pass is that of stage 2, over a film."""
     return "detail" not in merged.values and "detail.path" in merged.values

@@ -194,6 +194,7 @@ class Video:
     retake: Retake | None = later(None, since=2)
     #: Sides whose length is still to be taken from the shape of an image; () once it is (``manifest.taken``).
     fits_image: tuple[Literal["width", "height"], ...] = later((), since=2)
+    upsampler: str | None = later(None, since=2)  #: between the stages; None = the model's default
     stages: Literal["two", "one"] = later("two", since=2)  #: "one": stage 1 renders the final size
 
     @property
@@ -216,7 +217,9 @@ class Video:
 
     def seen_by(self, facts: ModelFacts) -> ModelFacts:
         """``facts`` of its model with the ratio of sizes between stages that this video has."""
-        return facts.rendering(Fraction(1)) if self.is_single_pass else facts
+        if self.is_single_pass:
+            return facts.rendering(Fraction(1))
+        return facts.with_upsampler(self.upsampler) if self.upsampler else facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

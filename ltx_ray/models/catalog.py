@@ -69,6 +69,7 @@ class Entry:
     precisions: tuple[str, ...]  #: types in which its parts can be loaded
     files: tuple[tuple[Part, tuple[FileAt, ...]], ...] = ()  #: of parts that come as files of the user's
     loras: tuple[LoraAt, ...] = ()  #: each name once
+    upscalers: tuple[tuple[str, FileAt], ...] = ()  #: by digest, where there are several
 
     def with_loras(self, loras: Iterable[LoraAt]) -> Entry:
         """This entry with more LoRAs that manifests can name."""
@@ -77,9 +78,16 @@ class Entry:
         return replace(self, facts=facts, loras=tuple(found.values()))
 
     @property
+    def parts(self) -> set[tuple[Part, str]]:
+        """Every part that it has, with its digest."""
+        weights = (*self.facts.weights, *(each.weights for each in self.facts.upsamplers))
+        return {(each.part, each.digest) for each in weights}
+
+    @property
     def missing(self) -> list[str]:
         """Paths of its files that are not on this machine."""
         files = (*(file for _, files in self.files for file in files), *(lora.file for lora in self.loras))
+        files = (*files, *(file for _, file in self.upscalers))
         return [file.path for file in files if not Path(file.path).exists()]
 
     def lora(self, digest: str) -> LoraAt:
@@ -92,6 +100,8 @@ class Entry:
     def check_files(self, weights: Weights) -> None:
         """Raise ModelError unless the files of a part are on this machine as they were where it was planned."""
         parts = [file for part, files in self.files if part == weights.part for file in files]
+        if weights.part == "upscaler" and weights.digest in (others := dict(self.upscalers)):
+            parts = [others[weights.digest]]
         loras = [self.lora(lora.digest).file for lora in weights.loras]
         for file in (*parts, *loras):
             if (why := file.why_not_here()) is not None:
@@ -154,7 +164,7 @@ class Catalog(Mapping[str, ModelFacts]):
         loras = {lora.digest for each in weights for lora in each.loras}
         lacking: Entry | None = None
         for entry in chain([] if first is None else [first], self._each()):
-            if wanted <= {(each.part, each.digest) for each in entry.facts.weights}:
+            if wanted <= entry.parts:
                 if loras <= {lora.facts.digest for lora in entry.loras}:
                     self._check(entry, weights)
                     return entry

@@ -4,7 +4,7 @@
       kind: distilled                       # or dev; without it presets of both kinds fit
       checkpoint: ltx-2.3-22b-distilled.safetensors   # a file, a pipeline of diffusers, a list, or files by part
       text_encoder: gemma-3-12b-it          # a folder of transformers, or one file
-      upscaler: ltx-2.3-spatial-upscaler-x2-1.0.safetensors
+      upscaler: ltx-2.3-spatial-upscaler-x2-1.0.safetensors   # or {x2: ..., x1.5: ...}; none = one pass alone
       precision: file                       # as the files have it (the default), bf16, fp8 or fp32
       distilled_lora: ltx-2.3-22b-distilled-lora-384.safetensors
       loras: {pose: pose.safetensors, ink: {path: ink.safetensors, mode: fold}}
@@ -31,10 +31,18 @@ from ltx_ray.models.lock import locked
 from ltx_ray.models.loras import look_at
 from ltx_ray.models.ltx2.cache import cache_folder
 from ltx_ray.models.ltx2.facts import Digests
-from ltx_ray.models.ltx2.files.checkpoint import Checkpoint, Files, facts_of_checkpoint, look_through
+from ltx_ray.models.ltx2.files.checkpoint import (
+    Checkpoint,
+    Files,
+    facts_of_checkpoint,
+    look_through,
+    upsampler_scale,
+    upscaler_config,
+)
 from ltx_ray.models.ltx2.files.precisions import LOADED, PRECISIONS
 from ltx_ray.models.ltx2.files.sources import lora_shapes
 from ltx_ray.models.ltx2.files.text_files import shards
+from ltx_ray.spec.model import UPSAMPLERS, ModelFacts
 from ltx_ray.spec.weights import LORA_MODES, PARTS, LoraMode
 
 NAME, VARIABLE = "models.yaml", "LTX_RAY_MODELS"
@@ -130,12 +138,15 @@ def look(path: Path, name: str, told: Mapping[str, Any]) -> Looked:
     kind = None if told.get("kind") is None else _one_of(where, "kind", told["kind"], KINDS)
     precision = _precision(where, told.get("precision", "file"))
     files, parts = _checkpoint(where, path, told.get("checkpoint"))
+    upscalers = _upscalers(where, path, told)
     found = look_through(
         files,
         text_encoder=_optional(where, "text_encoder", path, told),
-        upscaler=_optional(where, "upscaler", path, told),
+        upscaler=next(iter(upscalers.values()), None),
+        others=list(upscalers.values())[1:],
         parts=parts,
     )
+    _check_scales(where, upscalers)
     return Looked(found, kind, precision, _loras(where, path, told))
 
 
@@ -156,7 +167,7 @@ def open_entry(path: Path, name: str, told: Mapping[str, Any]) -> Entry:
     digests = Digests(cache_folder() / "digests.json")
     facts = facts_of_checkpoint(found, name=name, precision=precision, kind=kind, digests=digests)
     places = tuple((part, tuple(map(FileAt.of, paths))) for part, paths in found.files.items())
-    entry = Entry(facts=facts, loader="files", precisions=LOADED, files=places)
+    entry = Entry(facts=facts, loader="files", precisions=LOADED, files=places, upscalers=_upscaler_files(found, facts))
     shapes = lora_shapes(found.files)
     loras = [
         look_at(lora, file, shapes, model=name, digests=digests, mode=mode) for lora, (file, mode) in named.items()
@@ -181,6 +192,35 @@ def _checkpoint(where: str, beside: Path, told: object) -> tuple[list[Path], Fil
     given = told if isinstance(told, list) else [told]
     paths = [_file(where, "checkpoint", beside, each) for each in given]
     return [file for each in paths for file in ([each] if each.is_dir() else shards_of(each))], {}
+
+
+def _upscalers(where: str, beside: Path, told: Mapping[str, Any]) -> dict[str, Path]:
+    """Files by what they are called, x2 first; one alone is called "", and none may be there at all."""
+    named = told.get("upscaler")
+    if named is None:
+        return {}
+    if not isinstance(named, dict):
+        return {"": _file(where, "upscaler", beside, named)}
+    if unknown := next((name for name in named if name not in UPSAMPLERS), None):
+        raise ModelError(f"{where}.upscaler.{unknown}: is no kind of upscaler; there are {', '.join(UPSAMPLERS)}")
+    return {name: _file(where, f"upscaler.{name}", beside, named[name]) for name in UPSAMPLERS if name in named}
+
+
+def _check_scales(where: str, upscalers: Mapping[str, Path]) -> None:
+    for name, path in upscalers.items():
+        scale = upsampler_scale(upscaler_config(path)) if name else None
+        if name and scale != UPSAMPLERS[name]:
+            raise ModelError(
+                f"{where}.upscaler.{name}: {path} enlarges {float(scale or 0):g} times; name that of {name}"
+            )
+
+
+def _upscaler_files(found: Checkpoint, facts: ModelFacts) -> tuple[tuple[str, FileAt], ...]:
+    """By digest, where there is a choice."""
+    if not found.other_upscalers:
+        return ()
+    paths = (found.files["upscaler"][0], *found.other_upscalers)
+    return tuple((each.weights.digest, FileAt.of(path)) for each, path in zip(facts.upsamplers, paths, strict=True))
 
 
 def shards_of(path: Path) -> list[Path]:

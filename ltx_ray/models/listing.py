@@ -93,7 +93,9 @@ def _listed(path: Path, name: str, told: dict[str, object]) -> ListedModel:
         read_lora(file, shapes, model=name)
     parts = []
     for part in PARTS:
-        files = found.files[part]
+        files = (*found.files.get(part, ()), *(found.other_upscalers if part == "upscaler" else ()))
+        if not files:
+            continue
         parts.append(ListedPart(part, part_precision(part, files, precision), _num_bytes(files), files))
     return ListedModel(name, found.family, kind, tuple(parts), tuple((lora, file) for lora, (file, _) in loras.items()))
 

@@ -67,16 +67,18 @@ def _files(entry: Entry, offload: Offload | None) -> Open:
 
     files = {part: [each.path for each in paths] for part, paths in entry.files}
     loras = {lora.facts.digest: lora.file.path for lora in entry.loras}
-    return _ltx2(entry, Files(files, loras=loras, name=entry.facts.name), offload)
+    upscalers = {digest: file.path for digest, file in entry.upscalers}
+    return _ltx2(entry, Files(files, loras=loras, upscalers=upscalers, name=entry.facts.name), offload)
 
 
 def _tiny(entry: Entry, offload: Offload | None) -> Open:
     from ltx_ray.models.ltx2.folder import Folder
     from ltx_ray.models.ltx2.tiny import cached_tiny
-    from ltx_ray.models.ltx2.tiny_facts import TINY
+    from ltx_ray.models.ltx2.tiny_facts import TINY, X1_5
 
     (flavour,) = (flavour for flavour, known in TINY.items() if known.digest == entry.facts.digest)
-    return _ltx2(entry, Folder(cached_tiny(flavour)), offload)
+    other = {f"{entry.facts.digest}{X1_5}": "latent_upsampler_x1.5"}
+    return _ltx2(entry, Folder(cached_tiny(flavour), upscalers=other), offload)
 
 
 def _ltx2(entry: Entry, source: Source, offload: Offload | None) -> Open:

@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import NamedTuple
 
 from ltx_ray.spec.grid import AudioGrid, VideoGrid
 from ltx_ray.spec.stages import SPECS, Stage
 from ltx_ray.spec.weights import PARTS, Lora, LoraFacts, Part, Weights
+
+#: How much larger than stage 1 each kind of latent upsampler makes the final picture.
+UPSAMPLERS: Mapping[str, Fraction] = {"x2": Fraction(2), "x1.5": Fraction(3, 2)}
+
+
+class Upsampler(NamedTuple):
+    """One of a model's latent upsamplers."""
+
+    name: str  #: of ``UPSAMPLERS``
+    weights: Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +29,7 @@ class ModelFacts:
     name: str  #: as written in a manifest
     family: str  #: decides presets: "testcard", "ltx-2", "ltx-2.3", "ltx-2.5"
     digest: str  #: identity of the whole checkpoint, for files to say; for a built-in model its version
-    weights: tuple[Weights, ...]  #: of every part, each once
+    weights: tuple[Weights, ...]  #: of every part, each once; a model without an upscaler renders in one pass
     video: VideoGrid
     audio: AudioGrid
     video_channels: int
@@ -33,6 +44,7 @@ class ModelFacts:
     #: That can be applied to it, by name; None = it takes none.
     loras: Mapping[str, LoraFacts] | None = None
     num_blocks: int | None = None  #: of the transformer; None = not known, 0 = there is nothing for guidance to act on
+    upsamplers: tuple[Upsampler, ...] = ()  #: those that can be chosen; the one in ``weights`` is the default
     least_size_px: int = 0  #: ``min_size_px`` never falls below this, however large stage 1 renders
 
     def rendering(self, upscale: Fraction) -> ModelFacts:
@@ -46,6 +58,20 @@ class ModelFacts:
             video=replace(self.video, upscale=upscale),
             min_size_px=max(self.least_size_px, int(min_size_px)),
         )
+
+    @property
+    def has_upscaler(self) -> bool:
+        return any(weights.part == "upscaler" for weights in self.weights)
+
+    def with_upsampler(self, name: str) -> ModelFacts:
+        """The same model where this one is between the stages.
+
+        Raises:
+            KeyError: it has none of this name.
+        """
+        chosen = {each.name: each.weights for each in self.upsamplers}[name]
+        weights = tuple(chosen if each.part == "upscaler" else each for each in self.weights)
+        return replace(self.rendering(UPSAMPLERS[name]), weights=weights)
 
     def weights_for(
         self, stage: Stage, loras: Sequence[tuple[LoraFacts, Lora]] = (), *, parts: Collection[Part] | None = None

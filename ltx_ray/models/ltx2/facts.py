@@ -130,7 +130,7 @@ def digests_of(folder: Path, *, cache: Path | None = None) -> dict[Part, str]:
 
 def whole_digest(digests: Mapping[Part, str]) -> str:
     """The identity of a checkpoint whose parts have these."""
-    return sha256("\n".join(f"{part} {digests[part]}" for part in PARTS).encode()).hexdigest()
+    return sha256("\n".join(f"{part} {digests[part]}" for part in PARTS if part in digests).encode()).hexdigest()
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -6,6 +6,7 @@ Weights come from safetensors alone; nothing is unpickled, fetched or run from t
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,14 @@ _CLASSES: dict[Part, Any] = {
 
 
 class Folder:
-    """Satisfies ``models.ltx2.parts.Source``."""
+    """Satisfies ``models.ltx2.parts.Source``.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args:
+        upscalers: folders of other upsamplers than the checkpoint's own, by their digests.
+    """
+
+    def __init__(self, folder: Path, *, upscalers: Mapping[str, str] | None = None) -> None:
+        self.folder, self._upscalers = folder, upscalers or {}
 
     def load(self, weights: Weights, *, device: str, compute: str, report: Report) -> Any:
         part, cls = weights.part, _CLASSES.get(weights.part)
@@ -56,15 +61,19 @@ class Folder:
             # The configurations that diffusers' converter writes leave out the clamp of its first stage to [-1, 1].
             overrides = {"final_act_fn": "clamp"} if cls is LTX2VocoderWithBWE else {}
         dtype = compute_type(part, weights.precision, is_extended=cls is LTX2VocoderWithBWE)
-        place = self.folder / FOLDERS[part][0]
+        place = self._place(weights)
         assert cls is not None
         module = cls.from_pretrained(place, torch_dtype=dtype, use_safetensors=True, local_files_only=True, **overrides)
         return module.to(device).eval()
 
     def num_bytes(self, weights: Weights) -> int:
         size = torch.finfo(compute_type(weights.part, weights.precision)).bits // 8
-        stored = sum(path.stat().st_size for path in (self.folder / FOLDERS[weights.part][0]).glob("*.safetensors"))
+        stored = sum(path.stat().st_size for path in self._place(weights).glob("*.safetensors"))
         return stored * size // 4  # as large as float32, at most
+
+    def _place(self, weights: Weights) -> Path:
+        name = self._upscalers.get(weights.digest, FOLDERS[weights.part][0])
+        return self.folder / (name if weights.part == "upscaler" else FOLDERS[weights.part][0])
 
     def lora(self, lora: Lora) -> Strong:
         raise ModelError(f"{self.folder}: takes no LoRAs; take a checkpoint of models.yaml")

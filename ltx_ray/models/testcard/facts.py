@@ -5,7 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ltx_ray.spec.grid import AudioGrid, VideoGrid
-from ltx_ray.spec.model import ModelFacts, one_digest
+from ltx_ray.spec.model import ModelFacts, Upsampler, one_digest
+from ltx_ray.spec.weights import Weights
 
 #: Eight frames x 4x4 cells x RGB.
 PICTURE_CHANNELS = 384
@@ -23,6 +24,7 @@ TESTCARD = ModelFacts(
     family="testcard",
     digest=DIGEST,
     weights=one_digest(DIGEST),
+    upsamplers=(Upsampler("x2", Weights(part="upscaler", digest=DIGEST, precision="fp32")),),
     video=VideoGrid(frames_per_latent=8, px_per_latent=32, upscale=Fraction(2)),
     audio=AudioGrid(slot_s=Fraction(1, 100), slots_per_cell=4, sample_rate_hz=48000),
     video_channels=PICTURE_CHANNELS + CAPTION_CHANNELS,

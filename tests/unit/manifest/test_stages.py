@@ -1,6 +1,11 @@
 """``stages: one``: stage 1 at the final size."""
 
+from dataclasses import replace
+
 import pytest
+
+from ltx_ray.models.ltx2.tiny_facts import TINY as TINY_FACTS
+from tests.unit.manifest.cards import MODELS
 
 ONE = "stages: one"
 
@@ -39,3 +44,44 @@ def test_a_scene_cannot_bring_stage_2_back(sentences):
     scenes = "[{prompt: p, seconds: 1, refine.steps: 2}]"
     (line,) = sentences(f"videos: [{{id: a, {ONE}, scenes: {scenes}}}]")
     assert line.startswith("demo.yaml: videos[0] 'a'.scenes[0].refine.steps: stage 2 does not run")
+
+
+TINY = {"tiny-2.3": TINY_FACTS["2.3"], "bare": replace(TINY_FACTS["2.3"], name="bare", weights=(), upsamplers=())}
+
+
+@pytest.fixture
+def wrong(sentences):
+    def wrong(model, keys):
+        found = sentences(f"videos: [{{id: fox, prompt: p, model: {model}, {keys}}}]", models=MODELS | TINY)
+        return [line.removeprefix("demo.yaml: videos[0] 'fox'.") for line in found]
+
+    return wrong
+
+
+def test_an_upsampler_is_chosen_and_decides_which_sizes_there_are(load):
+    text = "videos: [{prompt: p, model: tiny-2.3, upsampler: x1.5, width: 192, height: 96}]"
+    (video,) = load(text, models=TINY).videos
+    facts = video.seen_by(TINY["tiny-2.3"])
+    assert (facts.video.stage1_px(192), facts.video.stage1_px(96)) == (128, 64)
+
+
+WRONG = {
+    ("tiny-2.3", "upsampler: x1.5, width: 256, height: 96"): "width: 256 is not a multiple of 96; nearest are",
+    ("testcard", "upsampler: x1.5"): "upsampler: testcard has no x1.5; models.yaml names none for it",
+    ("tiny-2.3", "upsampler: x2, stages: one"): "upsampler: x2 is between two stages, and there is one",
+    (
+        "bare",
+        "seconds: 1",
+    ): "stages: two needs a latent upscaler, and bare has none; give it as upscaler in models.yaml",
+}
+
+
+@pytest.mark.parametrize(("model", "keys"), WRONG)
+def test_an_upsampler_that_cannot_be_is_refused(wrong, model, keys):
+    (found,) = wrong(model, keys)
+    assert found.startswith(WRONG[model, keys])
+
+
+def test_without_an_upscaler_one_pass_and_drafts_are_planned(load):
+    text = "videos: [{prompt: p, model: bare, stages: one}, {prompt: p, model: bare, preset: draft}]"
+    assert len(load(text, models=TINY).videos) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,51 @@ def test_another_upscaler_is_another_part_and_nothing_else(read, tmp_path):
     other = read(upscaler=copied(tmp_path, TINY["upscaler"], nudge))["mine"]
     changed = [a.part for a, b in zip(facts.weights, other.weights, strict=True) if a != b]
     assert changed == ["upscaler"] and other.digest != facts.digest
+
+
+BOTH = {"x1.5": str(GOLDEN / "ltx-2.0/ltx-2-tiny-spatial-upscaler-x1.5-1.0.safetensors"), "x2": TINY["upscaler"]}
+
+
+def test_several_upscalers_are_one_model_and_each_is_loaded_by_its_digest(read):
+    facts, entry = (found := read(upscaler=BOTH))["mine"], found.entry("mine")
+    assert [each.name for each in facts.upsamplers] == ["x2", "x1.5"] and facts.video.upscale == 2
+    assert facts.weights == read()["mine"].weights
+    other = facts.with_upsampler("x1.5")
+    assert (other.video.upscale, other.min_size_px, other.video.size_multiple_px) == (Fraction(3, 2), 96, 96)
+    models = Loaded(found)
+    for each, scale in ((facts, 2), (other, 1.5), (facts, 2)):
+        weights = each.weights_for("upscale")
+        assert found.find(weights) == entry
+        for part in weights:
+            entry.check_files(part)
+        latent = models.open(weights).upscaler().upscale(torch.zeros(1, 4, 2, 4, 4))
+        assert latent.shape == (1, 4, 2, 4 * scale, 4 * scale)
+
+
+def test_the_lock_knows_every_upscaler(read, tmp_path):
+    entry = read(upscaler=BOTH).entry("mine")
+    lock_models(tmp_path / "models.yaml", [])
+    moved = [Path(path).name for _, path in ((each, file.path) for each, file in entry.upscalers)]
+    assert len(moved) == 2 and "x1.5" in (tmp_path / "models.lock.json").read_text()
+
+
+def test_a_model_without_an_upscaler_has_none(read):
+    facts = read(upscaler=None)["mine"]
+    assert not facts.has_upscaler and facts.upsamplers == () and facts.video.upscale == 2
+
+
+@pytest.mark.parametrize(
+    ("upscaler", "what"),
+    [
+        ({"x3": BOTH["x2"]}, "mine.upscaler.x3: is no kind of upscaler; there are x2, x1.5"),
+        ({"x2": BOTH["x1.5"]}, r"mine.upscaler.x2: .*x1.5-1.0.safetensors enlarges 1.5 times; name that of x2"),
+        ({"x2": BOTH["x2"], "x1.5": BOTH["x2"]}, r"mine.upscaler.x1.5: .* enlarges 2 times; name that of x1.5"),
+        ({"x1.5": "gone.safetensors"}, "mine.upscaler.x1.5: there is no "),
+    ],
+)
+def test_upscalers_that_are_not_what_they_are_called_are_refused(read, upscaler, what):
+    with pytest.raises(ModelError, match=what):
+        read(upscaler=upscaler)["mine"]
 
 
 def test_a_change_of_one_part_in_a_file_of_several_is_of_that_part_alone(read, tmp_path):

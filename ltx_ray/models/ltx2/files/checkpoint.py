@@ -5,8 +5,8 @@ By keys, shapes and configuration alone, never by the names of files. No torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from ltx_ray.models.ltx2.files.precisions import part_precision
 from ltx_ray.models.ltx2.files.quantised import forms
 from ltx_ray.models.ltx2.files.sources import folder_config, shapes_of, weights_of
 from ltx_ray.models.ltx2.files.text_files import look_at_text_encoder
-from ltx_ray.spec.model import ModelFacts
+from ltx_ray.spec.model import UPSAMPLERS, ModelFacts, Upsampler
 from ltx_ray.spec.weights import PARTS, Part, Weights
 
 #: Files of a checkpoint, by part. A folder is one of diffusers, of this part alone; text encoders have their own kinds.
@@ -51,17 +51,24 @@ class Checkpoint:
     family: str
     files: Files
     configs: Mapping[Part, Mapping[str, Any]]  #: of diffusers' modules; of the text encoder, transformers' own
+    other_upscalers: tuple[Path, ...] = ()  #: than the one in ``files``
 
 
 def look_through(
-    checkpoint: Sequence[Path], *, text_encoder: Path | None, upscaler: Path | None, parts: Files | None = None
+    checkpoint: Sequence[Path],
+    *,
+    text_encoder: Path | None,
+    upscaler: Path | None,
+    others: Sequence[Path] = (),
+    parts: Files | None = None,
 ) -> Checkpoint:
     """The checkpoint that these files make together.
 
     Args:
         checkpoint: files or pipelines of diffusers, each with any of the parts.
         text_encoder: None = it is in a pipeline.
-        upscaler: None = it is in a pipeline.
+        upscaler: None = it is in a pipeline, or there is none.
+        others: more upscalers.
         parts: files that are named for a part, and are taken for it whatever else holds one.
 
     Raises:
@@ -80,9 +87,8 @@ def look_through(
         files["text_encoder"] = (text_encoder,)
     if upscaler is not None:
         files["upscaler"] = (upscaler,)
-    for key in ("text_encoder", "upscaler"):
-        if key not in files:
-            raise ModelError(f"{_named(checkpoint)}: no {key} is there; name its file as {key}")
+    if "text_encoder" not in files:
+        raise ModelError(f"{_named(checkpoint)}: no text_encoder is there; name its file as text_encoder")
     text = files["text_encoder"][0]
     # Files that are named for one part may hold others that none is named for.
     named = [path for part in _MIXED for path in files.get(part, ()) if path.is_file()]
@@ -96,7 +102,9 @@ def look_through(
     _check_spread(files)
     _check_together(files, found)
     _check_generation(files, found, family)
-    return Checkpoint(family, files, found)
+    for path in others:
+        _check_upscaler(path, upscaler_config(path), found)
+    return Checkpoint(family, files, found, tuple(others))
 
 
 def configs_of(files: Files) -> dict[Part, Mapping[str, Any]]:
@@ -118,8 +126,8 @@ def configs_of(files: Files) -> dict[Part, Mapping[str, Any]]:
         # What a part's own file says counts; files of transformers say of all parts what once went with them.
         told = told_by([*files[part], *everything])
         found[part] = config_of(part, told, shapes, _named(files[part]))
-    if "upscaler" not in found:
-        found["upscaler"] = _upscaler_config(files["upscaler"][0])
+    if "upscaler" in files and "upscaler" not in found:
+        found["upscaler"] = upscaler_config(files["upscaler"][0])
     found["text_encoder"] = look_at_text_encoder(files["text_encoder"][0]).config
     return found
 
@@ -170,15 +178,14 @@ def facts_of_checkpoint(
     Raises:
         ModelError: a part cannot be loaded so.
     """
-    upscaler = found.configs["upscaler"]
-    scale = upscaler.get("rational_spatial_scale", 2.0) if upscaler.get("use_rational_resampler") else 2
-    return facts_of(
+    upscale = upsampler_scale(found.configs["upscaler"]) if "upscaler" in found.files else Fraction(2)
+    facts = facts_of(
         name=name,
         family=found.family,
         transformer=dict(found.configs["transformer"]),
         vae=dict(found.configs["video_vae"]),
         sample_rate_hz=int(found.configs["vocoder"]["output_sampling_rate"]),
-        upscale=Fraction(scale),
+        upscale=upscale,
         weights=tuple(
             Weights(
                 part=part,
@@ -186,9 +193,28 @@ def facts_of_checkpoint(
                 precision=part_precision(part, found.files[part], precision),
             )
             for part in PARTS
+            if part in found.files
         ),
         kind=kind,
     )
+    return replace(facts, upsamplers=tuple(_upsamplers(found, facts, precision, digests)))
+
+
+def upsampler_scale(config: Mapping[str, Any]) -> Fraction:
+    """How much larger an upsampler makes a picture."""
+    return Fraction(config.get("rational_spatial_scale", 2.0) if config.get("use_rational_resampler") else 2)
+
+
+def _upsamplers(found: Checkpoint, facts: ModelFacts, precision: str, digests: Digests) -> Iterator[Upsampler]:
+    """Every one, the default first; of those that no manifest can name none."""
+    names_ = {scale: name for name, scale in UPSAMPLERS.items()}
+    for weights in facts.weights:
+        if weights.part == "upscaler" and facts.video.upscale in names_:
+            yield Upsampler(names_[facts.video.upscale], weights)
+    for path in found.other_upscalers:
+        digest = digest_of_part("upscaler", (path,), digests)
+        weights = Weights(part="upscaler", digest=digest, precision=part_precision("upscaler", (path,), precision))
+        yield Upsampler(names_[upsampler_scale(upscaler_config(path))], weights)
 
 
 def _pipeline(path: Path) -> dict[Part, tuple[Path, ...]]:
@@ -211,7 +237,7 @@ def _of_folder(part: Part, config: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _upscaler_config(path: Path) -> dict[str, Any]:
+def upscaler_config(path: Path) -> dict[str, Any]:
     header = read_header(path)
     flat = header.config
     try:
@@ -263,13 +289,10 @@ def _check_spread(files: Files) -> None:
 
 def _check_together(files: Files, found: Mapping[Part, Mapping[str, Any]]) -> None:
     """Parts fit by what one gives and the next takes."""
-    upscaler, text = files["upscaler"][0], files["text_encoder"][0]
-    if not found["upscaler"]["spatial_upsample"]:
-        raise ModelError(f"{upscaler}: lengthens and does not enlarge; name the spatial upsampler")
+    text = files["text_encoder"][0]
+    if "upscaler" in files:
+        _check_upscaler(files["upscaler"][0], found["upscaler"], found)
     channels = found["video_vae"]["latent_channels"]
-    if found["upscaler"]["in_channels"] != channels:
-        taken = found["upscaler"]["in_channels"]
-        raise ModelError(f"{upscaler}: is for latents of {taken} channels; name that of this checkpoint")
     if found["transformer"]["in_channels"] != channels:
         wanted = found["transformer"]["in_channels"]
         raise ModelError(
@@ -292,6 +315,14 @@ def _check_together(files: Files, found: Mapping[Part, Mapping[str, Any]]) -> No
             f"{text}: gives {width} numbers a token, and this checkpoint reads {wanted}; name the text encoder of its "
             "generation"
         )
+
+
+def _check_upscaler(path: Path, config: Mapping[str, Any], found: Mapping[Part, Mapping[str, Any]]) -> None:
+    if not config["spatial_upsample"]:
+        raise ModelError(f"{path}: lengthens and does not enlarge; name the spatial upsampler")
+    if config["in_channels"] != found["video_vae"]["latent_channels"]:
+        taken = config["in_channels"]
+        raise ModelError(f"{path}: is for latents of {taken} channels; name that of this checkpoint")
 
 
 def _check_generation(files: Files, found: Mapping[Part, Mapping[str, Any]], family: str) -> None:

