@@ -23,6 +23,7 @@ from ltx_ray.manifest.merge import Merged
 from ltx_ray.manifest.model_rules import size_problem
 from ltx_ray.manifest.presets import BUILT_IN, PRESETS
 from ltx_ray.manifest.problems import BAD
+from ltx_ray.manifest.redo import read_redo
 from ltx_ray.manifest.sampling import in_single_pass, read_refine, read_stage1, with_upsampler
 from ltx_ray.manifest.scenes import Ways, read_scenes
 from ltx_ray.manifest.schema import Audio, Extend, Output, Scene, Video
@@ -76,6 +77,7 @@ def build(merged: Merged) -> Video:
         images=images,
         fits_image=fits_image,
         audio=_audio(merged),
+        redo=read_redo(merged),
         control=control,
         detail=detail,
         picture=read_picture(merged),

@@ -162,6 +162,21 @@ _RETAKE = Table(
     null="none",
 )
 _PICTURE = Table({"path": PATH}, null="none", alone="path")
+MAX_REDO = 1000
+_REDO = ListOf(
+    Table(
+        {
+            "scene": fields.whole(0, MAX_SCENES - 1, "a scene"),
+            "segment": fields.whole(0, MAX_FRAMES, "a segment"),
+            "at": offset,
+            "seed": fields.whole(0, MAX_SEED),
+            "prompt": literal(fields.prompt),
+        }
+    ),
+    entry="redo",
+    usual="scene, segment and seed",
+    most=MAX_REDO,
+)
 #: Of each two one is enough; a scene is told so beside that it cannot extend.
 _LENGTHS = (("seconds", "num_frames"), ("seconds", "extend.seconds"), ("num_frames", "extend.seconds"))
 
@@ -247,6 +262,7 @@ VIDEO = Table(
                 "provenance": fields.true_or_false,
             }
         ),
+        "redo": _REDO,
         "scenes": ListOf(SCENE, entry="scene", usual="prompt and seconds", most=MAX_SCENES),
     },
     title="the whole video",

@@ -108,6 +108,17 @@ class Detail:
     takes_size: bool  #: as ``Picture.takes_size``
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redo:
+    """A segment that is made anew between its neighbours: one of a scene, or the one that is shown ``at`` a time."""
+
+    scene: int
+    segment: int | None  #: of its scene, from 0
+    at: Fraction | None  #: in seconds of what is made of the video
+    seed: int | None  #: None = its scene's
+    prompt: str | None  #: None = its scene's
+
+
 #: Stretches of time in seconds, in order and apart; "all" = from the beginning to the end.
 Ranges = tuple[tuple[Fraction, Fraction], ...] | Literal["all"]
 
@@ -188,6 +199,7 @@ class Video:
     output: Output
     images: tuple[Image, ...] = later((), since=2)  #: that the video names, not one of its scenes
     audio: Audio | None = later(None, since=2)
+    redo: tuple[Redo, ...] = later((), since=2)
     control: Control | None = later(None, since=2)
     detail: Detail | None = later(None, since=2)
     picture: Picture | None = later(None, since=2)

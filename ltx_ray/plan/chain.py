@@ -6,17 +6,18 @@ the take its work lies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import TypedDict
 
 from ltx_ray.errors import PlanError
-from ltx_ray.manifest.schema import Sampling
+from ltx_ray.manifest.schema import Redo, Sampling
 from ltx_ray.plan.conditions import Planned, Provided, Provider, SegmentStage, parents_of
 from ltx_ray.plan.connectors import connector, tail
 from ltx_ray.plan.films import film_cells, film_latents
 from ltx_ray.plan.loras import loras_of
+from ltx_ray.plan.redo import held_at_tail
 from ltx_ray.spec.conditions import Condition
 from ltx_ray.spec.recipe import (
     Call,
@@ -59,6 +60,7 @@ class Chain(Planned):
 
     providers: tuple[Provider, ...] = ()  #: of what this take's segments are given before that
     film: SourceFacts | None = None  #: that ``Video.detail`` names
+    _replaced: dict[SegmentStage, str] = field(default_factory=dict)  #: by the segment that is made anew now
     #: Keys by prompt and by what it is encoded with.
     texts: dict[tuple[str, tuple[Weights, ...]], str] = field(default_factory=dict)
 
@@ -109,6 +111,19 @@ class Chain(Planned):
         parents = (*text, Parent("video", upscaled), Parent("audio", generated), *parents_of(provided))
         self.refined[segment_idx] = self.plan_.add("refine", self.name(segment_idx), recipe, parents)
 
+    def redo(self, segment_idx: int, redo: Redo) -> None:
+        """Plan a segment anew between its neighbours, of which the later one stays as it was made from the old one."""
+        scene = self.scene(segment_idx)
+        seed = scene.seed if redo.seed is None else redo.seed
+        self.redone[segment_idx] = replace(scene, seed=seed, prompt=redo.prompt or scene.prompt)
+        self._replaced = {"generate": self.generated[segment_idx], "refine": self.refined[segment_idx]}
+        self._generate(segment_idx)
+        if self.video.is_draft:
+            self.refined[segment_idx] = self.generated[segment_idx]
+        else:
+            self._refine(segment_idx)
+        self._replaced = {}
+
     def _detail(self, segment_idx: int) -> None:
         """Stage 2 over a film: its latents and cells take the places of what stage 1 makes."""
         assert self.video.detail is not None and self.film is not None
@@ -125,7 +140,10 @@ class Chain(Planned):
 
     def _provided(self, segment_idx: int, stage: SegmentStage) -> list[Provided]:
         providers = (*self.providers, *PROVIDERS)
-        return [each for provider in providers for each in provider(self, segment_idx, stage)]
+        given = [each for provider in providers for each in provider(self, segment_idx, stage)]
+        if (replaced := self._replaced.get(stage)) is not None:
+            given += held_at_tail(self, segment_idx, stage, replaced)
+        return given
 
     def _common(self, segment_idx: int, stage: SegmentStage, provided: list[Provided]) -> _Common:
         segment, seed = self.take.segments[segment_idx], self.scene(segment_idx).seed
@@ -168,6 +186,8 @@ class Chain(Planned):
         scene, unit = self.scene(segment_idx), self.unit
         if len({each.scene_idx for each in self.take.segments}) > 1:
             unit = f"{unit}/scene {self.take.segments[segment_idx].scene_idx}"
+        if scene.prompt != self.video.scenes[self.take.segments[segment_idx].scene_idx].prompt:
+            unit = self.name(segment_idx)
         texts = [("text", unit, scene.prompt)]
         if sampling.guidance is not None and sampling.guidance.uses_negative:
             texts.append(("negative", f"{unit}/negative", scene.negative_prompt))

@@ -40,13 +40,15 @@ class Planned:
     refined: dict[int, str] = field(default_factory=dict)
     #: Connect tasks of what is shown, by the segment after the seam.
     connectors: dict[int, str] = field(default_factory=dict)
+    #: Scenes of segments that are made anew, as these are told it.
+    redone: dict[int, Scene] = field(default_factory=dict)
 
     def name(self, segment_idx: int) -> str:
-        return f"{self.unit}/segment {segment_idx}"
+        return f"{self.unit}/segment {segment_idx}{'/redo' if segment_idx in self.redone else ''}"
 
     def scene(self, segment_idx: int) -> Scene:
         """The scene that a segment shows."""
-        return self.video.scenes[self.take.segments[segment_idx].scene_idx]
+        return self.redone.get(segment_idx) or self.video.scenes[self.take.segments[segment_idx].scene_idx]
 
     def size_px(self, stage: SegmentStage) -> tuple[int, int]:
         """Width and height of what a stage makes."""

@@ -6,7 +6,7 @@ number, no place in a file): editing one take leaves the others alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from ltx_ray.errors import ManifestError, PlanError, Problem
@@ -16,16 +16,17 @@ from ltx_ray.plan.conditions import Provider
 from ltx_ray.plan.control import ControlOfTake, check_control
 from ltx_ray.plan.dag import Plan, PlannedVideo
 from ltx_ray.plan.films import DetailOfFilm, PictureOfFilm, ship_picture
-from ltx_ray.plan.images import images_of_take, place_images
+from ltx_ray.plan.images import PlacedImage, images_of_take, place_images
 from ltx_ray.plan.layout import Layout, Layouts, decoded_size
 from ltx_ray.plan.loras import lora_notes
 from ltx_ray.plan.notes import Note
 from ltx_ray.plan.opening import Opening, plan_opening
 from ltx_ray.plan.provenance import provenance
+from ltx_ray.plan.redo import place_redos
 from ltx_ray.plan.retake import plan_retake
 from ltx_ray.plan.segments import Take
 from ltx_ray.plan.sounds import carried_rate_hz, check_sound, track_of_take
-from ltx_ray.plan.takes import TakeTasks, plan_take
+from ltx_ray.plan.takes import Heard, TakeTasks, plan_take
 from ltx_ray.spec.acyclic import without_collector
 from ltx_ray.spec.codecs import CODECS, CONTAINERS
 from ltx_ray.spec.counted import counted
@@ -69,6 +70,7 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
     if video.retake is not None:
         return _plan_retake(plan, video, layout, facts, given, container)
     images = place_images(video, takes)
+    redos = place_redos(video, takes, facts)
     check_sound(video, takes, given)
     if video.control is not None:
         plan.notes += check_control(video, takes, sources[video.control.path])
@@ -90,27 +92,18 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
     made: list[TakeTasks] = []
     for take_idx, each in enumerate(layout.takes):
         unit = video.id if len(takes) == 1 else f"{video.id}/take {take_idx}"
-        providers: list[Provider] = [opening.connector] if opening and take_idx == 0 else []
-        if images:
-            providers.append(images_of_take(images, each.take, given.images))
-        if video.control is not None:
-            providers.append(ControlOfTake(video.control, sources[video.control.path]))
-        if video.detail is not None:
-            providers.append(DetailOfFilm(video.detail, sources[video.detail.path]))
-        if video.picture is not None:
-            providers.append(PictureOfFilm(video.picture.path, sources[video.picture.path]))
-        if video.audio is not None:
-            providers.append(track_of_take(video.audio, given.sounds[video.audio.path], each.take, video.frame_rate))
+        first = [opening.connector] if opening and take_idx == 0 else []
+        given_it = _providers(video, each.take, images, given)
         tasks = plan_take(
             plan,
             video,
             each,
             facts=facts,
             unit=unit,
-            providers=tuple(providers),
-            file_start=shown_before + each.take.start,
+            providers=(*first, *given_it),
             given=given,
-            sound_rate_hz=rate_hz,
+            heard=Heard(shown_before + each.take.start, rate_hz),
+            redos=[redo for redo in redos if redo.take_idx == take_idx],
         )
         made.append(tasks)
         chunks += [Parent("chunk", key) for key in tasks.chunks]
@@ -137,6 +130,20 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
     if shipped is not None:
         width, height = shipped.width_px, shipped.height_px
     return PlannedVideo(video.id, video.output.path, stitch, num_frames, video.frame_rate, width, height, inspect)
+
+
+def _providers(video: Video, take: Take, images: Sequence[PlacedImage], given: GivenFacts) -> Iterator[Provider]:
+    """What gives a take's segments what the manifest's files hold, in the order of a recipe's conditions."""
+    if images:
+        yield images_of_take(images, take, given.images)
+    if video.control is not None:
+        yield ControlOfTake(video.control, given.films[video.control.path])
+    if video.detail is not None:
+        yield DetailOfFilm(video.detail, given.films[video.detail.path])
+    if video.picture is not None:
+        yield PictureOfFilm(video.picture.path, given.films[video.picture.path])
+    if video.audio is not None:
+        yield track_of_take(video.audio, given.sounds[video.audio.path], take, video.frame_rate)
 
 
 def _plan_retake(

@@ -59,7 +59,7 @@ class ImagesOfTake:
         take = planned.take
         for placed in self.images:
             frame = take.lead + placed.frame - take.start
-            if placed.image.strength and _shown_by(take, frame) == segment_idx:
+            if placed.image.strength and shown_by(take, frame) == segment_idx:
                 yield self._given(planned, placed, frame - take.segments[segment_idx].start, stage)
 
     def _given(self, planned: Planned, placed: PlacedImage, frame: int, stage: SegmentStage) -> Provided:
@@ -151,7 +151,7 @@ def outside(frame: int, scope: Scope) -> str:
     return f"frame {frame} is outside of {scope.name}, which has frames 0 to {last}; nearest is {last}"
 
 
-def _shown_by(take: Take, frame: int) -> int:
+def shown_by(take: Take, frame: int) -> int:
     """The segment that shows a frame of the take's timeline."""
     found = (idx for idx, segment in enumerate(take.segments) if frame < segment.kept_stop)
     return next(found, len(take.segments) - 1)

@@ -94,6 +94,7 @@ def _without_words(video: Video) -> Video:
         retake=None,
         control=None,
         detail=None,
+        redo=(),
         extend=video.extend and replace(video.extend, path=""),
         output=replace(video.output, path=""),
     )
@@ -109,7 +110,7 @@ def _fields_but(cls: type, *names: str) -> Callable[[object], Any]:
 
 #: What tells kinds apart: all but words.
 _of_video = _fields_but(
-    Video, "id", "scenes", "extend", "output", "images", "audio", "picture", "retake", "control", "detail"
+    Video, "id", "scenes", "extend", "output", "images", "audio", "picture", "retake", "control", "detail", "redo"
 )
 _of_scene = _fields_but(Scene, "prompt", "negative_prompt", "seed", "images", "audio")
 _of_extend = _fields_but(Extend, "path")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from ltx_ray.manifest.schema import Video
 from ltx_ray.plan.chain import Chain
@@ -11,11 +12,20 @@ from ltx_ray.plan.conditions import Provider
 from ltx_ray.plan.dag import Plan
 from ltx_ray.plan.films import ingest_film
 from ltx_ray.plan.layout import TakeLayout
+from ltx_ray.plan.notes import Note
+from ltx_ray.plan.redo import PlacedRedo
 from ltx_ray.plan.sounds import carried, stretches
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.recipe import ClipSoundRecipe
 from ltx_ray.spec.source import GivenFacts, SourceFacts
 from ltx_ray.spec.task import Parent
+
+
+class Heard(NamedTuple):
+    """Where a take's sound lies in its file."""
+
+    file_start: int  #: the frame at which the take begins
+    rate_hz: int
 
 
 @dataclass(slots=True)
@@ -37,21 +47,25 @@ def plan_take(
     facts: ModelFacts,
     unit: str,
     providers: tuple[Provider, ...],
-    file_start: int,
     given: GivenFacts,
-    sound_rate_hz: int,
+    heard: Heard,
+    redos: Sequence[PlacedRedo] = (),
 ) -> TakeTasks:
     """Enter a take's tasks.
 
     Args:
         providers: of what its segments are given beside what they are given in every take.
-        file_start: the frame of the file at which it begins.
-        sound_rate_hz: of the file.
+        heard: where its sound lies.
+        redos: its segments that are made anew, in order.
     """
     take = layout.take
     film = given.films[video.detail.path] if video.detail is not None else None
     chain = Chain(plan, video, take, facts, unit, providers=providers, film=film)
     chain.plan()
+    for each in redos:
+        chain.redo(each.segment_idx, each.redo)
+        if each.segment_idx + 1 < len(take.segments):
+            plan.notes.append(_kept_note(chain.name(each.segment_idx).removesuffix("/redo"), video))
     made = TakeTasks()
     pictures = () if video.picture is not None else zip(layout.windows, layout.pictures, strict=True)
     for window_idx, (window, recipe) in enumerate(pictures):
@@ -63,8 +77,13 @@ def plan_take(
     for segment_idx in range(1, len(take.segments) if video.picture is None else 0):
         frame = take.segments[segment_idx - 1].kept_stop - take.lead
         made.seams.append((frame, chain.connectors.get(segment_idx)))
-    made.sounds = list(_sounds(plan, video, layout, chain, given, file_start=file_start, rate_hz=sound_rate_hz))
+    made.sounds = list(_sounds(plan, video, layout, chain, given, heard))
     return made
+
+
+def _kept_note(name: str, video: Video) -> Note:
+    what = f"{name} is made anew; the one that it replaces is needed too, because the next segment was made from it"
+    return Note(what, video.id, "segments are made anew; those that they replace are needed too")
 
 
 def _sounds(
@@ -73,12 +92,10 @@ def _sounds(
     layout: TakeLayout,
     chain: Chain,
     given: GivenFacts,
-    *,
-    file_start: int,
-    rate_hz: int,
+    heard: Heard,
 ) -> Iterator[tuple[str, int]]:
     """Samples are counted on the file's own grid, so that takes and their stretches add up exactly."""
-    take, unit = layout.take, chain.unit
+    (file_start, rate_hz), take, unit = heard, layout.take, chain.unit
     latents = tuple(Parent("latent", chain.sounding[segment_idx]) for segment_idx in range(len(take.segments)))
     if video.detail is not None and chain.film is not None:
         yield film_sound(plan, video, chain.film, rate_hz)

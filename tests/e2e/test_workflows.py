@@ -330,3 +330,17 @@ def test_details_of_a_film_are_made_in_tiles_and_its_sound_is_kept(rendered, car
     found = probe(path)
     assert not found.wrong and found.card.coarse == found.card.fine == Tally(144, 144)
     assert found.media.video.width_px == 512 and np.array_equal(heard(path), heard(card))
+
+
+@pytest.mark.parametrize("keys", ["", "preset: draft, "])
+def test_a_segment_is_made_anew_and_nothing_around_it_moves(rendered, keys):
+    shape = "seconds: 8, segment: {frames: 73, connector: 17}, output: {codec: ffv1, path: r.mkv}"
+    redo = ", redo: [{segment: 1, seed: 99, prompt: 'something else'}]"
+    before, _ = rendered(f"videos: [{{id: r, prompt: p, {keys}{shape}}}]", f"redo{len(keys)}")
+    old = proven(before["r"])
+    text = f"videos: [{{id: r, prompt: p, {keys}{shape}{redo}}}]"
+    after, made = rendered(text, f"redo{len(keys)}")
+    apart = [bool((one != other).any()) for one, other in zip(old, proven(after["r"]), strict=True)]
+    # Segments show up to frame 73, 129 and 185. What the third one began with, from frame 112 on, is as it was.
+    assert not any(apart[:73]) and all(apart[80:105]) and not any(apart[113:])
+    assert 0 < made <= 12 and rendered(text, f"redo{len(keys)}")[1] == 0
