@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from ltx_ray import api
@@ -17,6 +18,7 @@ from ltx_ray.media.still import still_picture
 from ltx_ray.models.testcard.findings import Tally
 from ltx_ray.proof import probe
 from ltx_ray.spec.recipe import Still
+from tests.e2e.test_checkpoints import FILES
 
 SIZE = (256, 192)
 HEAD = "model: testcard\ndefaults: {frame_rate: 24, width: 256, height: 192}\n"
@@ -344,3 +346,42 @@ def test_a_segment_is_made_anew_and_nothing_around_it_moves(rendered, keys):
     # Segments show up to frame 73, 129 and 185. What the third one began with, from frame 112 on, is as it was.
     assert not any(apart[:73]) and all(apart[80:105]) and not any(apart[113:])
     assert 0 < made <= 12 and rendered(text, f"redo{len(keys)}")[1] == 0
+
+
+OFFICIAL = {
+    "shown": "images: [{{path: {folder}/a.png}}, {{path: {folder}/b.png, at: last}}]",
+    "driven": "audio: s.wav, redo: [{{segment: 0, seed: 5}}]",
+    "retaken": "retake: {{path: {card}, picture: [[1, 1.2]], sound: [[0.5, 0.7]]}}",
+    "sounded": "picture: {card}, width: 96, height: 64",
+    "controlled": "control: {card}",
+    "detailed": "detail: {card}",
+}
+
+
+def of_official_files(folder: Path, keys: str):
+    """A manifest of one video on the tiny checkpoint of tests/parity/golden in the official layout of LTX-2.5."""
+    (folder / "models.yaml").write_text(yaml.safe_dump({"mine": {"kind": "distilled", "precision": "fp32", **FILES}}))
+    (folder / "m.yaml").write_text(f"model: mine\nvideos: [{{id: v, prompt: a bird, output.path: v.mkv, {keys}}}]")
+    catalog = api.models(folder / "models.yaml")
+    return api.load_manifest(folder / "m.yaml", catalog=catalog), catalog
+
+
+@pytest.mark.parametrize("workflow", ["shown", "driven", "retaken", "sounded"])
+def test_official_files_run_workflows(rendered, card, workflow, tmp_path):
+    sound = write_sound(tmp_path / "s.wav", noise(2, 2, 48_000), 48_000)
+    keys = OFFICIAL[workflow].format(card=card, folder=rendered.folder)
+    if workflow in ("shown", "driven"):
+        keys += ", width: 128, height: 128, seconds: 1.7, segment: {frames: 33, connector: 9}"
+    manifest, catalog = of_official_files(tmp_path, keys)
+    summary = api.render(manifest, api.RenderOptions(run_dir=tmp_path / "run", inline=True), catalog=catalog)
+    path = tmp_path / "run/videos/v.mkv"
+    assert not summary.failed and not probe(path).wrong
+    if workflow == "driven":
+        found = heard(path)
+        assert np.array_equal(found, sound[:, : found.shape[1]])
+
+
+@pytest.mark.parametrize("workflow", ["controlled", "detailed"])
+def test_on_official_files_guides_need_their_lora(card, workflow, tmp_path):
+    with pytest.raises(ManifestError, match=r"lora: is missing; the film is read by a LoRA of its kind"):
+        of_official_files(tmp_path, OFFICIAL[workflow].format(card=card))
