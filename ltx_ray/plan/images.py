@@ -91,6 +91,8 @@ def place_images(video: Video, takes: Sequence[Take]) -> list[PlacedImage]:
     Raises:
         ManifestError: all images that are outside, or at a frame that has one.
     """
+    if not video.all_images:
+        return []
     whole = Scope(0, takes[-1].start + takes[-1].num_frames, "the video")
     named = [(f"images[{idx}]", image, whole) for idx, image in enumerate(video.images)]
     scopes = scene_scopes(takes)

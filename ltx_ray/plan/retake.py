@@ -84,12 +84,14 @@ class KeptOfFilm:
     def __call__(self, planned: Planned, segment_idx: int, stage: SegmentStage) -> Iterator[Provided]:
         take, segment, facts = planned.take, planned.take.segments[segment_idx], planned.facts
         begin, rate = take.start + segment.start, planned.video.frame_rate
+        there = self.source.num_frames(rate)
+        bounds = [
+            facts.video.first_frame(idx) + begin for idx in range(facts.video.num_latents(segment.num_frames) + 1)
+        ]
         latents = [
-            not any(
-                span.touches(begin + facts.video.first_frame(idx), begin + facts.video.first_frame(idx + 1))
-                for span in self.picture
-            )
-            for idx in range(facts.video.num_latents(segment.num_frames))
+            stop <= there
+            and not any(span.touches(start, stop) for span in self.picture)  # past its end a film stands still
+            for start, stop in pairwise(bounds)
         ]
         if any(latents):
             key = film_latents(planned, segment_idx, stage, self.path, self.source, fit="reflect")
@@ -261,9 +263,10 @@ def _pictures(
 
 
 def _blend(retake: Retake, span: Span, num_there: int) -> tuple[int, int]:
-    """Frames that blend at both ends; none where the film has nothing beside the stretch."""
+    """Frames that blend at both ends; none where the film has nothing beside the stretch, or under it."""
     most = min(retake.blend, (span.stop - span.start) // 3)
-    return most if span.start else 0, most if span.stop < num_there else 0
+    before = min(most, max(0, num_there - span.start)) if span.start else 0
+    return before, most if span.stop < num_there else 0
 
 
 def _pieces(start: int, stop: int, most: int, *, least: int = 0) -> Iterator[tuple[int, int]]:
@@ -303,12 +306,13 @@ def _sounds(
         if span.start < span.stop:
             window = next(each for each in made if each.span.touches(*span))
             num_samples = sample(span.stop) - sample(span.start)
-            fade = min(rate_hz // _FADES_A_SECOND, num_samples // 3)
+            fade, there = min(rate_hz // _FADES_A_SECOND, num_samples // 3), source.num_frames(rate)
+            before = min(fade, max(0, sample(there) - sample(span.start))) if span.start else 0
             patch = Patch(
                 footage=footage_of(video, source, video.width, video.height, fit="reflect"),
                 start=sample(span.start),
-                num_in=fade if span.start else 0,
-                num_out=fade if span.stop < source.num_frames(rate) else 0,
+                num_in=before,
+                num_out=fade if span.stop < there else 0,
             )
             take = window.chain.take
             new = AudioDecodeRecipe(

@@ -32,6 +32,8 @@ RUN_UP_CELLS = 64
 _ROUNDING_S = Fraction(1, 100)
 #: At which a file carries a given sound, where its container cannot hold every rate to the sample.
 CARRIED_RATE_HZ = 48_000
+#: Beyond what anybody hears, and most players play.
+MAX_RATE_HZ = 192_000
 
 
 class Stretch(NamedTuple):
@@ -110,7 +112,8 @@ def carried_rate_hz(video: Video, takes: list[Take], facts: ModelFacts, given: G
         return CARRIED_RATE_HZ
     if video.audio is None or not all(each.is_given for take in takes for each in stretches(video, take)):
         return facts.audio.sample_rate_hz
-    return given.sounds[video.audio.path].sample_rate_hz if is_flac else CARRIED_RATE_HZ
+    own_hz = given.sounds[video.audio.path].sample_rate_hz
+    return own_hz if is_flac and own_hz <= MAX_RATE_HZ else CARRIED_RATE_HZ
 
 
 def carried(

@@ -57,8 +57,8 @@ def plan_run(run: Run, manifest: Manifest, models: Mapping[str, ModelFacts]) -> 
 
 
 def taken_notes(taken: Iterable[tuple[str, str]]) -> Iterator[Note]:
-    """What videos take from the files they go on from."""
-    many = "videos take size or rate from the file they go on from"
+    """What videos take from their files."""
+    many = "videos take size, rate, length or shape from their files"
     return (Note(what, video_id, many) for video_id, what in taken)
 
 

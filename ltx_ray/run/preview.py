@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ltx_ray.errors import ModelError, PlanError, StoreUnusable
-from ltx_ray.spec.recipe import AudioDecodeRecipe, ClipDecodeRecipe, ClipSoundRecipe, DecodeRecipe, StitchRecipe
+from ltx_ray.spec.recipe import (
+    AudioDecodeRecipe,
+    ClipDecodeRecipe,
+    ClipSoundRecipe,
+    DecodeRecipe,
+    IngestRecipe,
+    StitchRecipe,
+)
 from ltx_ray.spec.task import Parent, Task
 from ltx_ray.store.faults import storage_errors
 
@@ -115,7 +122,7 @@ def make_preview(run: Run, video_id: str, catalog: Catalog, *, out: Path | None,
                         f"{run.layout.path}: nothing of '{video_id}' can be shown yet; try again a little later"
                     )
                 scratch = stack.enter_context(_folder_beside(target))
-                num_shown = sum(map(_num_frames, chunks))
+                num_shown = sum(_num_frames(chunk, whole) for chunk in chunks)
                 recipe = replace(whole, num_frames=num_shown, provenance=None)  # that speaks of the whole file
                 sounds = [] if silent else [parts[key] for role, key in stitch.parents if role == "sound"]
                 sound_s = _join(kept, chunks, sounds, recipe, scratch)
@@ -139,7 +146,9 @@ def _planned(run: Run, video: RecordedVideo) -> tuple[Task, dict[str, Task]]:
         ) from error
 
 
-def _num_frames(chunk: Task) -> int:
+def _num_frames(chunk: Task, whole: StitchRecipe) -> int:
+    if isinstance(chunk.recipe, IngestRecipe):
+        return whole.num_frames  # a film whose packets are copied
     assert isinstance(chunk.recipe, DecodeRecipe | ClipDecodeRecipe)
     return chunk.recipe.stop - chunk.recipe.start
 
@@ -217,6 +226,10 @@ def _beginning(kept: _Kept, sound: Task) -> tuple[AudioDecodeRecipe | ClipSoundR
     if isinstance(recipe, ClipSoundRecipe):
         return recipe, kept.leading(sound.parents, "file")
     assert isinstance(recipe, AudioDecodeRecipe)
+    if recipe.patch is not None:
+        if all(parent.key in kept.known for parent in sound.parents):
+            return recipe, sound.parents
+        recipe = replace(recipe, patch=None)  # its end is not there to pass into the film
     parents = kept.leading(sound.parents, "latent")
     pieces = recipe.pieces[: len(parents)]
     grid = kept.grid(recipe)

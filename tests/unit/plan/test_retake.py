@@ -175,3 +175,19 @@ def test_the_parts_of_a_file_are_exactly_as_long_as_it(seconds, edges, on_sound,
 def test_a_stretch_of_one_frame_is_planned(blend):
     planned = plan(picture=((Fraction(2), Fraction(2) + Fraction(1, 24)),), blend=blend)
     assert [frames_of(task) for task in parts(planned, "chunk")] == [48, 1, 71]
+
+
+def test_nothing_is_held_at_a_film_that_has_ended_nor_blends_with_it():
+    """A film stands still past its end; latents that see that say nothing."""
+    planned = plan(picture=((Fraction(4), Fraction(9, 2)),), sound=((Fraction(9, 2), Fraction(6)),), num_frames=144)
+    for task in tasks(planned, "generate"):
+        begin = task.recipe.origin_s * 24
+        for condition in task.recipe.conditions:
+            if condition.modality == "video":
+                last = condition.start + condition.piece.length - 1
+                assert begin + FACTS.video.first_frame(last + 1) <= 120
+    new = [task.recipe for task in parts(planned, "chunk") if isinstance(task.recipe, DecodeRecipe)]
+    assert [(each.patch.num_in, each.patch.num_out) if each.patch else None for each in new] == [(4, 4), None]
+    late = plan(picture=((Fraction(119, 24), Fraction(6)),), num_frames=144)
+    (recipe,) = (task.recipe for task in parts(late, "chunk") if isinstance(task.recipe, DecodeRecipe))
+    assert (recipe.patch.num_in, recipe.patch.num_out) == (1, 0)
