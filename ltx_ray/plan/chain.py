@@ -186,7 +186,7 @@ class Chain(Planned):
         scene, unit = self.scene(segment_idx), self.unit
         if len({each.scene_idx for each in self.take.segments}) > 1:
             unit = f"{unit}/scene {self.take.segments[segment_idx].scene_idx}"
-        if scene.prompt != self.video.scenes[self.take.segments[segment_idx].scene_idx].prompt:
+        if segment_idx in self.redone:
             unit = self.name(segment_idx)
         texts = [("text", unit, scene.prompt)]
         if sampling.guidance is not None and sampling.guidance.uses_negative:

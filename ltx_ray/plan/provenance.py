@@ -88,6 +88,9 @@ def provenance(
 
 def _entry(video: Video, output: Output) -> Video:
     """What was asked for, without the names that files of the user's have on his machine."""
+    given = (video.extend, video.images, video.audio, video.control, video.detail, video.picture, video.retake)
+    if not any(given) and not any(scene.loras or scene.images for scene in video.scenes):
+        return replace(video, output=output)
     return replace(
         video,
         output=output,

@@ -66,22 +66,32 @@ def _writer_of(cls: Any) -> Callable[[object], str]:
     Its fields are compiled into one expression, as dataclasses compile their methods: it takes two thirds of the time
     of a loop, and this is most of what planning does.
     """
-    names = sorted(each.name for each in fields(cls))
-    expressions = [f"f'\"{name}\":{{writers[type(value.{name})](value.{name})}}'," for name in names]
-    parts_of = eval(f"lambda value: ({''.join(expressions)})", {"writers": _WRITERS})
-    left_out = {f'"{each.name}":{_default_text(cls, each)}' for each in fields(cls) if "since" in each.metadata}
+    defaults = {each.name: _default(cls, each) for each in fields(cls) if "since" in each.metadata}
+    expressions = []
+    for name in sorted(each.name for each in fields(cls)):
+        text_of = f"f'\"{name}\":{{writers[type(value.{name})](value.{name})}}'"
+        if name in defaults:
+            text_of = f"None if value.{name} is defaults['{name}'] or is_default(value, '{name}') else {text_of}"
+        expressions.append(f"{text_of},")
+
+    def is_default(value: object, name: str) -> bool:
+        own, default = getattr(value, name), defaults[name]
+        return type(own) is type(default) and own == default
+
+    names = {"writers": _WRITERS, "defaults": defaults, "is_default": is_default}
+    parts_of = eval(f"lambda value: ({''.join(expressions)})", names)
 
     def write(value: object) -> str:
         parts = parts_of(value)
-        return "{" + ",".join([part for part in parts if part not in left_out] if left_out else parts) + "}"
+        return "{" + ",".join([part for part in parts if part is not None] if defaults else parts) + "}"
 
     return write
 
 
-def _default_text(cls: type, added: Field[Any]) -> str:
+def _default(cls: type, added: Field[Any]) -> Any:
     if added.default is MISSING:
         raise TypeError(f"{cls.__name__}.{added.name}: is declared since={added.metadata['since']} without a default")
-    return canonical(added.default)
+    return added.default
 
 
 def _kept(write: Callable[[Any], str]) -> Callable[[Shared], str]:

@@ -82,8 +82,9 @@ class ModelFacts:
             loras: what is applied to them; each part has those that change it.
             parts: those that the recipe uses; None = all of the stage's.
         """
-        used = [part for part in SPECS[stage].weights if parts is None or part in parts]
-        found = [weights for part in used for weights in self.weights if weights.part == part]
+        found = [weights for part in SPECS[stage].weights for weights in self.weights if weights.part == part]
+        if parts is not None:
+            found = [weights for weights in found if weights.part in parts]
         if loras:
             found = [
                 weights.with_loras(lora for facts, lora in loras if weights.part in facts.parts) for weights in found

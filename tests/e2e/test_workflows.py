@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -16,7 +17,10 @@ from ltx_ray.errors import ManifestError
 from ltx_ray.media.read import read_frames, sample_blocks
 from ltx_ray.media.still import still_picture
 from ltx_ray.models.testcard.findings import Tally
+from ltx_ray.plan.images import ImagesOfTake
+from ltx_ray.plan.redo import held_at_tail
 from ltx_ray.proof import probe
+from ltx_ray.spec.piece import Piece
 from ltx_ray.spec.recipe import Still
 from tests.e2e.test_checkpoints import FILES
 
@@ -283,17 +287,21 @@ def test_a_film_of_any_size_is_padded_for_the_model_and_cut_back(rendered):
 
 
 def moving(path: Path, num_frames: int, *, late: int = 0) -> Path:
-    """A light block that moves 2 px a frame over a dark ground."""
+    """A light block that moves 8 px a frame over a dark ground, and begins again at the left."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=24, options={"crf": "10"})
         stream.width, stream.height, stream.pix_fmt = 256, 192, "yuv420p"
         for idx in range(num_frames):
             picture = np.full((192, 256, 3), 20, np.uint8)
-            at = 2 * max(0, idx - late)
+            at = where(idx - late)
             picture[:, at : at + 32] = 235
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
         container.mux(stream.encode(None))
     return path
+
+
+def where(idx: int) -> int:
+    return 8 * (max(0, idx) % 28)
 
 
 def block_at(frame: np.ndarray) -> float:
@@ -303,7 +311,7 @@ def block_at(frame: np.ndarray) -> float:
     return float((columns * np.clip(light, 0, None)).sum() / np.clip(light, 0, None).sum())
 
 
-@pytest.mark.parametrize("late", [0, 8])
+@pytest.mark.parametrize("late", [0, 1])
 def test_a_control_guides_every_segment_at_its_frames(rendered, late):
     moving(rendered.folder / "control.mp4", 100, late=late)
     files, _ = rendered(
@@ -312,9 +320,8 @@ def test_a_control_guides_every_segment_at_its_frames(rendered, late):
         f"control-{late}",
     )
     frames = proven(files["c"])
-    wanted = [2 * max(0, idx - late) + 16 for idx in range(96)]
-    apart = [abs(block_at(frame) - at) for frame, at in zip(frames, wanted, strict=True)]
-    assert max(apart) < 5, apart
+    apart = [abs(block_at(frame) - where(idx) - 16) for idx, frame in enumerate(frames)]
+    assert max(apart) < 4 if not late else min(apart[1:]) > 4, apart  # one frame late is seen in every frame
 
 
 def test_a_control_of_edges_leaves_before_stage_2_and_goes_with_an_image(rendered):
@@ -385,3 +392,26 @@ def test_official_files_run_workflows(rendered, card, workflow, tmp_path):
 def test_on_official_files_guides_need_their_lora(card, workflow, tmp_path):
     with pytest.raises(ManifestError, match=r"lora: is missing; the film is read by a LoRA of its kind"):
         of_official_files(tmp_path, OFFICIAL[workflow].format(card=card))
+
+
+def test_a_redo_that_is_held_to_the_wrong_latents_is_found(rendered, monkeypatch):
+    def shifted(planned, segment_idx, stage, replaced):
+        for given in held_at_tail(planned, segment_idx, stage, replaced):
+            piece = given.condition.piece
+            moved = Piece(piece.start - 1, piece.stop - 1)
+            yield given._replace(condition=replace(given.condition, piece=moved))
+
+    monkeypatch.setattr("ltx_ray.plan.chain.held_at_tail", shifted)
+    keys = "seconds: 8, segment: {frames: 73, connector: 17}, redo: [{segment: 1, seed: 4}]"
+    files, _ = rendered(f"videos: [{{id: w, prompt: p, {keys}}}]", "wrong-redo")
+    assert any("unreadable" in wrong or "frame" in wrong for wrong in probe(files["w"]).wrong)
+
+
+def test_an_image_of_another_frame_is_found(rendered, monkeypatch):
+    real = ImagesOfTake._given
+    late = lambda self, planned, placed, frame, stage: real(self, planned, placed, frame + 1, stage)  # noqa: E731
+    monkeypatch.setattr(ImagesOfTake, "_given", late)
+    files, _ = rendered("videos: [{id: l, prompt: p, num_frames: 25, images: [{path: b.png, at: 12}]}]", "late-image")
+    frames = proven(files["l"])
+    b = rendered.folder / "b.png"
+    assert not is_shown(frames[12], b, rows=ABOVE) and is_shown(frames[13], b, rows=ABOVE)
