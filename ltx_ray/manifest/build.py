@@ -28,13 +28,14 @@ from ltx_ray.manifest.sampling import in_single_pass, read_refine, read_stage1, 
 from ltx_ray.manifest.scenes import Ways, read_scenes
 from ltx_ray.manifest.schema import Audio, Extend, Output, Scene, Video
 from ltx_ray.manifest.seams import check_seams, check_segment, segment_of
+from ltx_ray.manifest.storyboard import with_storyboard
 from ltx_ray.spec.codecs import CODECS, CONTAINERS, SOUND_CODECS, Setting
 from ltx_ray.spec.seeds import ANY_SEED
 
 
 def build(merged: Merged) -> Video:
     """The video, as far as its values allow; every problem is reported, none is raised."""
-    merged = with_upsampler(in_single_pass(of_film(merged)))
+    merged = with_storyboard(with_upsampler(in_single_pass(of_film(merged))))
     values, report, facts = merged.values, merged.report, merged.facts
     images = read_images(merged, values, "")
     fits_image: tuple[Literal["width", "height"], ...] = tuple(side for side in _SIDES if values[side] == AUTO)

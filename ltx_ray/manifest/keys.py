@@ -123,6 +123,22 @@ _IMAGES = ListOf(
     entry="image",
     usual="path and at",
     most=MAX_IMAGES,
+    alone="path",
+)
+#: Stills, and how the way from each to the next is shown. Their files are named again as images of the scenes.
+_STORYBOARD = ListOf(
+    Table(
+        {
+            "path": IMAGE_PATH._replace(holds=None),
+            "prompt": literal(fields.prompt),
+            "seconds": seconds,
+            "seed": fields.whole(0, MAX_SEED),
+        }
+    ),
+    entry="still",
+    usual="path, prompt and seconds",
+    most=MAX_SCENES,
+    alone="path",
 )
 _IMAGE_TWICE = (("image", "images"),)
 #: "drive": the model hears it, and the file carries it. "lay": the file carries it.
@@ -263,6 +279,7 @@ VIDEO = Table(
             }
         ),
         "redo": _REDO,
+        "storyboard": _STORYBOARD,
         "scenes": ListOf(SCENE, entry="scene", usual="prompt and seconds", most=MAX_SCENES),
     },
     title="the whole video",

@@ -98,6 +98,7 @@ def _inherited(values: Mapping[str, Any], scene: Mapping[str, Any], *, is_extend
 
 def _scene(merged: Merged, values: Mapping[str, Any], prefix: str, ways: Ways, *, is_extended: bool) -> Scene:
     prompt, rate = values.get("prompt"), merged.values["frame_rate"]
+    images = read_images(merged, values, prefix) if prefix else ()
     if prompt is None:
         remedy = "say what this scene shows" if prefix else "a video needs a prompt, or scenes that each have one"
         merged.report(f"{prefix}prompt", f"is missing; {remedy}")
@@ -121,8 +122,9 @@ def _scene(merged: Merged, values: Mapping[str, Any], prefix: str, ways: Ways, *
         stage1=ways.stage1,
         refine=ways.refine,
         loras=ways.loras,
-        images=read_images(merged, values, prefix) if prefix else (),
+        images=images,
         audio=_audio_use(merged, values, prefix) if prefix else None,
+        reaches_next=any(image.at == "next" for image in images),
         negative_prompt=values.get("negative_prompt", "") if ways.use_negative else "",
     )
 

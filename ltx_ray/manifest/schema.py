@@ -54,8 +54,8 @@ class LoraUse(Shared):
     mode: LoraMode
 
 
-#: A place in a video or a scene: a frame, a time in seconds, or one of its ends.
-Moment = int | Fraction | Literal["first", "last"]
+#: A place in a video or a scene: a frame, a time in seconds, or one of its ends; "next" is the frame after the last.
+Moment = int | Fraction | Literal["first", "last", "next"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +150,8 @@ class Scene:
     images: tuple[Image, ...] = later((), since=2)  #: that the scene names
     #: What it does with ``Video.audio``; None = as that says. "off": it has a sound of its own.
     audio: Literal["drive", "lay", "off"] | None = later(None, since=2)
+    #: One frame more than is shown is made, and is what the next take begins with.
+    reaches_next: bool = later(False, since=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

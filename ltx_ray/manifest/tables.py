@@ -73,6 +73,7 @@ class ListOf:
     entry: str  #: what one is called: "scene"
     usual: str  #: the keys that one usually has, in words
     most: int
+    alone: str = ""  #: a key that any text in place of an entry gives
     defaults: Mapping[str, Any] = field(default_factory=dict)  #: what an entry is that does not say, by dotted key
 
 
@@ -286,6 +287,8 @@ def _read_list(name: str, value: object, layer: Layer, problems: Problems, rule:
 def _read_entry(name: str, idx: int, raw: object, layer: Layer, problems: Problems, rule: ListOf) -> Any:
     """Meanings by dotted key, or BAD."""
     entry = Layer(f"{layer.prefix}{name}[{idx}].", (*layer.order, layer.position(name), idx))
+    if rule.alone and isinstance(raw, str):
+        raw = {rule.alone: raw}
     if not isinstance(raw, dict):
         problems.add(entry, "", f"{shown(raw)} is not a mapping with {rule.usual}")
         return BAD

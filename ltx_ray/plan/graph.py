@@ -102,7 +102,7 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
             unit=unit,
             providers=(*first, *given_it),
             given=given,
-            heard=Heard(shown_before + each.take.start, rate_hz),
+            heard=Heard(shown_before + each.take.start, rate_hz, made[-1].ending if made else None),
             redos=[redo for redo in redos if redo.take_idx == take_idx],
         )
         made.append(tasks)

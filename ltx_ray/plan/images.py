@@ -43,9 +43,14 @@ class PlacedImage:
     place: str  #: of its entry in the manifest
     frame: int
 
+    @property
+    def is_next(self) -> bool:
+        """Whether it is at the first frame of the next take, which this one reaches and does not show."""
+        return self.image.at == "next"
+
     def is_held_in(self, takes: Sequence[Take]) -> bool:
         """Whether it takes the place of its frame; else it guides it."""
-        return any(self.frame == take.start and not take.lead for take in takes)
+        return not self.is_next and any(self.frame == take.start and not take.lead for take in takes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +106,12 @@ def place_images(video: Video, takes: Sequence[Take]) -> list[PlacedImage]:
         named += [(f"scenes[{scene_idx}].images[{idx}]", image, scope) for idx, image in enumerate(scene.images)]
     problems: list[Problem] = []
     found: dict[int, PlacedImage] = {}
+    reached: list[PlacedImage] = []
     for place, image, scope in named:
         frame = frame_at(image.at, scope, video)
-        if not scope.start <= frame < scope.stop:
+        if image.at == "next":
+            reached.append(PlacedImage(image, place, frame))
+        elif not scope.start <= frame < scope.stop:
             problems.append(Problem(f"{place}.at", outside(frame - scope.start, scope)))
         elif frame in found:
             what = f"frame {frame - scope.start} has {found[frame].place} already; give each image a frame of its own"
@@ -112,12 +120,13 @@ def place_images(video: Video, takes: Sequence[Take]) -> list[PlacedImage]:
             found[frame] = PlacedImage(image, place, frame)
     if problems:
         raise ManifestError(tuple(problems))
-    return [found[frame] for frame in sorted(found)]
+    return sorted([*found.values(), *reached], key=lambda placed: placed.frame)
 
 
 def images_of_take(placed: Sequence[PlacedImage], take: Take, facts: Mapping[str, StillFacts]) -> ImagesOfTake:
     stop = take.start + take.num_frames
-    return ImagesOfTake(tuple(each for each in placed if take.start <= each.frame < stop), facts)
+    shown = (each for each in placed if take.start <= each.frame - each.is_next < stop)
+    return ImagesOfTake(tuple(shown), facts)
 
 
 def scene_scopes(takes: Sequence[Take]) -> dict[int, Scope]:
@@ -141,6 +150,8 @@ def frame_at(at: Moment, scope: Scope, video: Video) -> int:
             return scope.start
         case "last":
             return scope.stop - 1
+        case "next":
+            return scope.stop
         case int():
             return scope.start + at
         case _:

@@ -59,6 +59,7 @@ def provenance(
                 "strength": placed.image.strength,
             }
             for placed in images
+            if not placed.is_next
         ]
     if video.picture is not None:
         source = given.films[video.picture.path]

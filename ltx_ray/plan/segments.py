@@ -168,7 +168,10 @@ def _stretches(
         for scene_idx, (frame, moved) in enumerate(zip(inner, meet, strict=True), first_idx)
         if frame != moved
     ]
-    ends = [grid.num_latents(frame) for frame in [*meet, grid.round_up(lead + math.ceil(ends_s[-1] * frame_rate))]]
+    ends = [
+        grid.num_latents(frame)
+        for frame in [*meet, grid.round_up(lead + _num_made(scenes[-1], ends_s[-1] * frame_rate))]
+    ]
     starts = [grid.num_latents(lead) if lead else 0, *ends[:-1]]
     stretches = [
         _Stretch(scene_idx, scene, start, stop)
@@ -184,6 +187,11 @@ def _stretches(
                 "take needs; lengthen it, or set `cut: true`"
             )
     return stretches, notes
+
+
+def _num_made(last: Scene, num_frames: Fraction) -> int:
+    """Frames of a take, and one more where it reaches the first of the next."""
+    return math.ceil(num_frames) + (1 if last.reaches_next else 0)
 
 
 def _cut_take(

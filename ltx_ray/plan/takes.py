@@ -16,9 +16,18 @@ from ltx_ray.plan.notes import Note
 from ltx_ray.plan.redo import PlacedRedo
 from ltx_ray.plan.sounds import carried, stretches
 from ltx_ray.spec.model import ModelFacts
-from ltx_ray.spec.recipe import ClipSoundRecipe
+from ltx_ray.spec.piece import Piece
+from ltx_ray.spec.recipe import ClipSoundRecipe, Crossfade
 from ltx_ray.spec.source import GivenFacts, SourceFacts
 from ltx_ray.spec.task import Parent
+
+
+class Ending(NamedTuple):
+    """The sound of a take after its end."""
+
+    pieces: tuple[Piece, ...]  #: cells of each of its segments
+    keys: tuple[str, ...]
+    start: int  #: the first sample of what they decode to that is not heard any more
 
 
 class Heard(NamedTuple):
@@ -26,6 +35,7 @@ class Heard(NamedTuple):
 
     file_start: int  #: the frame at which the take begins
     rate_hz: int
+    before: Ending | None = None  #: the take before, where its sound passes into this one's
 
 
 @dataclass(slots=True)
@@ -37,6 +47,7 @@ class TakeTasks:
     seams: list[tuple[int, str | None]] = field(default_factory=list)
     #: Keys of its sounds, end to end, and how many samples of each are heard.
     sounds: list[tuple[str, int]] = field(default_factory=list)
+    ending: Ending | None = None  #: where the next take begins with what this one ends with
 
 
 def plan_take(
@@ -78,6 +89,10 @@ def plan_take(
         frame = take.segments[segment_idx - 1].kept_stop - take.lead
         made.seams.append((frame, chain.connectors.get(segment_idx)))
     made.sounds = list(_sounds(plan, video, layout, chain, given, heard))
+    if video.scenes[take.segments[-1].scene_idx].reaches_next and video.audio is None:
+        keys = tuple(chain.sounding[segment_idx] for segment_idx in range(len(take.segments)))
+        start = layout.sound.start + _sample(take.num_frames, video, heard.rate_hz)
+        made.ending = Ending(layout.sound.pieces, keys, start)
     return made
 
 
@@ -95,14 +110,21 @@ def _sounds(
     heard: Heard,
 ) -> Iterator[tuple[str, int]]:
     """Samples are counted on the file's own grid, so that takes and their stretches add up exactly."""
-    (file_start, rate_hz), take, unit = heard, layout.take, chain.unit
+    file_start, rate_hz, before = heard
+    take, unit = layout.take, chain.unit
     latents = tuple(Parent("latent", chain.sounding[segment_idx]) for segment_idx in range(len(take.segments)))
     if video.detail is not None and chain.film is not None:
         yield film_sound(plan, video, chain.film, rate_hz)
         return
     if video.audio is None:
         first, stop = (_sample(file_start + frame, video, rate_hz) for frame in (0, take.num_frames))
-        yield plan.add("audio_decode", unit, layout.sound, latents), stop - first
+        recipe, previous = layout.sound, tuple[Parent, ...]()
+        if before is not None:
+            # As long as the one frame that the take before made of this one.
+            fade = Crossfade(pieces=before.pieces, start=before.start, num_samples=_sample(1, video, rate_hz))
+            recipe = replace(recipe, crossfade=fade)
+            previous = tuple(Parent("previous", key) for key in before.keys)
+        yield plan.add("audio_decode", unit, recipe, (*latents, *previous)), stop - first
         return
     for stretch in stretches(video, take):
         first, stop = (_sample(file_start + frame, video, rate_hz) for frame in (stretch.start, stretch.stop))

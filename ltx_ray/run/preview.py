@@ -226,10 +226,10 @@ def _beginning(kept: _Kept, sound: Task) -> tuple[AudioDecodeRecipe | ClipSoundR
     if isinstance(recipe, ClipSoundRecipe):
         return recipe, kept.leading(sound.parents, "file")
     assert isinstance(recipe, AudioDecodeRecipe)
-    if recipe.patch is not None:
+    if recipe.patch is not None or recipe.crossfade is not None:
         if all(parent.key in kept.known for parent in sound.parents):
             return recipe, sound.parents
-        recipe = replace(recipe, patch=None)  # its end is not there to pass into the film
+        recipe = replace(recipe, patch=None, crossfade=None)  # what it passes into or from may not be there
     parents = kept.leading(sound.parents, "latent")
     pieces = recipe.pieces[: len(parents)]
     grid = kept.grid(recipe)

@@ -277,6 +277,15 @@ class DecodeRecipe(Shared):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Crossfade:
+    """The first samples of a take's sound blend, at equal power, from what the take before goes on to play."""
+
+    pieces: tuple[Piece, ...]  #: cells of each parent "previous"
+    start: int  #: the sample of what they decode to that lies under the first one
+    num_samples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AudioDecodeRecipe(Shared):
     """The sound of a take: samples [start, start + num_samples) of what its cells decode to.
 
@@ -288,6 +297,7 @@ class AudioDecodeRecipe(Shared):
     start: int
     num_samples: int
     patch: Patch | None = later(None, since=2)
+    crossfade: Crossfade | None = later(None, since=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

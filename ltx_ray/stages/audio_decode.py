@@ -45,10 +45,27 @@ def _make(recipe: AudioDecodeRecipe, work: Work) -> File:
         work.open(recipe.weights),
     )
     blocks = audio_decode(recipe, audio, model, work.control)
+    if (fade := recipe.crossfade) is not None:
+        before = work.inputs.joined("previous", "audio", fade.pieces, dim=CELLS_AXIS)
+        ending = model.audio_decoder().decode(before, fade.start, fade.start + fade.num_samples).numpy()
+        blocks = _crossfaded(blocks, ending)
     if recipe.patch is not None:
         (file,) = work.inputs.files("file")
         blocks = _patched(blocks, file, recipe.patch, recipe.num_samples, model.facts.audio.sample_rate_hz)
     return _sound(blocks, model.facts.audio.sample_rate_hz, work.scratch)
+
+
+def _crossfaded(blocks: Iterable[np.ndarray], ending: np.ndarray) -> Iterator[np.ndarray]:
+    """Blocks [2, n] whose first samples rise from under ``ending`` [2, m], which falls; their powers add to 1."""
+    num_samples = ending.shape[1]
+    angles = (np.arange(num_samples, dtype=np.float32) + 0.5) / num_samples * (np.pi / 2)
+    begin = 0
+    for block in blocks:
+        count = min(block.shape[1], max(0, num_samples - begin))
+        mixed, part = block.copy(), slice(begin, begin + count)
+        mixed[:, :count] = block[:, :count] * np.sin(angles[part]) + ending[:, part] * np.cos(angles[part])
+        begin += block.shape[1]
+        yield mixed
 
 
 def _patched(

@@ -415,3 +415,12 @@ def test_an_image_of_another_frame_is_found(rendered, monkeypatch):
     frames = proven(files["l"])
     b = rendered.folder / "b.png"
     assert not is_shown(frames[12], b, rows=ABOVE) and is_shown(frames[13], b, rows=ABOVE)
+
+
+def test_a_storyboard_goes_from_still_to_still_and_shows_each_once(rendered):
+    files, _ = rendered("videos: [{id: s, prompt: p, seconds: 2, storyboard: [a.png, b.png, c.png]}]", "storyboard")
+    frames = proven(files["s"])
+    a, b, c = (rendered.folder / name for name in ("a.png", "b.png", "c.png"))
+    assert len(frames) == 96
+    assert is_shown(frames[0], a) and is_shown(frames[48], b) and is_shown(frames[95], c, rows=ABOVE)
+    assert not is_shown(frames[47], b, rows=ABOVE)

@@ -149,3 +149,23 @@ def test_frames_that_are_not_there_or_taken_are_refused_all_at_once(images, sent
     with pytest.raises(ManifestError) as raised:
         plan(*images)
     assert str(raised.value).split("\n") == [f"toy.yaml: video 'fox': {sentence}" for sentence in sentences]
+
+
+@pytest.mark.parametrize("num_frames", [48, 49, 50])
+def test_a_take_reaches_the_first_frame_of_the_next_and_shows_it_once(num_frames):
+    """A storyboard: the still between two scenes is a key frame one frame past the first, and held by the second."""
+    part = replace(SCENE, seconds=None, num_frames=num_frames)
+    scenes = (
+        replace(part, images=(image("a"), image("b", "next")), reaches_next=True),
+        replace(part, cut=True, seed=9, images=(image("b"), image("c", "last"))),
+    )
+    planned = build_plan(manifest(replace(video("fox"), scenes=scenes)), MODELS, GIVEN)
+    assert planned.videos[0].num_frames == 2 * num_frames
+    (held, reached), (opening, last) = conditions(planned, "generate")
+    assert held == opening == Hold(modality="video", piece=(0, 1), start=0)
+    assert (reached.start, last.start) == (num_frames, num_frames - 1)
+    (first,) = (task.recipe for task in planned.tasks.values() if task.name == "fox/take 0/segment 0 generate")
+    assert first.num_frames > num_frames
+    sounds = [task.recipe for task in planned.tasks.values() if task.stage == "audio_decode"]
+    assert [sound.crossfade and sound.crossfade.num_samples for sound in sounds] == [None, 2000]
+    assert sounds[1].crossfade.start == num_frames * 2000
