@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from ltx_ray.errors import ManifestError, PlanError, Problem
 from ltx_ray.manifest.paths import container_of
-from ltx_ray.manifest.schema import Manifest, Video
+from ltx_ray.manifest.schema import Manifest, Video, files_of
 from ltx_ray.plan.conditions import Provider
 from ltx_ray.plan.control import ControlOfTake, check_control
 from ltx_ray.plan.dag import Plan, PlannedVideo
@@ -66,6 +66,7 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
     plan.notes += [note for note in lora_notes(video, facts) if note.many or note not in plan.notes]
     takes, encode = [each.take for each in layout.takes], layout.encode
     plan.notes += [note._replace(where=video.id) for note in layout.notes]
+    plan.notes += _file_notes(video, given)
     container = container_of(video.output.path)
     if video.retake is not None:
         return _plan_retake(plan, video, layout, facts, given, container)
@@ -130,6 +131,15 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
     if shipped is not None:
         width, height = shipped.width_px, shipped.height_px
     return PlannedVideo(video.id, video.output.path, stitch, num_frames, video.frame_rate, width, height, inspect)
+
+
+def _file_notes(video: Video, given: GivenFacts) -> Iterator[Note]:
+    """How a video's files are read, where that is not plain; ``plan.opening`` says it of the one it continues from."""
+    if not (given.films or given.images or given.sounds):
+        return
+    for file in dict.fromkeys(file._replace(key="") for file in files_of(video) if file.key != "extend.path"):
+        facts = given.of(file.holds, file.path)
+        yield from (Note(f"{file.path} {note}", video.id) for note in facts.notes)
 
 
 def _providers(video: Video, take: Take, images: Sequence[PlacedImage], given: GivenFacts) -> Iterator[Provider]:

@@ -14,6 +14,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
+from ltx_ray.errors import PlanError
 from ltx_ray.manifest.schema import Ranges, Retake, Video
 from ltx_ray.plan.chain import Chain
 from ltx_ray.plan.conditions import Planned, Provided, SegmentStage
@@ -128,6 +129,7 @@ def plan_retake(
     assert video.retake is not None
     retake, rate = video.retake, video.frame_rate
     there, num_frames = source.num_frames(rate), video.scenes[0].num_frames or 0
+    _check_begins(retake, source, there, rate)
     new = [Span(there, num_frames)] if num_frames > there else []
     picture, sound = (_spans([*_asked(ranges, video, num_frames), *new]) for ranges in (retake.picture, retake.sound))
     kept = KeptOfFilm(retake.path, source, tuple(picture), tuple(sound))
@@ -151,6 +153,18 @@ def plan_retake(
         ]
     parts.sounds = list(_sounds(plan, video, facts, source, made, sound, file))
     return parts
+
+
+def _check_begins(retake: Retake, source: SourceFacts, there: int, rate: Fraction) -> None:
+    """Raise PlanError for a stretch that is no part of the film, nor goes on from its end."""
+    for key, ranges in (("picture", retake.picture), ("sound", retake.sound)):
+        for start, stop in () if ranges == "all" else ranges:
+            if start * rate > there:
+                length = f"{float(there / rate):.4g} s"
+                raise PlanError(
+                    f"retake.{key}: [{float(start):g}, {float(stop):g}] begins after the film, which is {length} long; "
+                    f"begin at {length} at most to extend it"
+                )
 
 
 def _asked(ranges: Ranges, video: Video, num_frames: int) -> list[Span]:

@@ -67,3 +67,12 @@ class GivenFacts:
     films: Mapping[str, SourceFacts] = field(default_factory=dict)
     images: Mapping[str, StillFacts] = field(default_factory=dict)
     sounds: Mapping[str, SoundFacts] = field(default_factory=dict)
+
+    def of(self, holds: Holds, path: str) -> SourceFacts | StillFacts | SoundFacts:
+        """Facts of a file as what it is taken for."""
+        by_kind: Mapping[Holds, Mapping[str, SourceFacts | StillFacts | SoundFacts]] = {
+            "film": self.films,
+            "image": self.images,
+            "sound": self.sounds,
+        }
+        return by_kind[holds][path]

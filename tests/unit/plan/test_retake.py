@@ -10,6 +10,7 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from ltx_ray.errors import ManifestError
 from ltx_ray.manifest.schema import Retake, Segment
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.spec.conditions import Hold
@@ -153,8 +154,10 @@ def test_rounding_is_noted():
     blend=st.integers(0, 9),
 )
 def test_the_parts_of_a_file_are_exactly_as_long_as_it(seconds, edges, on_sound, blend):
-    edges = sorted(edges)
-    pairs = list(zip(edges[::2], edges[1::2], strict=False))
+    edges = sorted(edge for edge in edges if edge <= seconds or edge == max(edges))
+    pairs = [pair for pair in zip(edges[::2], edges[1::2], strict=False) if pair[0] <= seconds]
+    if not pairs:
+        return
     picture = tuple(pair for pair, is_sound in zip(pairs, on_sound, strict=False) if not is_sound)
     sound = tuple(pair for pair, is_sound in zip(pairs, on_sound, strict=False) if is_sound)
     num_frames = max(seconds * 24, *(-int(-stop * RATE // 1) for _, stop in pairs))
@@ -191,3 +194,19 @@ def test_nothing_is_held_at_a_film_that_has_ended_nor_blends_with_it():
     late = plan(picture=((Fraction(119, 24), Fraction(6)),), num_frames=144)
     (recipe,) = (task.recipe for task in parts(late, "chunk") if isinstance(task.recipe, DecodeRecipe))
     assert (recipe.patch.num_in, recipe.patch.num_out) == (1, 0)
+
+
+def test_a_stretch_that_is_no_part_of_the_film_is_refused():
+    with pytest.raises(ManifestError) as raised:
+        plan(picture=((Fraction(6), Fraction(7)),), num_frames=168)
+    sentence = "[6, 7] begins after the film, which is 5 s long; begin at 5 s at most to extend it"
+    assert str(raised.value) == f"toy.yaml: video 'fox': retake.picture: {sentence}"
+
+
+def test_how_a_film_is_read_is_noted():
+    facts = replace(film(5), notes=("is interlaced; whole pictures are made of its fields",))
+    of = replace(video("fox"), retake=Retake(path="film", picture="all", sound=(), blend=4), stages="one")
+    scene = replace(SCENE, seconds=None, num_frames=120, refine=None)
+    of = replace(of, scenes=(scene,), output=replace(OUTPUT, crop=(380, 250)), audio_from="stage1")
+    notes = build_plan(manifest(of), MODELS, GivenFacts(films={"film": facts})).notes
+    assert "fox: film is interlaced; whole pictures are made of its fields" in map(str, notes)
