@@ -59,8 +59,11 @@ def _make_of_still(recipe: StillRecipe, work: Work) -> dict[str, Tensor]:
 def _make_of_film(recipe: FilmRecipe, work: Work) -> dict[str, Tensor]:
     """``video`` [1, C, F, H, W] of the recipe's frames, normalised, float32."""
     (file,) = work.inputs.files("file")
-    pictures = footage_frames(file, recipe.footage, recipe.start, recipe.stop)
-    frames = list(map(canny_edges, pictures) if recipe.edges else pictures)
+    frames: list[np.ndarray] = []
+    for picture in footage_frames(file, recipe.footage, recipe.start, recipe.stop):
+        work.control.step(len(frames), recipe.stop - recipe.start + 1)
+        frames.append(canny_edges(picture) if recipe.edges else picture)
+    work.control.step(len(frames), len(frames) + 1)
     return {"video": work.open(recipe.weights).video_encoder().encode(torch.from_numpy(np.stack(frames)))}
 
 

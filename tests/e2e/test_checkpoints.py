@@ -148,3 +148,34 @@ def test_a_preset_that_does_not_fit_the_checkpoint_is_refused_before_any_work(lt
     assert ran.code == 2
     assert "preset: distilled on a dev checkpoint needs the distilled LoRA" in ran.err
     assert not (ltx_ray.cwd / "runs").exists()
+
+
+EVERYTHING = """
+model: testcard
+defaults: {width: 256, height: 192, frame_rate: 24, segment: {frames: 49, connector: 17}}
+videos:
+  - {id: talk, prompt: p, seconds: 4, image: dusk.png, audio: bells.flac, redo: [{segment: 1, seed: 3}]}
+  - {id: waves, prompt: p, seconds: 2, control: {path: waves.mp4, kind: canny}}
+  - {id: board, prompt: p, seconds: 1, storyboard: [dusk.png, dawn.png, dusk.png]}
+"""
+FILMED = """
+model: testcard
+videos:
+  - {id: foley, prompt: p, picture: waves.mp4}
+  - {id: again, prompt: p, retake: {path: waves.mp4, picture: [[1, 2]]}}
+  - {id: large, prompt: p, detail: waves.mp4, width: 384, height: 256}
+"""
+
+
+def test_workflows_on_ray_make_the_bytes_that_they_make_in_one_process(ltx_ray):
+    given = Path(__file__).parents[2] / "manifests/given"
+    for file in given.iterdir():
+        shutil.copy(file, ltx_ray.cwd / file.name)
+    text = EVERYTHING.replace("audio: bells.flac", "audio: {path: bells.flac, pad: silence}")
+    for name, content in (("everything", text), ("filmed", FILMED)):
+        manifest = ltx_ray.write(content, f"{name}.yaml")
+        ran = ltx_ray("render", manifest)
+        assert ran.code == 0, ran.err
+        assert ltx_ray("render", manifest, "--inline", "--run", f"inline/{name}").code == 0
+        assert ltx_ray.digests(f"runs/{name}") == ltx_ray.digests(f"inline/{name}")
+        assert "0 tasks made" in ltx_ray("render", manifest).out

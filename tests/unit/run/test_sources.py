@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from ltx_ray.errors import ManifestError, MediaError, StoreUnusable
-from ltx_ray.manifest.schema import Extend
+from ltx_ray.manifest.schema import Audio, Extend, Image
 from ltx_ray.media import look
 from ltx_ray.media.look import Looker
 from ltx_ray.run import sources
 from ltx_ray.run.sources import Source, Sources, ingest, read_sources, source_lines
 from ltx_ray.spec.recipe import IngestRecipe
-from ltx_ray.spec.source import SourceFacts
+from ltx_ray.spec.source import SoundFacts, SourceFacts, StillFacts
 from ltx_ray.spec.task import Task
 from ltx_ray.store.open import open_store
 from tests.unit.media.foreign import without_decoder, write_foreign
@@ -293,3 +293,26 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path, kind):
     os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
     with pytest.raises(ManifestError, match=f"is a {kind}, not a file; name a video that is there"):
         read_sources(going_on_from(path))
+
+
+def test_images_and_sounds_that_a_run_knows_are_not_read_again(tmp_path, monkeypatch):
+    image, sound = tmp_path / "a.png", tmp_path / "s.wav"
+    for path in (image, sound):
+        path.write_bytes(b"12345678")
+    still = StillFacts(sha256="ab" * 32, num_bytes=8, width_px=640, height_px=480, notes=("is large",))
+    track = SoundFacts(sha256="cd" * 32, num_bytes=8, duration_s=Fraction(9, 7), sample_rate_hz=44_100)
+    known = Sources(
+        {
+            ("image", str(image)): Source(still, image.stat().st_mtime_ns),
+            ("sound", str(sound)): Source(track, sound.stat().st_mtime_ns),
+        }
+    )
+    record = tmp_path / "sources.jsonl"
+    record.write_text("".join(f"{line}\n" for line in source_lines(known)))
+    monkeypatch.setattr(Looker, "look", None)
+    shown = Image(path=str(image), at="first", strength=1.0, fit="cover", background=(0, 0, 0), crf=0)
+    heard = Audio(path=str(sound), start=Fraction(0), mode="drive", pad="none")
+    read = read_sources(manifest(replace(video("v"), images=(shown,), audio=heard)), record).facts
+    assert read.images == {str(image): still} and read.sounds == {str(sound): track}
+    with pytest.raises(TypeError):  # as a sound the image is not known, and would be read
+        read_sources(manifest(replace(video("v"), audio=replace(heard, path=str(image)))), record)
