@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ltx_ray.run.dry import DryRun
 from ltx_ray.run.options import GcOptions, RenderOptions
@@ -60,6 +60,7 @@ __all__ = [
     "render",
     "run_path",
     "scan_models",
+    "schema",
     "status",
     "unlock",
     "verify",
@@ -91,6 +92,13 @@ def presets(family: str | None = None) -> Presets:
     from ltx_ray.manifest.preset_table import presets_of
 
     return presets_of(family)
+
+
+def schema() -> dict[str, Any]:
+    """What a manifest may hold, as JSON Schema: types, ranges and choices of single values."""
+    from ltx_ray.manifest.json_schema import manifest_schema
+
+    return manifest_schema()
 
 
 def dry_run(

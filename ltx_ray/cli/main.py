@@ -26,6 +26,7 @@ from ltx_ray.cli.plan import plan
 from ltx_ray.cli.preview import preview
 from ltx_ray.cli.probe import probe
 from ltx_ray.cli.render import render
+from ltx_ray.cli.schema import schema
 from ltx_ray.cli.status import status
 from ltx_ray.cli.unlock import unlock
 from ltx_ray.cli.verify import verify
@@ -64,7 +65,7 @@ def _root(
 ) -> None: ...
 
 
-for verb in (render, plan, status, explain, cancel, preview, probe, verify, gc, unlock):
+for verb in (render, plan, status, explain, cancel, preview, probe, verify, gc, unlock, schema):
     app.command()(verb)
 app.add_typer(models, name="models")
 

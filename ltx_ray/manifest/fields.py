@@ -19,6 +19,9 @@ from ltx_ray.spec.codecs import Setting
 from ltx_ray.spec.names import why_unnameable
 
 Rule = Callable[[object], Any]
+#: What JSON Schema says of the values that a rule takes.
+Schema = dict[str, Any]
+_SAID: dict[Rule, Schema] = {}
 
 MAX_ID_CHARS = 120
 MAX_PROMPT_CHARS = 10_000
@@ -30,6 +33,22 @@ _CROP = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 
 class Wrong(ValueError):
     """A value that breaks its rule."""
+
+
+def said(rule: Rule, schema: Schema) -> Rule:
+    """``rule``, of whose values ``schema`` is said."""
+    _SAID[rule] = schema
+    return rule
+
+
+def says(schema: Schema) -> Callable[[Rule], Rule]:
+    """Decorator: as ``said``."""
+    return lambda rule: said(rule, schema)
+
+
+def schema_of(rule: Rule) -> Schema:
+    """What is said of a rule's values. Raises KeyError: nothing is."""
+    return _SAID[rule]
 
 
 def whole(least: int, most: int, what: str = "a whole number") -> Rule:
@@ -47,7 +66,7 @@ def whole(least: int, most: int, what: str = "a whole number") -> Rule:
         check_number(value, what)
         raise Wrong(f"{shown(value)} is not {what}")
 
-    return rule
+    return said(rule, {"type": "integer", "minimum": least, "maximum": most})
 
 
 def number(least: float, most: float, what: str) -> Rule:
@@ -61,7 +80,7 @@ def number(least: float, most: float, what: str) -> Rule:
         nearest_is = least if value < least else most
         raise Wrong(f"{shown(value)} is not {what} between {least:g} and {most:g}; nearest is {nearest_is:g}")
 
-    return rule
+    return said(rule, {"type": "number", "minimum": least, "maximum": most})
 
 
 def check_number(value: object, what: str) -> None:
@@ -87,13 +106,14 @@ def one_of(what: str, choices: Sequence[str]) -> Rule:
             raise Wrong(f"{shown(value)} is not {what}; it can be {', '.join(choices)}")
         raise Wrong(f"{shown(value)} is not {what}; {nearest(value, choices)}")
 
-    return rule
+    return said(rule, {"enum": list(choices)})
 
 
 def use_of(what: str, choices: Sequence[str]) -> Rule:
     """``one_of`` where ``off`` is among the words, which YAML takes for false."""
     rule = one_of(what, choices)
-    return lambda value: rule("off" if value is False or value is None else value)
+    schema = {"enum": [*choices, False, None]}
+    return said(lambda value: rule("off" if value is False or value is None else value), schema)
 
 
 def some_of(what: str, choices: Sequence[str]) -> Rule:
@@ -107,7 +127,7 @@ def some_of(what: str, choices: Sequence[str]) -> Rule:
         named = {each(word) for word in given}
         return tuple(choice for choice in choices if choice in named)
 
-    return rule
+    return said(rule, {"anyOf": [schema_of(each), {"type": "array", "items": schema_of(each), "minItems": 1}]})
 
 
 def setting(*settings: Setting[Any] | None) -> Rule:
@@ -128,9 +148,10 @@ def text(what: str) -> Rule:
             return value
         raise Wrong(f"{shown(value)} is not {what}{_leave_out(value)}")
 
-    return rule
+    return said(rule, {"type": "string", "minLength": 1})
 
 
+@says({"type": "string", "minLength": 1})
 def local_path(value: object) -> str:
     """A file of this machine; whether it is there is looked at later. ``~`` and ``file://`` are filled in."""
     path = plain_path(text("a path")(value))
@@ -159,6 +180,7 @@ _COLOURS = {"black": (0, 0, 0), "white": (255, 255, 255), "grey": (128, 128, 128
 _HEX_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
+@says({"anyOf": [{"enum": ["black", "white", "grey", "gray"]}, {"type": "string", "pattern": "^#[0-9a-fA-F]{6}$"}]})
 def colour(value: object) -> tuple[int, int, int]:
     """Levels of red, green and blue: a name, or ``"#rrggbb"``."""
     if isinstance(value, str) and value.lower() in _COLOURS:
@@ -169,6 +191,7 @@ def colour(value: object) -> tuple[int, int, int]:
     return red, green, blue
 
 
+@says({"type": "boolean"})
 def true_or_false(value: object) -> bool:
     if type(value) is bool:
         return value
@@ -177,14 +200,17 @@ def true_or_false(value: object) -> bool:
 
 def or_null(rule: Rule) -> Rule:
     """A rule that also takes null, which means the default."""
-    return lambda value: None if value is None else rule(value)
+    schema = {"anyOf": [schema_of(rule), {"type": "null"}]}
+    return said(lambda value: None if value is None else rule(value), schema)
 
 
 def word_or(name: str, rule: Rule) -> Rule:
     """A rule that also takes one word, as it is."""
-    return lambda value: name if value == name else rule(value)
+    schema = {"anyOf": [schema_of(rule), {"const": name}]}
+    return said(lambda value: name if value == name else rule(value), schema)
 
 
+@says({"type": "string", "minLength": 1, "maxLength": MAX_PROMPT_CHARS})
 def prompt(value: object) -> str:
     """Any text with something to read in it, kept exactly as written."""
     if not isinstance(value, str):
@@ -197,11 +223,13 @@ def prompt(value: object) -> str:
     return value
 
 
+@says({"type": "string", "maxLength": MAX_PROMPT_CHARS})
 def negative_prompt(value: object) -> str:
     """Any text, kept exactly as written; empty is a negative prompt too."""
     return prompt(value) if value != "" else ""
 
 
+@says({"type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS, "pattern": r"^[^/\\.][^/\\]*$"})
 def video_id(value: object) -> str:
     """A name that can be part of a file name: 1 to 120 characters, no slash, no leading dot."""
     if not isinstance(value, str):
@@ -217,6 +245,7 @@ def video_id(value: object) -> str:
     return value
 
 
+@says({"anyOf": [{"type": "string", "pattern": "^[0-9]{1,5}x[0-9]{1,5}$"}, {"type": "null"}]})
 def crop(value: object) -> tuple[int, int] | None:
     """``WIDTHxHEIGHT`` in pixels, both even; null = the whole frame."""
     if value is None:
@@ -231,6 +260,7 @@ def crop(value: object) -> tuple[int, int] | None:
     return width, height
 
 
+@says({"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 2, "maxItems": MAX_STEPS})
 def sigmas(value: object) -> tuple[float, ...]:
     """Noise levels: from at most 1.0, each less than the one before, the last 0."""
     if not isinstance(value, list) or not 2 <= len(value) <= MAX_STEPS:
@@ -249,6 +279,7 @@ def sigmas(value: object) -> tuple[float, ...]:
 _block = whole(0, MAX_BLOCKS - 1, "a block")
 
 
+@says({"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": MAX_BLOCKS})
 def blocks(value: object) -> tuple[int, ...]:
     """Blocks of a transformer, counted from 0, each once; their order means nothing."""
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_BLOCKS:

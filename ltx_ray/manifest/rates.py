@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-from ltx_ray.manifest.fields import Wrong, check_number
+from ltx_ray.manifest.fields import Wrong, check_number, says
 from ltx_ray.manifest.problems import shown
 
 #: Rates of which everybody writes decimals, in two digits or more, cut off or rounded, and nobody means them.
@@ -14,6 +14,7 @@ BROADCAST_RATES = tuple(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60,
 MIN_RATE, MAX_RATE = 1, 120
 MAX_SECONDS = 86_400
 MAX_RANGES = 1000
+_PAIR = {"type": "array", "items": {"type": "number", "minimum": 0}, "minItems": 2, "maxItems": 2}
 #: The clock of a movie file ticks a whole number of times a second, in 32 bits.
 MAX_NUMERATOR = 1_000_000
 
@@ -22,6 +23,14 @@ _MOMENT = re.compile(r"([0-9]{1,8})(\.[0-9]{1,9})?\s*(s)?")
 _RATIO = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
 
 
+@says(
+    {
+        "anyOf": [
+            {"type": "number", "minimum": MIN_RATE, "maximum": MAX_RATE},
+            {"type": "string", "pattern": "^[0-9./ ]+$"},
+        ]
+    }
+)
 def frame_rate(value: object) -> Fraction:
     """Frames a second: ``24``, ``12.5``, ``"24000/1001"``; 23.976 and its kin mean n*1000/1001. Text is as good."""
     if isinstance(value, str):
@@ -38,6 +47,7 @@ def broadcast_meaning(value: object) -> str | None:
     return None if meant is None else f"{text} means {meant}"
 
 
+@says({"type": "number", "exclusiveMinimum": 0, "maximum": MAX_SECONDS})
 def seconds(value: object) -> Fraction:
     """A duration: more than 0, at most a day."""
     check_number(value, "a number of seconds")
@@ -47,6 +57,7 @@ def seconds(value: object) -> Fraction:
     return exact
 
 
+@says({"type": "number", "minimum": 0, "maximum": MAX_SECONDS})
 def offset(value: object) -> Fraction:
     """A time from the beginning of a file: from 0 on, at most a day."""
     check_number(value, "a number of seconds")
@@ -56,6 +67,14 @@ def offset(value: object) -> Fraction:
     return exact
 
 
+@says(
+    {
+        "anyOf": [
+            {"enum": ["all", "none", None]},
+            {"type": "array", "items": _PAIR, "minItems": 1, "maxItems": MAX_RANGES},
+        ]
+    }
+)
 def ranges(value: object) -> tuple[tuple[Fraction, Fraction], ...] | str:
     """Stretches of time ``[[2, 4], [7.5, 9]]`` in seconds, in order and apart; or ``none``, or ``all``."""
     if value == "all":
@@ -77,6 +96,15 @@ def ranges(value: object) -> tuple[tuple[Fraction, Fraction], ...] | str:
     return tuple(found)
 
 
+@says(
+    {
+        "anyOf": [
+            {"type": "number", "minimum": 0},
+            {"enum": ["first", "last"]},
+            {"type": "string", "pattern": "^[0-9.]+ *s?$"},
+        ]
+    }
+)
 def moment(value: object) -> int | Fraction | str:
     """A place in time: a whole number is a frame from 0, a decimal or ``2.5s`` are seconds, ``first`` and ``last``."""
     if value in ("first", "last"):

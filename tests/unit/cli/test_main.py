@@ -127,3 +127,8 @@ def test_a_name_longer_than_any_file_can_have_is_a_sentence(tmp_path, monkeypatc
 )
 def test_an_argument_that_is_no_path_is_utf_8_whatever_the_locale_says(argument, text):
     assert as_text(argument) == (argument if text is None else text)
+
+
+def test_schema_prints_one_for_editors(capsys):
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["properties"]["videos"]["type"] == "array"
