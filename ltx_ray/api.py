@@ -49,6 +49,7 @@ __all__ = [
     "dry_run",
     "explain",
     "gc",
+    "init",
     "is_ray_left_behind",
     "list_models",
     "load_manifest",
@@ -92,6 +93,32 @@ def presets(family: str | None = None) -> Presets:
     from ltx_ray.manifest.preset_table import presets_of
 
     return presets_of(family)
+
+
+def init(manifest: str | Path, prompts: str | Path | None = None) -> int:
+    """Write a commented manifest to begin with; how many videos it has.
+
+    Args:
+        prompts: a file with one prompt a line, "-" = standard input; None = one video to try.
+    Raises:
+        ManifestError: ``manifest`` is there already or cannot be written, or ``prompts`` holds none.
+    """
+    from ltx_ray.manifest.files import name_of, read_text
+    from ltx_ray.manifest.problems import refuse
+    from ltx_ray.manifest.starter import prompts_of, starter
+
+    told = [] if prompts is None else prompts_of(read_text(str(prompts)), name_of(str(prompts)))
+    path = Path(manifest)
+    if path.suffix not in (".yaml", ".yml"):
+        raise refuse(str(path), "is not named as YAML; end it in .yaml")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(starter(str(path), told))
+    except FileExistsError:
+        raise refuse(str(path), "is there already; name another file") from None
+    except OSError as error:
+        raise refuse(str(path), f"cannot be written: {error.strerror}") from error
+    return max(1, len(told))
 
 
 def schema() -> dict[str, Any]:

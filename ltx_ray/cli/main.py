@@ -20,6 +20,7 @@ import typer
 from ltx_ray.cli.cancel import cancel
 from ltx_ray.cli.explain import explain
 from ltx_ray.cli.gc import gc
+from ltx_ray.cli.init import init
 from ltx_ray.cli.models import app as models
 from ltx_ray.cli.output import OutputLost, open_streams, say_lost
 from ltx_ray.cli.plan import plan
@@ -65,7 +66,7 @@ def _root(
 ) -> None: ...
 
 
-for verb in (render, plan, status, explain, cancel, preview, probe, verify, gc, unlock, schema):
+for verb in (render, plan, status, explain, cancel, preview, probe, verify, gc, unlock, init, schema):
     app.command()(verb)
 app.add_typer(models, name="models")
 
