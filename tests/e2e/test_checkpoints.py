@@ -152,9 +152,9 @@ def test_a_preset_that_does_not_fit_the_checkpoint_is_refused_before_any_work(lt
 
 EVERYTHING = """
 model: testcard
-defaults: {width: 256, height: 192, frame_rate: 24, segment: {frames: 49, connector: 17}}
+defaults: {width: 256, height: 192, frame_rate: 24, segment: {frames: 73, connector: 17}}
 videos:
-  - {id: talk, prompt: p, seconds: 4, image: dusk.png, audio: bells.flac, redo: [{segment: 1, seed: 3}]}
+  - {id: talk, prompt: p, seconds: 6, image: dusk.png, audio: bells.flac, redo: [{segment: 1, seed: 3}]}
   - {id: waves, prompt: p, seconds: 2, control: {path: waves.mp4, kind: canny}}
   - {id: board, prompt: p, seconds: 1, storyboard: [dusk.png, dawn.png, dusk.png]}
 """
