@@ -114,7 +114,7 @@ class Redo:
 
     scene: int
     segment: int | None  #: of its scene, from 0
-    at: Fraction | None  #: in seconds of what is made of the video
+    at: Fraction | None  #: in seconds of the file
     seed: int | None  #: None = its scene's
     prompt: str | None  #: None = its scene's
 

@@ -7,6 +7,7 @@ number, no place in a file): editing one take leaves the others alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from ltx_ray.errors import ManifestError, PlanError, Problem
@@ -71,7 +72,6 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
     if video.retake is not None:
         return _plan_retake(plan, video, layout, facts, given, container)
     images = place_images(video, takes)
-    redos = place_redos(video, takes, facts)
     check_sound(video, takes, given)
     if video.control is not None:
         plan.notes += check_control(video, takes, sources[video.control.path])
@@ -86,6 +86,9 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
         _check_length(sources[video.extend.path].duration_s, facts)
     opening = plan_opening(plan, video, facts, takes[0], sources, encode) if video.extend is not None else None
     shown_before = opening.num_shown if opening else 0
+    redos = place_redos(video, takes, facts, shown_before=shown_before)
+    if redos:
+        video = replace(video, redo=tuple(each.redo for each in redos))
     num_frames = shown_before + sum(take.num_frames for take in takes)
     _check_length(num_frames / video.frame_rate, facts)
     chunks: list[Parent] = list(opening.chunks) if opening else []

@@ -11,6 +11,7 @@ from ltx_ray.plan.keys import digest_of
 from ltx_ray.plan.layout import Layout, decoded_size
 from ltx_ray.plan.loras import lora_words
 from ltx_ray.plan.opening import Opening
+from ltx_ray.plan.redo import redo_words
 from ltx_ray.spec.canonical import canonical
 from ltx_ray.spec.model import ModelFacts
 from ltx_ray.spec.source import GivenFacts
@@ -61,6 +62,8 @@ def provenance(
             for placed in images
             if not placed.is_next
         ]
+    if video.redo:
+        says["redo"] = [redo_words(redo) for redo in video.redo]
     if video.picture is not None:
         source = given.films[video.picture.path]
         says["picture"] = {"sha256": source.sha256}
