@@ -61,7 +61,7 @@ def in_single_pass(merged: Merged) -> Merged:
 
 
 def with_upsampler(merged: Merged) -> Merged:
-    """``merged`` with the facts of the upsampler that it chooses."""
+    """``merged`` with the facts of the upsampler that it chooses; the model's own, named, is the same as none named."""
     name = merged.values["upsampler"]
     if name in (None, BAD):
         return merged
@@ -73,7 +73,10 @@ def with_upsampler(merged: Merged) -> Merged:
         has = f"it has {', '.join(there)}" if there else "models.yaml names none for it"
         merged.report("upsampler", f"{merged.facts.name} has no {name}; {has}")
         return merged
-    return replace(merged, facts=merged.facts.with_upsampler(name))
+    chosen = merged.facts.with_upsampler(name)
+    if chosen == merged.facts:
+        return replace(merged, values={**merged.values, "upsampler": None})
+    return replace(merged, facts=chosen)
 
 
 def is_of_stage_2(merged: Merged) -> bool:

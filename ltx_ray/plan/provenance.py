@@ -50,6 +50,9 @@ def provenance(
     }
     if any(scene.loras for scene in video.scenes):
         says["loras"] = lora_words(video, facts)
+    if video.upsampler is not None:  # the model's digest is with its own
+        digests = {weights.part: weights.digest for weights in facts.weights}
+        says["upsampler"] = {"name": video.upsampler, "digest": digests["upscaler"]}
     if images:
         shown_before = opening.num_shown if opening else 0
         says["images"] = [

@@ -65,6 +65,16 @@ def test_an_upsampler_is_chosen_and_decides_which_sizes_there_are(load):
     assert (facts.video.stage1_px(192), facts.video.stage1_px(96)) == (128, 64)
 
 
+def test_the_upsampler_that_a_model_has_anyway_is_the_same_video_as_none(load):
+    def read(keys):
+        return load(
+            f"videos: [{{id: fox, prompt: p, model: tiny-2.3, width: 192, height: 192{keys}}}]", models=TINY
+        ).videos
+
+    assert read(", upsampler: x2") == read("")
+    assert read(", upsampler: x1.5") != read("")
+
+
 WRONG = {
     ("tiny-2.3", "upsampler: x1.5, width: 256, height: 96"): "width: 256 is not a multiple of 96; nearest are",
     ("testcard", "upsampler: x1.5"): "upsampler: testcard has no x1.5; models.yaml names none for it",

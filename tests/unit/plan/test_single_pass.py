@@ -1,5 +1,6 @@
 """A video of one pass: which tasks it has, and at which sizes."""
 
+import json
 from dataclasses import replace
 
 from ltx_ray.models.ltx2.tiny_facts import TINY
@@ -34,3 +35,15 @@ def test_another_upsampler_over_the_same_stage_1_makes_anew_what_comes_after_it(
         "fox/segment 0 generate",
     }
     assert plan("x2", 256, 128)["fox/segment 0 refine"] == before["fox/segment 0 refine"]
+
+
+def test_a_file_names_the_upsampler_that_was_chosen_for_it():
+    def says(upsampler, width, height):
+        of = replace(video("fox"), model="tiny-2.3", upsampler=upsampler, width=width, height=height)
+        tasks = build_plan(manifest(of), {"tiny-2.3": TINY["2.3"]}).tasks.values()
+        (recipe,) = (task.recipe for task in tasks if task.stage == "stitch")
+        return json.loads(recipe.provenance)
+
+    digests = {each.name: each.weights.digest for each in TINY["2.3"].upsamplers}
+    assert says("x1.5", 192, 96)["upsampler"] == {"name": "x1.5", "digest": digests["x1.5"]}
+    assert "upsampler" not in says(None, 256, 128)
