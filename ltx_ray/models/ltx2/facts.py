@@ -94,7 +94,7 @@ def facts_of(
         video_channels=int(transformer["in_channels"]),
         audio_channels=int(transformer["audio_in_channels"]),
         # Two latents a side in stage 1: reflecting convolutions need a neighbour.
-        min_size_px=2 * video.size_multiple_px,
+        min_size_px=int(2 * video.px_per_latent * upscale),
         max_frames=MAX_FRAMES,
         max_seconds=int(transformer.get("pos_embed_max_pos", 20)),
         window_latents=WINDOW_LATENTS,

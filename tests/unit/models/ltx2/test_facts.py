@@ -96,7 +96,7 @@ def test_a_rational_upsampler_says_its_ratio_and_sizes_follow(folder):
     change(folder, "latent_upsampler", use_rational_resampler=True, rational_spatial_scale=1.5)
     found = facts(folder)
     assert found.video.upscale == Fraction(3, 2)
-    assert found.min_size_px == 192
+    assert found.min_size_px == 96
 
 
 def test_an_upsampler_of_time_in_the_wrong_place_is_refused(folder):
