@@ -50,7 +50,7 @@ def provenance(
     }
     if any(scene.loras for scene in video.scenes):
         says["loras"] = lora_words(video, facts)
-    if video.upsampler is not None:  # the model's digest is with its own
+    if video.upsampler is not None and not video.is_draft:  # the model's digest is with its own
         digests = {weights.part: weights.digest for weights in facts.weights}
         says["upsampler"] = {"name": video.upsampler, "digest": digests["upscaler"]}
     if images:

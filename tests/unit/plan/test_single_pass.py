@@ -38,8 +38,8 @@ def test_another_upsampler_over_the_same_stage_1_makes_anew_what_comes_after_it(
 
 
 def test_a_file_names_the_upsampler_that_was_chosen_for_it():
-    def says(upsampler, width, height):
-        of = replace(video("fox"), model="tiny-2.3", upsampler=upsampler, width=width, height=height)
+    def says(upsampler, width, height, scene=SCENE):
+        of = replace(video("fox"), model="tiny-2.3", upsampler=upsampler, width=width, height=height, scenes=(scene,))
         tasks = build_plan(manifest(of), {"tiny-2.3": TINY["2.3"]}).tasks.values()
         (recipe,) = (task.recipe for task in tasks if task.stage == "stitch")
         return json.loads(recipe.provenance)
@@ -47,3 +47,4 @@ def test_a_file_names_the_upsampler_that_was_chosen_for_it():
     digests = {each.name: each.weights.digest for each in TINY["2.3"].upsamplers}
     assert says("x1.5", 192, 96)["upsampler"] == {"name": "x1.5", "digest": digests["x1.5"]}
     assert "upsampler" not in says(None, 256, 128)
+    assert "upsampler" not in says("x1.5", 192, 96, replace(SCENE, refine=None)), "a draft is upscaled by nothing"
