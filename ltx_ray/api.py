@@ -11,17 +11,19 @@ loads neither torch nor ray. Beside the errors that it names, a function raises 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ltx_ray.run.dry import DryRun
-from ltx_ray.run.options import GcOptions, RenderOptions
+from ltx_ray.run.options import GcOptions, RenderOptions, SubmitOptions
 from ltx_ray.run.standing import RunStatus
+from ltx_ray.run.submit import Said, Submission
 from ltx_ray.run.summary import Observer, Silent, Summary
 from ltx_ray.store.place import run_path
 
 if TYPE_CHECKING:
+    from ltx_ray.cluster.jobs import Job, JobServer
     from ltx_ray.manifest.preset_table import Presets
     from ltx_ray.manifest.schema import Manifest
     from ltx_ray.models.catalog import Catalog
@@ -42,8 +44,12 @@ __all__ = [
     "Observer",
     "RenderOptions",
     "RunStatus",
+    "Submission",
+    "SubmitOptions",
     "Summary",
+    "ask_there",
     "cancel",
+    "cancel_job",
     "check_models",
     "default_run_dir",
     "dry_run",
@@ -51,9 +57,11 @@ __all__ = [
     "gc",
     "init",
     "is_ray_left_behind",
+    "jobs",
     "list_models",
     "load_manifest",
     "lock_models",
+    "logs",
     "models",
     "presets",
     "preview",
@@ -63,22 +71,34 @@ __all__ = [
     "scan_models",
     "schema",
     "status",
+    "submit",
     "unlock",
     "verify",
+    "wait",
 ]
 
 RUNS = Path("runs")
 
 
-def load_manifest(source: str | Path, overrides: Sequence[str] = (), *, catalog: Catalog | None = None) -> Manifest:
+def load_manifest(
+    source: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    catalog: Catalog | None = None,
+    files: str | Path | None = None,
+) -> Manifest:
     """Read, merge and check a manifest. Raises ManifestError with every problem at once.
 
     Args:
         catalog: the models that it may name, for this and for whatever is done with it; None = those built in.
+        files: a JSON file with the place of each file that lies elsewhere than the manifest says, as ``submit`` sends
+            along.
     """
     from ltx_ray.manifest.load import load_manifest
+    from ltx_ray.manifest.moved import read_moved
 
-    return load_manifest(str(source), overrides, models=_models(catalog))
+    moved = None if files is None else read_moved(files)
+    return load_manifest(str(source), overrides, models=_models(catalog), files=moved)
 
 
 def default_run_dir(manifest: Manifest) -> Path:
@@ -173,6 +193,75 @@ def render(
     options = options or RenderOptions()
     run = Run(default_run_dir(manifest) if options.run_dir is None else options.run_dir, store=options.store)
     return render_run(run, manifest, _models_of(manifest, catalog), options, observer or Silent())
+
+
+def submit(
+    source: str | Path, overrides: Sequence[str] = (), *, options: SubmitOptions, catalog: Catalog | None = None
+) -> Submission:
+    """Have a cluster elsewhere render a manifest; returns when it has accepted the job. Again = resume.
+
+    Raises:
+        ManifestError: the manifest is wrong, or names a file that can be on no cluster.
+        PlanError: an option, or the size of the files that would travel, is wrong.
+        RunSubmitted: a job of this run is alive.
+        DoesNotFit: no job server answers, or it refuses.
+    """
+    from ltx_ray.run.submit import submit
+
+    return submit(_job_server(options.address), str(source), overrides, options, _models(catalog))
+
+
+def wait(job: str, address: str, tell: Callable[[str], None] = lambda text: None) -> int:
+    """Wait for a job, passing on what it says in pieces; its exit code, which is that of ``ltx-ray render``.
+
+    Raises:
+        DoesNotFit: it did not come to render.
+        HeadLost: the job server went away.
+    """
+    from ltx_ray.run.submit import wait
+
+    return wait(_job_server(address), job, tell)
+
+
+def jobs(address: str, run: str | None = None) -> list[Job]:
+    """The jobs of a run on a cluster, or of every run, in order. Raises PlanError: there is no such run."""
+    from ltx_ray.run.submit import find_jobs
+
+    server = _job_server(address)
+    return server.jobs() if run is None else find_jobs(server, run)
+
+
+def logs(run: str, address: str, *, follow: bool = False) -> Iterator[str]:
+    """What the last job of a run, or the job of this id, has said; with ``follow`` until it ends.
+
+    Raises:
+        PlanError: there is no such job.
+    """
+    from ltx_ray.run.submit import find_jobs
+
+    server = _job_server(address)
+    job = find_jobs(server, run)[-1]
+    return server.follow(job.id) if follow else iter([server.output(job.id)])
+
+
+def cancel_job(run: str, address: str) -> Job:
+    """Stop the job of a run on a cluster; the next ``submit`` goes on. Raises PlanError: none is alive."""
+    from ltx_ray.run.submit import stop
+
+    return stop(_job_server(address), run)
+
+
+def ask_there(run: str, address: str, verb: str, arguments: Sequence[str] = ()) -> Said:
+    """Run a verb such as ``status`` on the cluster where the run is, and return what it says.
+
+    Raises:
+        PlanError: there is no such run.
+        DoesNotFit: it has no answer there.
+    """
+    from ltx_ray.run.submit import ask, find_jobs
+
+    server = _job_server(address)
+    return ask(server, find_jobs(server, run)[-1].run, verb, arguments)
 
 
 def status(run_dir: str | Path, *, store: str | None = None) -> RunStatus:
@@ -372,6 +461,15 @@ def scan_models(folders: Sequence[str | Path], out: str | Path | None = "models.
     if out is not None and found.added:
         write(found, target)
     return found, text_of(found)
+
+
+def _job_server(address: str) -> JobServer:
+    from ltx_ray.cluster.environment import prepare_environment
+
+    prepare_environment()
+    from ltx_ray.cluster.jobs import JobServer
+
+    return JobServer(address)
 
 
 def _models_of(manifest: Manifest, catalog: Catalog | None) -> Catalog:

@@ -16,6 +16,7 @@
       ProofFailed              6   a file is not what it must be
       HeadLost                 7   the head of the cluster is gone; the run resumes
       RunLocked               11   another process is rendering this run
+      RunSubmitted            11   a job of a cluster is rendering this run
       Interrupted        130, 143  stopped by a signal; the run resumes
 
 Text: where the user can change it, what is wrong with the value, the nearest valid one, what to run next; one
@@ -180,6 +181,20 @@ class RunLocked(LtxRayError):
         return (
             f"{self.run_dir}: locked by process {self.pid} on {self.host} since {self.since}; "
             f"wait for it, stop it: `ltx-ray cancel {self.run_dir}`, or if it is dead: `ltx-ray unlock {self.run_dir}`"
+        )
+
+
+class RunSubmitted(LtxRayError):
+    exit_code = 11
+
+    def __init__(self, run: str, job: str, address: str) -> None:
+        super().__init__(run, job, address)
+        self.run, self.job, self.address = run, job, address
+
+    def __str__(self) -> str:
+        return (
+            f"{self.run}: job {self.job} at {self.address} renders it; wait for it: `ltx-ray logs {self.run} --follow "
+            f"--address {self.address}`, or stop it: `ltx-ray cancel {self.run} --address {self.address}`"
         )
 
 

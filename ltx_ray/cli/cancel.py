@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from ltx_ray.cli.options import JsonOption, RunArgument, StoreOption, as_text
+from ltx_ray.cli.options import JsonOption, RunThereArgument, StoreOption, ThereOption, as_text, named_run
+from ltx_ray.cli.there import show_there
 
 
 def cancel(
-    run: RunArgument,
+    run: RunThereArgument,
     video: Annotated[
         str | None,
         typer.Argument(
@@ -22,12 +23,19 @@ def cancel(
         ),
     ] = None,
     store: StoreOption = None,
+    address: ThereOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Stop the render of a run at its next step, or one video of it. The same render command goes on later."""
     from ltx_ray import api
 
-    asked = api.cancel(run, video, store=store)
+    if address is not None:
+        if video is not None:
+            show_there(run, address, "cancel", [video], as_json=as_json)
+        else:
+            _stop_job(run, address, as_json=as_json)
+        return
+    asked = api.cancel(named_run(run), video, store=store)
     if as_json:
         fields = {"run": str(run), "video": video, "asked": asked.holder, "heard": asked.is_heard}
         typer.echo(json.dumps({"type": "cancel", **fields}))
@@ -35,3 +43,13 @@ def cancel(
     what = "the render" if video is None else f"video {video}"
     heard = "" if asked.is_heard else "; it has not heard of it yet, and stops when it does"
     typer.echo(f"{run}: asked {asked.holder} to stop {what}{heard}")
+
+
+def _stop_job(run: str, address: str, *, as_json: bool) -> None:
+    from ltx_ray import api
+
+    job = api.cancel_job(run, address)
+    if as_json:
+        typer.echo(json.dumps({"type": "cancel", "run": job.run, "job": job.id, "state": job.state}))
+        return
+    typer.echo(f"{run}: job {job.id} {'has not ended yet' if job.is_live else f'has {job.state}'}")

@@ -21,6 +21,7 @@ from ltx_ray.cli.cancel import cancel
 from ltx_ray.cli.explain import explain
 from ltx_ray.cli.gc import gc
 from ltx_ray.cli.init import init
+from ltx_ray.cli.logs import logs
 from ltx_ray.cli.models import app as models
 from ltx_ray.cli.output import OutputLost, open_streams, say_lost
 from ltx_ray.cli.plan import plan
@@ -29,6 +30,7 @@ from ltx_ray.cli.probe import probe
 from ltx_ray.cli.render import render
 from ltx_ray.cli.schema import schema
 from ltx_ray.cli.status import status
+from ltx_ray.cli.submit import submit
 from ltx_ray.cli.unlock import unlock
 from ltx_ray.cli.verify import verify
 from ltx_ray.errors import LtxRayError
@@ -66,7 +68,7 @@ def _root(
 ) -> None: ...
 
 
-for verb in (render, plan, status, explain, cancel, preview, probe, verify, gc, unlock, init, schema):
+for verb in (render, submit, plan, status, logs, explain, cancel, preview, probe, verify, gc, unlock, init, schema):
     app.command()(verb)
 app.add_typer(models, name="models")
 

@@ -58,6 +58,9 @@ def _run_option(text: str) -> Path:
 RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", parser=named_run, help="A run directory, for example runs/demo.")
 ]
+RunThereArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run directory; with --address, the run as it was submitted.")
+]
 RunOption = Annotated[
     Path | None,
     typer.Option("--run", metavar="DIR", parser=_run_option, help="Run directory.  [default: runs/<manifest stem>]"),
@@ -73,6 +76,22 @@ ModelsOption = Annotated[
         metavar="FILE",
         help="Your checkpoints.  [default: models.yaml beside the manifest, here, or in ~/.config/ltx_ray]",
     ),
+]
+JobsAddressOption = Annotated[
+    str,
+    typer.Option(
+        "--address",
+        metavar="URL",
+        envvar="RAY_API_SERVER_ADDRESS",
+        show_envvar=False,
+        help="Job server of a cluster.  [default: $RAY_API_SERVER_ADDRESS, else http://127.0.0.1:8265]",
+        callback=lambda url: url or "http://127.0.0.1:8265",
+        show_default=False,
+    ),
+]
+ThereOption = Annotated[
+    str | None,
+    typer.Option("--address", metavar="URL", help="Job server of the cluster where the run was submitted."),
 ]
 SeamWarningOption = Annotated[
     float, typer.Option(min=0, metavar="TIMES", help="Warn of seams over so many times what is normal.")

@@ -44,6 +44,24 @@ def _offload(text: str | None) -> str | None:
     return text
 
 
+WorkersOption = Annotated[int | None, typer.Option(min=1, help="At most so many workers.  [default: one a core]")]
+RetryFailedOption = Annotated[bool, typer.Option("--retry-failed", help="Try again what was given up.")]
+HangLimitOption = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS", callback=_hang_limit, help="End a task that makes no step for so long, >= 5; 0 = never."
+    ),
+]
+OffloadOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|none|block",
+        callback=_offload,
+        help="Keep blocks of the model in host memory.  [default: auto, where a card is too small]",
+    ),
+]
+
+
 def render(
     manifest: ManifestArgument,
     overrides: OverridesArgument = None,
@@ -52,21 +70,13 @@ def render(
     models: ModelsOption = None,
     address: Annotated[str | None, typer.Option(help="HOST:PORT of Ray, or `auto`.  [default: start it here]")] = None,
     inline: Annotated[bool, typer.Option("--inline", help="Run every task in this process, without Ray.")] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="At most so many workers.  [default: one a core]")] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what was given up.")] = False,
-    hang_limit: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS", callback=_hang_limit, help="End a task that makes no step for so long, >= 5; 0 = never."
-        ),
-    ] = 900.0,
-    offload: Annotated[
+    workers: WorkersOption = None,
+    retry_failed: RetryFailedOption = False,
+    hang_limit: HangLimitOption = 900.0,
+    offload: OffloadOption = None,
+    files: Annotated[
         str | None,
-        typer.Option(
-            metavar="auto|none|block",
-            callback=_offload,
-            help="Keep blocks of the model in host memory.  [default: auto, where a card is too small]",
-        ),
+        typer.Option(metavar="JSON", help="Where files lie that travelled with the manifest; `submit` gives it."),
     ] = None,
     seam_warning: SeamWarningOption = SEAM_WARNING,
     as_json: JsonOption = False,
@@ -77,7 +87,7 @@ def render(
 
     with signs_of_life():
         catalog = api.models(models, manifest=manifest)
-        resolved = api.load_manifest(manifest, overrides or [], catalog=catalog)
+        resolved = api.load_manifest(manifest, overrides or [], catalog=catalog, files=files)
     options = api.RenderOptions(
         run_dir=run,
         store=store,

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ltx_ray.cli.options import SEAM_WARNING, JsonOption, RunArgument, SeamWarningOption, StoreOption
+from ltx_ray.cli.options import (
+    SEAM_WARNING,
+    JsonOption,
+    RunThereArgument,
+    SeamWarningOption,
+    StoreOption,
+    ThereOption,
+    named_run,
+)
+from ltx_ray.cli.there import show_there, tell_jobs
 
 if TYPE_CHECKING:
     from ltx_ray.report.seams import SeamReport
@@ -20,15 +29,20 @@ MAX_RUNNING = 16
 
 
 def status(
-    run: RunArgument,
+    run: RunThereArgument,
     store: StoreOption = None,
+    address: ThereOption = None,
     seam_warning: SeamWarningOption = SEAM_WARNING,
     as_json: JsonOption = False,
 ) -> None:
     """Say where a run stands: stages, videos and their seams, failures, who holds it."""
     from ltx_ray import api
 
-    found = api.status(run, store=store)
+    if address is not None:
+        if any(job.exit_code is not None or job.state == "running" for job in tell_jobs(run, address, as_json=as_json)):
+            show_there(run, address, "status", ["--seam-warning", f"{seam_warning:g}"], as_json=as_json)
+        return
+    found = api.status(named_run(run), store=store)
     warned = found.seam_warnings(seam_warning)
     if as_json:
         fields = {

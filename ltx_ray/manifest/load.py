@@ -12,6 +12,7 @@ from ltx_ray.manifest.fields import Wrong, one_of, plain_path
 from ltx_ray.manifest.files import format_of, name_of, opened, read_text
 from ltx_ray.manifest.interpolate import interpolated
 from ltx_ray.manifest.keys import DEFAULTS, TOP
+from ltx_ray.manifest.moved import NamedFiles
 from ltx_ray.manifest.overrides import ORDER, PLACE, read_overrides
 from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, refuse, shown
 from ltx_ray.manifest.resolve import MAX_VIDEOS, Resolver, Shared
@@ -30,13 +31,18 @@ SECTIONS = ("version", "model", "output", "defaults", "sweep", "keep", "videos")
 
 
 @without_collector()
-def load_manifest(source: str, overrides: Sequence[str], *, models: Mapping[str, ModelFacts]) -> Manifest:
+def load_manifest(
+    source: str, overrides: Sequence[str], *, models: Mapping[str, ModelFacts], files: NamedFiles | None = None
+) -> Manifest:
     """The manifest at ``source`` (path, fsspec URI, or ``-``) with ``key=value`` and ``ID:key=value`` laid over it.
+
+    Args:
+        files: where files lie that are elsewhere than it says; is told every path that it names.
 
     Raises:
         ManifestError: every problem of the file and of the overrides, in file order.
     """
-    problems = Problems()
+    problems, files = Problems(), files or NamedFiles()
     try:
         source = plain_path(source)
     except Wrong as wrong:
@@ -47,11 +53,11 @@ def load_manifest(source: str, overrides: Sequence[str], *, models: Mapping[str,
         text = read_text(source)
         name = name_of(source)
         tree = parse_yaml(text, name=name) if kind == "yaml" else _json(text, name)
-        videos = _from_tree(tree, source, overrides, models, problems)
+        videos = _from_tree(tree, source, overrides, models, files, problems)
         if isinstance(tree, dict) and "keep" in tree:
             keep = keep or _read_keep(tree["keep"], Layer(f"{name}: ", (), dict.fromkeys(tree)), problems)
     else:
-        videos = _from_rows(source, kind, overrides, models, problems)
+        videos = _from_rows(source, kind, overrides, models, files, problems)
     problems.raise_any()
     return Manifest(source=redact(source, {}), videos=videos, notes=problems.notes, keep=keep or "all")
 
@@ -82,7 +88,12 @@ def _json(text: str, name: str) -> object:
 
 
 def _from_tree(
-    tree: object, source: str, overrides: Sequence[str], models: Mapping[str, ModelFacts], problems: Problems
+    tree: object,
+    source: str,
+    overrides: Sequence[str],
+    models: Mapping[str, ModelFacts],
+    files: NamedFiles,
+    problems: Problems,
 ) -> tuple[Video, ...]:
     """The videos of a YAML or JSON file."""
     name = name_of(source)
@@ -108,7 +119,7 @@ def _from_tree(
     if num_videos > MAX_VIDEOS:
         problems.add(sweep, "", f"makes {num_videos:,} videos; at most {MAX_VIDEOS:,} are planned at once")
         combinations = NO_SWEEP
-    shared = Shared(source, models, layers, read_overrides(overrides, problems), combinations)
+    shared = Shared(source, models, layers, read_overrides(overrides, problems), combinations, files)
     resolver = Resolver(shared, problems)
     return tuple(_entries(entries if isinstance(entries, list) else [], name, order.get("videos", 0), resolver))
 
@@ -148,12 +159,18 @@ def _defaults(tree: dict[str, object], layer: Layer, problems: Problems) -> Laye
 
 
 def _from_rows(
-    source: str, kind: str, overrides: Sequence[str], models: Mapping[str, ModelFacts], problems: Problems
+    source: str,
+    kind: str,
+    overrides: Sequence[str],
+    models: Mapping[str, ModelFacts],
+    files: NamedFiles,
+    problems: Problems,
 ) -> tuple[Video, ...]:
     """The videos of a file of rows."""
     name = name_of(source)
     nothing = Layer(f"{name}: ", (0,))
-    resolver = Resolver(Shared(source, models, (nothing,), read_overrides(overrides, problems)), problems)
+    shared = Shared(source, models, (nothing,), read_overrides(overrides, problems), files=files)
+    resolver = Resolver(shared, problems)
     videos: list[Video] = []
     num_rows = 0
     with opened(source) as file:

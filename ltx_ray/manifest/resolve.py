@@ -7,7 +7,7 @@ What all videos share is merged once for each model and preset.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from ltx_ray.manifest.build import build, builder_like
 from ltx_ray.manifest.fields import MAX_ID_CHARS
 from ltx_ray.manifest.keys import VIDEO
 from ltx_ray.manifest.merge import Merged, Tell, gives_list, lay_over, origin, put_entries_together, strongest
+from ltx_ray.manifest.moved import NamedFiles
 from ltx_ray.manifest.overrides import PLACE, Overrides
 from ltx_ray.manifest.presets import BUILT_IN, PRESETS
 from ltx_ray.manifest.problems import BAD, Layer, Problems, nearest, shown
@@ -42,6 +43,7 @@ class Shared:
     layers: tuple[Layer, ...]
     overrides: Overrides
     combinations: tuple[Combination, ...] = NO_SWEEP
+    files: NamedFiles = field(default_factory=NamedFiles)
 
 
 class _First(NamedTuple):
@@ -186,12 +188,15 @@ class Resolver:
                         self._find_files(part, rule.table, stack, f"{prefix}{name}[{idx}].")
 
     def _local(self, path: str, key: str, layer: Layer) -> str:
-        """A relative path is beside the file that gives it."""
-        source = self._shared.source
-        if source == "-" or layer.prefix.startswith(f"{PLACE}: ") or Path(path).is_absolute():
-            return path
+        """A relative path is beside the file that gives it, unless the file lies elsewhere by now."""
+        source, files = self._shared.source, self._shared.files
+        is_own = layer.prefix.startswith(f"{PLACE}: ")
+        if (moved := files.moved_to(path, is_own=is_own)) is not None:
+            return moved
+        if source == "-" or is_own or Path(path).is_absolute():
+            return files.named(path, path, is_own=is_own)
         if "://" not in source:
-            return str(Path(source).parent / path)
+            return files.named(path, str((files.beside or Path(source).parent) / path), is_own=is_own)
         what = f"{shown(path)} is relative, and the manifest is not on this machine; write a path that starts with /"
         self._problems.add(layer, key, what)
         return ""

@@ -24,6 +24,18 @@ class RenderOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitOptions:
+    """Where and with what a job renders; none of it changes a byte of the result."""
+
+    address: str  #: of the job server, ``http://HOST:8265``
+    run: str | None = None  #: a name below $LTX_RAY_RUNS there, or an absolute path there; None = the manifest's stem
+    store: str | None = None  #: absolute path there or fsspec URI; None = $LTX_RAY_STORE there, or beside the run
+    models: str | None = None  #: a models.yaml that travels along; None = that of the cluster counts
+    sends_files: bool = True  #: files of this machine travel along; False = every path is one of the cluster
+    arguments: Sequence[str] = ()  #: further ones of ``ltx-ray render``
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GcOptions:
     """What to free. Without a limit only what nothing refers to goes."""
 
