@@ -75,6 +75,7 @@ __all__ = [
     "unlock",
     "verify",
     "wait",
+    "watch_spot",
 ]
 
 RUNS = Path("runs")
@@ -375,6 +376,20 @@ def unlock(run_dir: str | Path) -> Holder | None:
     layout = RunLayout(run_path(run_dir))
     check_is_run(layout)
     return break_lock(layout.lock)
+
+
+def watch_spot(cloud: str, address: str | None, tell: Callable[[str], None]) -> None:
+    """Wait for the notice by which a cloud (aws, gcp, azure) takes this spot machine away, and drain its node of Ray.
+
+    Raises:
+        DoesNotFit: no cluster of Ray runs on this machine.
+    """
+    from ltx_ray.cluster.environment import prepare_environment
+
+    prepare_environment()
+    from ltx_ray.cluster.spot import watch
+
+    watch(cloud, address, tell)
 
 
 def is_ray_left_behind() -> bool:

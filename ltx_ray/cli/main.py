@@ -29,6 +29,7 @@ from ltx_ray.cli.preview import preview
 from ltx_ray.cli.probe import probe
 from ltx_ray.cli.render import render
 from ltx_ray.cli.schema import schema
+from ltx_ray.cli.spot_watch import spot_watch
 from ltx_ray.cli.status import status
 from ltx_ray.cli.submit import submit
 from ltx_ray.cli.unlock import unlock
@@ -68,7 +69,23 @@ def _root(
 ) -> None: ...
 
 
-for verb in (render, submit, plan, status, logs, explain, cancel, preview, probe, verify, gc, unlock, init, schema):
+for verb in (
+    render,
+    submit,
+    plan,
+    status,
+    logs,
+    explain,
+    cancel,
+    preview,
+    probe,
+    verify,
+    gc,
+    unlock,
+    init,
+    schema,
+    spot_watch,
+):
     app.command()(verb)
 app.add_typer(models, name="models")
 

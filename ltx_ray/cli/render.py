@@ -52,6 +52,14 @@ HangLimitOption = Annotated[
         metavar="SECONDS", callback=_hang_limit, help="End a task that makes no step for so long, >= 5; 0 = never."
     ),
 ]
+NodeLimitOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        min=1,
+        help="Give up when no machine could work for so long.  [default: 120; 1800 where the cluster grows]",
+    ),
+]
 OffloadOption = Annotated[
     str | None,
     typer.Option(
@@ -74,6 +82,7 @@ def render(
     retry_failed: RetryFailedOption = False,
     hang_limit: HangLimitOption = 900.0,
     offload: OffloadOption = None,
+    node_limit: NodeLimitOption = None,
     files: Annotated[
         str | None,
         typer.Option(metavar="JSON", help="Where files lie that travelled with the manifest; `submit` gives it."),
@@ -96,6 +105,7 @@ def render(
         workers=workers,
         retry_failed=retry_failed,
         hang_limit_s=hang_limit or None,
+        node_limit_s=node_limit,
         offload=offload,  # type: ignore[arg-type]
     )
     with outlived():

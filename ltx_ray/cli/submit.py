@@ -9,7 +9,7 @@ import typer
 
 from ltx_ray.cli.options import JobsAddressOption, JsonOption, ManifestArgument, OverridesArgument
 from ltx_ray.cli.output import signs_of_life
-from ltx_ray.cli.render import HangLimitOption, OffloadOption, RetryFailedOption, WorkersOption
+from ltx_ray.cli.render import HangLimitOption, NodeLimitOption, OffloadOption, RetryFailedOption, WorkersOption
 
 if TYPE_CHECKING:
     from ltx_ray.api import Submission
@@ -35,6 +35,7 @@ def submit(
     workers: WorkersOption = None,
     retry_failed: RetryFailedOption = False,
     hang_limit: HangLimitOption = 900.0,
+    node_limit: NodeLimitOption = None,
     offload: OffloadOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -44,6 +45,7 @@ def submit(
     arguments = [] if workers is None else ["--workers", str(workers)]
     arguments += ["--retry-failed"] if retry_failed else []
     arguments += ["--hang-limit", f"{hang_limit:g}"] if hang_limit != 900.0 else []
+    arguments += [] if node_limit is None else ["--node-limit", f"{node_limit:g}"]
     arguments += [] if offload is None else ["--offload", offload]
     arguments += ["--json"] if as_json else []
     with signs_of_life():

@@ -10,12 +10,14 @@ import json
 import os
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import grpc
 from ray._private import ray_constants
 from ray._private.grpc_utils import init_grpc_channel
+from ray.core.generated import autoscaler_pb2, autoscaler_pb2_grpc
 from ray.core.generated import gcs_service_pb2 as messages
 from ray.core.generated import gcs_service_pb2_grpc as services
 
@@ -27,11 +29,15 @@ ASK_TIMEOUT_S = 3.0
 #: A head that is silent for so long is lost: a busy one stalls for seconds. Ray itself gives up after RECONNECT_S.
 SILENCE_S = 15.0
 RECONNECT_S = "RAY_gcs_rpc_server_reconnect_timeout_s"
+#: An autoscaler reports every five seconds by default.
+AUTOSCALER_S = 8.0
 #: One silent answer may be an accident of the network, whatever the clock says.
 MIN_SILENT_ASKS = 3
 
 _messages: Any = messages  # generated, without types
 _services: Any = services
+_scaling_messages: Any = autoscaler_pb2
+_scaling_services: Any = autoscaler_pb2_grpc
 
 OPTIONS = (
     *ray_constants.GLOBAL_GRPC_OPTIONS,
@@ -97,6 +103,8 @@ class ClusterHead:
         self._nodes = _services.NodeInfoGcsServiceStub(self._channel)
         self._values = _services.InternalKVGcsServiceStub(self._channel)
         self._resources = _services.NodeResourceInfoGcsServiceStub(self._channel)
+        self._groups = _services.PlacementGroupInfoGcsServiceStub(self._channel)
+        self._scaling = _scaling_services.AutoscalerStateServiceStub(self._channel)
 
     def close(self) -> None:
         self._channel.close()
@@ -120,6 +128,25 @@ class ClusterHead:
         infos = _ask(self._nodes.GetAllNodeInfo, _messages.GetAllNodeInfoRequest(), timeout_s).node_info_list
         return [info for info in infos if info.state == info.ALIVE]
 
+    def grows(self, timeout_s: float) -> bool:
+        """Whether an autoscaler adds machines that work waits for. Raises HeadSilent, TokenRefused."""
+        request = _scaling_messages.GetClusterStatusRequest()
+        state = _ask(self._scaling.GetClusterStatus, request, timeout_s).autoscaling_state
+        if state.autoscaler_state_version:  # the second kind, which KubeRay runs
+            return True
+        request = _messages.InternalKVGetRequest(key=b"__autoscaling_status")
+        return _is_of_growing(_ask(self._values.InternalKVGet, request, timeout_s).value)
+
+    def placed_groups(self, timeout_s: float) -> dict[str, set[str]]:
+        """Placement groups that have their place: id -> the nodes. Raises HeadSilent, TokenRefused."""
+        request = _messages.GetAllPlacementGroupRequest()
+        found = _ask(self._groups.GetAllPlacementGroup, request, timeout_s).placement_group_table_data
+        return {
+            group.placement_group_id.hex(): {bundle.node_id.hex() for bundle in group.bundles}
+            for group in found
+            if group.state == group.CREATED
+        }
+
     def machines(self, timeout_s: float) -> Machines:
         """Raises HeadSilent, TokenRefused."""
         infos = self.node_infos(timeout_s)
@@ -136,6 +163,15 @@ class ClusterHead:
 def _node(info: Any) -> Node:
     total = info.resources_total
     return Node(info.node_id.hex(), int(total.get("CPU", 0)), int(total.get("GPU", 0)))
+
+
+def _is_of_growing(status: bytes) -> bool:
+    """What the first kind of autoscaler reports. One also runs where nothing can grow: it calls each node a type."""
+    try:
+        types = json.loads(status)["autoscaler_report"]["node_type_mapping"]
+        return any(type_ != f"node_{node}" for node, type_ in types.items())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def _left_s(draining: Any) -> float | None:
@@ -190,6 +226,27 @@ class LiveCluster:
             time.sleep(ASK_TIMEOUT_S / 10)
         assert self._last is not None
         return self._last
+
+    def grows(self) -> bool:
+        """Whether machines are added that work waits for; a silent head is not known to.
+
+        Where there is no machine yet, an autoscaler that has only just begun is waited for.
+        """
+        give_up_at = time.monotonic() + AUTOSCALER_S
+        while True:
+            with suppress(HeadSilent, TokenRefused):
+                if self._head.grows(ASK_TIMEOUT_S):
+                    return True
+            if time.monotonic() > give_up_at or any(node.is_of_use for node in self.machines().nodes):
+                return False
+            time.sleep(0.5)
+
+    def placed_groups(self) -> dict[str, set[str]]:
+        """Placement groups that have their place, id -> nodes; none while the head is silent."""
+        try:
+            return self._head.placed_groups(ASK_TIMEOUT_S)
+        except (HeadSilent, TokenRefused):
+            return {}
 
     def stays(self, node_id: str) -> bool:
         """Whether a machine is alive and nobody has announced its end."""

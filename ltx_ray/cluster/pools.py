@@ -7,6 +7,7 @@ workers of its own. Retries of tasks are the engine's business.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import secrets
@@ -21,12 +22,14 @@ from ray.actor import ActorHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ltx_ray.cluster.actors import CONTROL_GROUP, Greeting, StageActor
+from ltx_ray.cluster.demand import Demand
 from ltx_ray.cluster.head import LiveCluster
 from ltx_ray.errors import DoesNotFit, LtxRayError, StoreError
 from ltx_ray.spec.events import (
     Event,
     Failure,
     KillCause,
+    NodeJoined,
     StoreFailed,
     TaskCancelled,
     TaskDone,
@@ -95,20 +98,25 @@ class RayPool:
         weights: frozenset[Weights] = frozenset(),
         offload: Offload | None = None,
         grow: Grow = lambda spare, num_workers: (),
+        demand: Demand | None = None,
         actor: type[StageActor] = StageActor,
     ) -> None:
-        """``weights``: what every worker must find by ``catalog``. ``grow`` is asked while machines have no worker."""
+        """``weights``: what every worker must find by ``catalog``. ``grow`` is asked while machines have no worker.
+
+        ``demand``: how the cluster is asked to grow; None = it does not.
+        """
         self._specs = specs
         self._cluster = cluster
         self._store = open_store(store_uri, create=False)
         self._catalog, self._weights, self._offload = catalog, weights, offload
-        self._grow = grow
+        self._grow, self._demand = grow, demand
         self._workers: dict[str, Worker] = {}
         self._names: set[str] = set()  #: of every worker there ever was
         self._calls: dict[ray.ObjectRef[Any], Call] = {}
         self._questions: dict[ray.ObjectRef[Any], Worker] = {}
         self._happened: list[Event] = []
         self._has_greeted = False
+        self._known: set[str] = set()  #: machines that were there before, or were told of
         #: Machines on which workers were given up: they get no new ones.
         self._spent: set[str] = set()
         self._ask_at = self._look_at = 0.0
@@ -120,8 +128,10 @@ class RayPool:
 
     def start(self) -> None:
         self._look_at = time.monotonic() + NODES_EVERY_S
+        self._known = {node.node for node in self._cluster.machines().nodes}
         for spec in self._specs:
             self._bring_up(spec, is_first=True)
+        self._ask_for_more()
 
     def submit(self, task: Task, worker: str, attempt: int) -> None:
         at_work = self._workers[worker]
@@ -166,6 +176,9 @@ class RayPool:
         return [event for ref in ready if ref in self._calls and (event := self._answer(ref)) is not None]
 
     def stop(self) -> None:
+        if self._demand is not None and not self._cluster.is_silent:
+            with suppress(ray.exceptions.RayError):  # they go with the session
+                self._demand.withdraw()
         workers = list(self._workers)
         for worker in workers:
             self._end(worker)
@@ -341,8 +354,26 @@ class RayPool:
                 worker.is_leaving = True
                 left_s = leaving[worker.spec.node]
                 self._happened.append(WorkerDraining(now, name, None if left_s is None else now + left_s))
+        for node in machines.nodes:
+            if node.node not in self._known:
+                self._known.add(node.node)
+                self._happened.append(NodeJoined(now, node.node))
         taken = {worker.spec.node for worker in self._workers.values()} | self._spent
-        spare = [node for node in machines.nodes if node.node not in taken and (node.num_cpus or node.num_gpus)]
+        spare = [node for node in machines.nodes if node.node not in taken and node.is_of_use]
         for spec in self._grow(spare, len(self._workers)) if spare else ():
-            is_new = spec.name not in self._names
-            self._bring_up(spec if is_new else replace(spec, name=f"{spec.name}@{spec.node[:8]}"))
+            is_first = not (self._specs or self._has_greeted)  # the run began without a machine, and only begins now
+            if self._demand is not None:
+                self._demand.let_in(spec.node)
+            self._bring_up(replace(spec, name=self._new_name(spec.name)), is_first=is_first)
+        if not self._cluster.is_silent:
+            self._ask_for_more()
+
+    def _new_name(self, name: str) -> str:
+        """``name``, or with a number after it where a worker of an earlier machine had it."""
+        others = (f"{name}-{number}" for number in itertools.count(2))
+        return next(each for each in itertools.chain([name], others) if each not in self._names)
+
+    def _ask_for_more(self) -> None:
+        """Keep the cluster told how many workers more have something to do."""
+        if self._demand is not None:
+            self._demand.ask([worker.spec for worker in self._workers.values()])

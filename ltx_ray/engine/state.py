@@ -35,6 +35,7 @@ from ltx_ray.spec.events import (
     Event,
     Failure,
     KillCause,
+    NodeJoined,
     StoreFailed,
     TaskCancelled,
     TaskDone,
@@ -100,6 +101,8 @@ class RunState:
                 self._on_tasks_cancelled(event)
             case WorkerJoined():
                 self._on_joined(event)
+            case NodeJoined():
+                self._starved_since = None
             case WorkerLost():
                 self._on_lost(event)
             case WorkerDraining():

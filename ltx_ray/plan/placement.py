@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from ltx_ray.errors import DoesNotFit
 from ltx_ray.spec.machine import Node, WorkerSpec
 from ltx_ray.spec.stages import SPECS, STAGES, Stage
+from ltx_ray.spec.task import Task
 
 ALL_STAGES: frozenset[Stage] = frozenset(STAGES)
 #: Stages that never touch a GPU; a GPU node gets one worker for them beside its GPU workers.
@@ -46,6 +47,23 @@ def place(nodes: list[Node], *, max_workers: int | None, num_tasks: int) -> list
     if not specs:
         raise DoesNotFit("cluster: no node offers a core or a GPU; start one with `ray start`, or leave --address out")
     return _spread(specs, min(max_workers or len(specs), num_tasks))
+
+
+def useful_workers(tasks: Mapping[str, Task], seconds: Mapping[Stage, float], *, gpu_only: bool) -> int:
+    """How many workers these tasks keep busy: their work over their longest chain, because more only wait.
+
+    Args:
+        tasks: by key, parents before children; a parent that is not among them is there already.
+        gpu_only: count the work of stages that compute on a GPU alone.
+    """
+    ends_s: dict[str, float] = {}
+    work_s = 0.0
+    for key, task in tasks.items():
+        own_s = seconds[task.stage]
+        ends_s[key] = own_s + max((ends_s.get(parent.key, 0.0) for parent in task.parents), default=0.0)
+        work_s += own_s if task.stage not in FILE_STAGES or not gpu_only else 0.0
+    longest_s = max(ends_s.values(), default=0.0)
+    return max(1, min(len(tasks), math.ceil(work_s / longest_s))) if longest_s else min(1, len(tasks))
 
 
 def _spread(specs: list[WorkerSpec], num_workers: int) -> list[WorkerSpec]:

@@ -20,6 +20,7 @@ class RenderOptions:
     workers: int | None = None  #: at most so many; None = what the machines bear
     retry_failed: bool = False  #: try again what an earlier render gave up
     offload: Offload | None = None  #: None = as the environment of the workers says, else "auto"
+    node_limit_s: float | None = None  #: give up without a worker for so long; None = 120, 1800 where the cluster grows
     hang_limit_s: float | None = 900.0  #: a task that makes no step for so long is killed; None = it may take for ever
 
 

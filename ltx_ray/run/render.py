@@ -5,14 +5,15 @@ Ray is started only when something has to be made. Everything here is told to an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ltx_ray.engine.priority import STAGE_WEIGHTS
 from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, Interrupted, StoreError, StoreUnusable
 from ltx_ray.plan.dag import PlannedVideo
-from ltx_ray.plan.placement import place
+from ltx_ray.plan.placement import place, useful_workers
 from ltx_ray.report.seams import SeamReport, read_seams
 from ltx_ray.run.attempts import STORAGE_CAUSES, given_up, made_here
 from ltx_ray.run.dry import DryRun
@@ -30,15 +31,20 @@ from ltx_ray.store.layout import RunLayout
 
 if TYPE_CHECKING:
     from ltx_ray.cluster.driver import StopSignals
+    from ltx_ray.cluster.head import LiveCluster
+    from ltx_ray.engine.retry import Limits
     from ltx_ray.engine.state import RunState
     from ltx_ray.models.catalog import Catalog
     from ltx_ray.run.options import RenderOptions
     from ltx_ray.spec.machine import Node, WorkerSpec
     from ltx_ray.spec.protocols import Pool
+    from ltx_ray.spec.weights import Weights
     from ltx_ray.store.artifacts import ArtifactStore
 
-#: Work is left and no worker that could do it has been there for so long.
-NO_WORKER_TIMEOUT_S = 120.0
+#: Work is left and no worker that could do it has been there for so long; a machine that is asked for takes minutes.
+NO_WORKER_TIMEOUT_S, GROWTH_TIMEOUT_S = 120.0, 1800.0
+#: What a task is that somebody may still have to work on.
+UNFINISHED = ("waiting", "ready", "running")
 
 
 class Session:
@@ -83,8 +89,6 @@ class Session:
 
     def run(self, options: RenderOptions) -> Summary:
         from ltx_ray.cluster.driver import StopSignals, drive
-        from ltx_ray.engine.priority import STAGE_WEIGHTS
-        from ltx_ray.engine.retry import Limits
         from ltx_ray.engine.state import RunState
         from ltx_ray.run.cancel import Requests
 
@@ -94,21 +98,26 @@ class Session:
         gave_up = self.given_up | ({} if options.retry_failed else given_up(self.journal.history.records))
         tasks, failed, num_blocked = self._open_tasks(gave_up)
         num_copied = self._ingest(tasks)
-        # A task that waits for its store, which may answer later, makes no step meanwhile and does not hang.
-        hang_s = None if options.hang_limit_s is None else options.hang_limit_s + self.store.patience_s
-        limits = Limits(no_worker_timeout_s=NO_WORKER_TIMEOUT_S, hang_s=hang_s)
-        state = RunState(tasks.values(), weights=STAGE_WEIGHTS, limits=limits)
-        asked = Requests(self.layout, self.dry.plan, self.dry.kept, stop=signals.ask, record=self._record)
-
-        def should_stop() -> bool:
-            """For a task that runs in this very process: nobody else looks for requests meanwhile."""
-            asked.look()
-            return signals.is_set or not asked.tasks.isdisjoint(state.board.running)
-
         with ExitStack() as stack:
+            cluster = None
             if tasks:
                 stack.enter_context(signals.installed())
-                pool = self._pool(options, tasks, signals, should_stop=should_stop, stack=stack)
+                cluster = None if options.inline else stack.enter_context(self._session(options, signals))
+            grows = cluster is not None and cluster.grows()
+            limits = self._limits(options, grows=grows)
+            state = RunState(tasks.values(), weights=STAGE_WEIGHTS, limits=limits)
+            asked = Requests(self.layout, self.dry.plan, self.dry.kept, stop=signals.ask, record=self._record)
+
+            def should_stop() -> bool:
+                """For a task that runs in this very process: nobody else looks for requests meanwhile."""
+                asked.look()
+                return signals.is_set or not asked.tasks.isdisjoint(state.board.running)
+
+            if tasks:
+                if cluster is None:
+                    pool = self._inline_pool(options, should_stop)
+                else:
+                    pool = self._ray_pool(options, tasks, state, cluster, grows=grows)
                 turn, requests = self._turn, asked.events
                 drive(state, pool, record=self._record, signals=signals, on_turn=turn, requests=requests)
         if not signals.is_set and state.store_fault is None:
@@ -165,48 +174,73 @@ class Session:
             self._record([ingest(tasks.pop(key), Path(self.dry.plan.files[key]), self.store)])
         return len(keys)
 
-    def _pool(
-        self,
-        options: RenderOptions,
-        tasks: Mapping[str, Task],
-        signals: StopSignals,
-        *,
-        should_stop: Callable[[], bool],
-        stack: ExitStack,
-    ) -> Pool:
-        if options.inline:
-            from ltx_ray.models.load import Loaded
-            from ltx_ray.worker.inline import InlinePool
+    def _limits(self, options: RenderOptions, *, grows: bool) -> Limits:
+        from ltx_ray.engine.retry import Limits
 
-            return InlinePool(self.store, Loaded(self.catalog, offload=options.offload), should_stop)
+        # A task that waits for its store, which may answer later, makes no step meanwhile and does not hang.
+        hang_s = None if options.hang_limit_s is None else options.hang_limit_s + self.store.patience_s
+        no_worker_s = options.node_limit_s or (GROWTH_TIMEOUT_S if grows else NO_WORKER_TIMEOUT_S)
+        return Limits(no_worker_timeout_s=no_worker_s, hang_s=hang_s)
+
+    def _session(self, options: RenderOptions, signals: StopSignals) -> AbstractContextManager[LiveCluster]:
         from ltx_ray.cluster.environment import prepare_environment
 
         prepare_environment()
-        from ltx_ray.cluster.pools import RayPool
         from ltx_ray.cluster.session import ray_session
 
         def check() -> None:
             if signals.is_set:
                 raise Interrupted(str(self.layout.path), signals.exit_code)
 
-        cluster = stack.enter_context(ray_session(options.address, check))
-        num_tasks = len(tasks)
-        specs = place(list(cluster.machines().nodes), max_workers=options.workers, num_tasks=num_tasks)
+        return ray_session(options.address, check)
+
+    def _inline_pool(self, options: RenderOptions, should_stop: Callable[[], bool]) -> Pool:
+        from ltx_ray.models.load import Loaded
+        from ltx_ray.worker.inline import InlinePool
+
+        return InlinePool(self.store, Loaded(self.catalog, offload=options.offload), should_stop)
+
+    def _ray_pool(
+        self,
+        options: RenderOptions,
+        tasks: Mapping[str, Task],
+        state: RunState,
+        cluster: LiveCluster,
+        *,
+        grows: bool,
+    ) -> Pool:
+        from ltx_ray.cluster.demand import Demand
+        from ltx_ray.cluster.pools import RayPool
+
+        num_tasks, nodes = len(tasks), list(cluster.machines().nodes)
+        weights = frozenset(each for task in tasks.values() for each in getattr(task.recipe, "weights", ()))
+        waits = grows and not any(node.is_of_use for node in nodes)
+        wants_gpu = any(node.num_gpus for node in nodes) or self._has_files(weights)
 
         def grow(spare: Sequence[Node], num_workers: int) -> Sequence[WorkerSpec]:
             room = min(options.workers or num_tasks, num_tasks) - num_workers
             return place(list(spare), max_workers=room, num_tasks=num_tasks) if room > 0 else ()
 
-        weights = frozenset(each for task in tasks.values() for each in getattr(task.recipe, "weights", ()))
+        def useful() -> int:
+            left = {key: task for key, task in tasks.items() if state.progress[key].status in UNFINISHED}
+            wanted = useful_workers(left, STAGE_WEIGHTS, gpu_only=wants_gpu)
+            return min(wanted, options.workers or wanted)
+
         return RayPool(
-            specs,
+            [] if waits else place(nodes, max_workers=options.workers, num_tasks=num_tasks),
             self.store.location,
             cluster,
             catalog=self.catalog,
             weights=weights,
             offload=options.offload,
             grow=grow,
+            demand=Demand(cluster, {"GPU": 1.0} if wants_gpu else {"CPU": 1.0}, useful) if grows else None,
         )
+
+    def _has_files(self, weights: Collection[Weights]) -> bool:
+        """Whether any of these weights come from files of the user's; what is built in needs no GPU."""
+        parts = {(each.part, each.digest) for each in weights}
+        return any(entry.files and not entry.parts.isdisjoint(parts) for entry in self.catalog.entries)
 
     def _turn(self, state: RunState) -> None:
         self.journal.check()

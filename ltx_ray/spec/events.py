@@ -82,6 +82,14 @@ class WorkerJoined:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeJoined:
+    """A machine joined the cluster, and its workers come up: whoever waits for workers waits anew."""
+
+    at: float
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerLost:
     """Its process is gone, and a new one comes under its own WorkerJoined, if any.
 
@@ -174,6 +182,7 @@ class Tick:
 
 Event = (
     WorkerJoined
+    | NodeJoined
     | WorkerLost
     | WorkerDraining
     | TaskProgressed

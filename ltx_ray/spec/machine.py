@@ -20,6 +20,11 @@ class Node:
     num_cpus: int
     num_gpus: int
 
+    @property
+    def is_of_use(self) -> bool:
+        """Whether it offers anything to compute with; a head that is kept free does not."""
+        return self.num_cpus > 0 or self.num_gpus > 0
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
