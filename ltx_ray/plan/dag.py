@@ -9,6 +9,7 @@ from typing import Protocol
 
 from ltx_ray.plan.keys import artifact_key
 from ltx_ray.plan.notes import Note
+from ltx_ray.spec.canonical import later
 from ltx_ray.spec.recipe import Recipe
 from ltx_ray.spec.task import Parent, Stage, Task
 
@@ -25,6 +26,12 @@ class PlannedVideo:
     width_px: int
     height_px: int
     inspect: str | None = None  #: key; None = there is no seam to look at
+    to: str | None = later(None, since=2)  #: directory or URI that ``path`` is sent to, below it; None = it stays
+
+    @property
+    def target(self) -> str | None:
+        """Where the finished file is sent to."""
+        return None if self.to is None else f"{self.to.rstrip('/')}/{self.path}"
 
 
 @dataclass(slots=True)
