@@ -31,7 +31,7 @@ class PlannedVideo:
     @property
     def target(self) -> str | None:
         """Where the finished file is sent to."""
-        return None if self.to is None else f"{self.to.rstrip('/')}/{self.path}"
+        return target_of(self.to, self.path)
 
 
 @dataclass(slots=True)
@@ -54,6 +54,11 @@ class Plan:
     def outputs(self) -> set[str]:
         """Keys of what a run is for."""
         return outputs_of(self.videos)
+
+
+def target_of(to: str | None, path: str) -> str | None:
+    """Where a file goes that is sent to ``to``; None = nowhere."""
+    return None if to is None else f"{to.rstrip('/')}/{path}"
 
 
 class _HasOutputs(Protocol):
