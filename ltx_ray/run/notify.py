@@ -46,8 +46,8 @@ class Notifier:
         self._tell(digest, type="video", video=video.id, status="finished", **file)
 
     def failed(self, video: PlannedVideo, why: str) -> None:
-        """A video is given up: a task that it needs has failed for good."""
-        self._tell(f"failed: {why}", type="video", video=video.id, status="failed", why=why)
+        """A video is given up, because a task that it needs has failed for good; told once while it is planned so."""
+        self._tell(f"failed: {video.stitch}", type="video", video=video.id, status="failed", why=why)
 
     def not_sent(self, video: PlannedVideo, path: Path, digest: str, num_bytes: int, why: str) -> None:
         """A video is finished, and is not where it is wanted."""

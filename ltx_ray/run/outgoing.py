@@ -22,7 +22,7 @@ from ltx_ray.spec.redact import told
 
 if TYPE_CHECKING:
     from ltx_ray.cluster.driver import StopSignals
-    from ltx_ray.plan.dag import Plan, PlannedVideo
+    from ltx_ray.plan.dag import PlannedVideo
     from ltx_ray.run.dry import DryRun
     from ltx_ray.run.summary import Observer, Summary
     from ltx_ray.run.webhook import Webhook
@@ -51,7 +51,7 @@ class Outgoing:
         Raises:
             StoreError: one of them refuses.
         """
-        self._layout, self._journal, self._plan, self._observer = layout, journal, dry.plan, observer
+        self._layout, self._journal, self._observer = layout, journal, observer
         history = journal.history.records
         self._sender = Sender(layout, dry.plan.videos, history)
         self._sender.prove(is_work_left=bool(dry.needed))
@@ -66,10 +66,10 @@ class Outgoing:
         else:
             self._sender.send(video, digest, num_bytes)
 
-    def given_up(self, lost: Mapping[str, str]) -> None:
-        """Tasks that are still needed failed for good: key -> why."""
-        if self._notifier is not None and lost:
-            for video, why in _videos_lost(self._plan, lost):
+    def given_up(self, dry: DryRun, lost: Mapping[str, str]) -> None:
+        """Tasks failed for good: key -> why."""
+        if self._notifier is not None:
+            for video, why in _videos_lost(dry, lost):
                 self._notifier.failed(video, why)
 
     def turn(self) -> None:
@@ -169,12 +169,16 @@ def _ending(error: BaseException | None) -> tuple[int, str | None]:
     return 1, f"{type(error).__name__}, which is a bug in ltx-ray"
 
 
-def _videos_lost(plan: Plan, lost: Mapping[str, str]) -> list[tuple[PlannedVideo, str]]:
+def _videos_lost(dry: DryRun, lost: Mapping[str, str]) -> list[tuple[PlannedVideo, str]]:
     """The videos that will not be finished without these tasks, each with the first reason."""
     why: dict[str, str] = {}
-    for key, task in plan.tasks.items():
+    if dry.needed.isdisjoint(lost):
+        return []
+    for key, task in dry.plan.tasks.items():
+        if key not in dry.needed:
+            continue
         if key in lost:
             why[key] = f"{task.name}: {lost[key]}"
         elif by := next((parent.key for parent in task.parents if parent.key in why), None):
             why[key] = why[by]
-    return [(video, why[video.stitch]) for video in plan.videos if video.stitch in why]
+    return [(video, why[video.stitch]) for video in dry.plan.videos if video.stitch in why]

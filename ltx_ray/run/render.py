@@ -101,7 +101,7 @@ class Session:
         self.observer.begin(self.dry, self.layout.path)
         self._publish(key for key in self.videos_of if key in self.dry.kept)
         gave_up = self.given_up | ({} if options.retry_failed else given_up(self.journal.history.records))
-        self.outgoing.given_up({key: why for key, why in gave_up.items() if key in self.dry.needed})
+        self.outgoing.given_up(self.dry, gave_up)
         tasks, failed, num_blocked = self._open_tasks(gave_up)
         num_copied = self._ingest(tasks)
         # A task that waits for its store, which may answer later, makes no step meanwhile and does not hang.
@@ -236,7 +236,7 @@ class Session:
                 self.keeper.note(record.task)
             self.has_losses |= isinstance(record, Failure) and record.cause == "input_lost"
             if isinstance(record, Failed) and record.cause not in STORAGE_CAUSES:
-                self.outgoing.given_up({record.task: record.reason})
+                self.outgoing.given_up(self.dry, {record.task: record.reason})
             self.observer.record(record)
         self._publish(record.task for record in records if isinstance(record, Done))
 

@@ -45,7 +45,8 @@ class Sender:
         self._there: set[str] = set()
         self._is_last_call = False
         self._silent: dict[str, str] = {}  # places that failed though they were asked patiently, and how
-        self._faults: dict[str, bool] = {}  # each once, and whether it was heard of
+        self._faults: dict[str, str] = {}  # the first of each place
+        self._heard: set[str] = set()  # places whose fault was heard of
         self._ask(_last_sent(history))
 
     def prove(self, *, is_work_left: bool) -> None:
@@ -75,10 +76,10 @@ class Sender:
         self.errands.hurry(0.0)
 
     def take_faults(self) -> list[str]:
-        """What went wrong that was not heard of before."""
-        fresh = [fault for fault, is_heard in list(self._faults.items()) if not is_heard]
-        self._faults.update(dict.fromkeys(fresh, True))
-        return fresh
+        """The first fault of each place that was not heard of before."""
+        fresh = self._faults.keys() - self._heard
+        self._heard |= fresh
+        return [self._faults[to] for to in sorted(fresh)]
 
     def take_sent(self) -> list[tuple[Parcel, Sent]]:
         """What arrived since this was asked last."""
@@ -120,7 +121,7 @@ class Sender:
             self._targets[video.to].send(video.path, file)
         except StoreError as error:
             fault = told(error)
-            self._faults.setdefault(fault, False)
+            self._faults.setdefault(video.to, fault)
             if error.is_after_patience:
                 self._silent[video.to] = fault
             return fault
