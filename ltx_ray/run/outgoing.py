@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 #: How long the end of a render waits for a receiver, and one that was cut off.
 NOTIFY_S, CUT_OFF_S = 30.0, 5.0
-#: Exit codes of a render that a person stopped.
-STOPPED = (130, 143)
 #: How often is looked whether what went out arrived, once nothing else is left to do.
 LOOK_S = 0.1
 
@@ -106,10 +104,13 @@ class Outgoing:
             "failed": len(summary.failed),
             "not_sent": len(summary.not_sent),
         }
-        unheard = self._tell_end(summary.error(), lambda: signals.is_set, **counts)
+        limit_s = NOTIFY_S if summary.stopped is None else CUT_OFF_S
+        unheard = self._tell_end(summary.error(), lambda: signals.is_set, limit_s, **counts)
         return replace(summary, unheard=unheard)
 
-    def _tell_end(self, error: BaseException | None, is_stopped: Callable[[], bool], **counts: int) -> str | None:
+    def _tell_end(
+        self, error: BaseException | None, is_stopped: Callable[[], bool], limit_s: float, **counts: int
+    ) -> str | None:
         """What is to be said of messages that were not acknowledged; None = there are none.
 
         Once nothing else is left to do, a journal that fails is no reason to be silent.
@@ -117,7 +118,6 @@ class Outgoing:
         if (notifier := self._notifier) is None:
             return None
         exit_code, why = _ending(error)
-        limit_s = CUT_OFF_S if exit_code in STOPPED else NOTIFY_S
         notifier.ended(self.began, exit_code, why, **counts)
         with suppress(StoreError):
             self._record(*notifier.owed(self._journal.history.records))
@@ -153,7 +153,7 @@ class Outgoing:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._sender.stop()
-        if error is not None and (unheard := self._tell_end(error, lambda: False)):
+        if error is not None and (unheard := self._tell_end(error, lambda: False, CUT_OFF_S)):
             _log.warning("%s", unheard)
 
 
@@ -165,7 +165,7 @@ def _ending(error: BaseException | None) -> tuple[int, str | None]:
         case LtxRayError():
             return error.exit_code, told(error)
         case KeyboardInterrupt():
-            return STOPPED[0], "it was interrupted"
+            return 130, "it was interrupted"
     return 1, f"{type(error).__name__}, which is a bug in ltx-ray"
 
 

@@ -92,15 +92,14 @@ class Sender:
         return [(parcel, fault) for parcel, fault in self.errands.stop() if self._is_latest(parcel)]
 
     def _ask(self, sent: dict[str, Sent]) -> None:
-        for to, target in self._targets.items():
-            before = {
-                video.path: (video, sent[video.target])
-                for video in self._videos
-                if video.to == to and video.target in sent
-            }
-            sizes = target.sizes(before) if before else {}
-            for path, (video, record) in before.items():
-                if sizes.get(path) == record.num_bytes:
+        before: dict[str, list[tuple[PlannedVideo, Sent]]] = {}
+        for video in self._videos:
+            if video.to is not None and video.target in sent:
+                before.setdefault(video.to, []).append((video, sent[video.target]))
+        for to, known in before.items():
+            sizes = self._targets[to].sizes([video.path for video, _ in known])
+            for video, record in known:
+                if sizes.get(video.path) == record.num_bytes:
                     self._latest[record.target] = Parcel(video, record.digest, record.num_bytes)
                     self._there.add(record.target)
 
