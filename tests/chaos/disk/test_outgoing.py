@@ -296,6 +296,22 @@ def test_a_run_with_files_to_send_is_not_let_go(run, tmp_path):
     assert main(ask) == 0 and run.files() == {}
 
 
+def test_a_file_that_is_made_anew_replaces_the_one_that_was_sent(run, tmp_path, monkeypatch):
+    there = tmp_path / "nas"
+    assert run(f"output.to={there}") == 0
+    first = sent_to(there)
+    store = runs.open_store(tmp_path / ".store")
+    for record in runs.read_plan(runs.RunLayout(run.path)):
+        if record.get("stage") in ("text_encode", "stitch"):
+            store.forget(record["key"])
+    monkeypatch.setattr(runs, "VERSION", b"2")
+    assert run(f"output.to={there}") == 0
+    files = {name: path.read_bytes() for name, path in run.files().items()}
+    assert sent_to(there) == files and all(files[name] != first[name] for name in files)
+    sent = {record["video"]: record["digest"] for record in run.records("sent")}
+    assert sent == {record["video"]: record["digest"] for record in run.records("published")}
+
+
 # Messages
 
 
@@ -425,21 +441,3 @@ def test_address_and_secret_are_nowhere(run, tmp_path, monkeypatch, caplog):
 def test_a_bad_address_is_bad_input_and_not_repeated(run, tmp_path, url):
     assert run("--notify", url) == 2 and not run.path.exists()
     assert holding(TOKEN, tmp_path, run.said) == []
-
-
-def test_a_file_that_is_made_anew_meanwhile_is_sent_as_it_is_in_the_end(run, tmp_path, monkeypatch):
-    """An input that is lost is made again, other bytes come of it, and only the last file counts."""
-    hold_back(monkeypatch)
-    assert run() == 0
-    first = {name: path.read_bytes() for name, path in run.files().items()}
-    store = runs.open_store(tmp_path / ".store")
-    plan = [record for record in runs.read_plan(runs.RunLayout(run.path)) if "key" in record]
-    for record in plan:
-        if record["stage"] in ("text_encode", "stitch"):
-            store.forget(record["key"])
-    monkeypatch.setattr(runs, "VERSION", b"2")
-    assert run(f"output.to={tmp_path / 'nas'}") == 0
-    files = {name: path.read_bytes() for name, path in run.files().items()}
-    assert sent_to(tmp_path / "nas") == files and all(files[name] != first[name] for name in files)
-    sent = {record["video"]: record["digest"] for record in run.records("sent")}
-    assert sent == {record["video"]: record["digest"] for record in run.records("published")}
