@@ -191,6 +191,8 @@ class News:
         match record:
             case records.Published(path=path):
                 return f"finished {path}"
+            case records.Sent(path=path, target=target):
+                return f"sent {path} to {target}"
             case records.Failure(task=task, attempt=attempt, kind=kind, message=message):
                 return f"attempt {attempt} of {self._names.get(task, task)} failed: {kind}: {message}"
             case records.WorkerLost(worker=worker, cause=cause):

@@ -20,7 +20,6 @@ from ltx_ray.cli.options import (
     StoreOption,
 )
 from ltx_ray.cli.output import outlived, signs_of_life
-from ltx_ray.errors import Interrupted, RunIncomplete, StoreUnusable
 from ltx_ray.spec.machine import OFFLOADS
 
 if TYPE_CHECKING:
@@ -87,6 +86,10 @@ def render(
         str | None,
         typer.Option(metavar="JSON", help="Where files lie that travelled with the manifest; `submit` gives it."),
     ] = None,
+    notify: Annotated[
+        str | None,
+        typer.Option(metavar="URL", envvar="LTX_RAY_NOTIFY_URL", help="POST here what is finished or failed."),
+    ] = None,
     seam_warning: SeamWarningOption = SEAM_WARNING,
     as_json: JsonOption = False,
 ) -> None:
@@ -107,24 +110,20 @@ def render(
         hang_limit_s=hang_limit or None,
         node_limit_s=node_limit,
         offload=offload,  # type: ignore[arg-type]
+        notify=notify or None,
     )
     with outlived():
         is_terminal = sys.stderr is not None and sys.stderr.isatty()
         with signs_of_life(), open_observer(as_json=as_json, is_terminal=is_terminal) as observer:
             summary = api.render(resolved, options, observer, catalog=catalog)
         _tell(summary, seam_warning, as_json=as_json)
-        if summary.stopped is not None:
-            raise Interrupted(str(summary.run_dir), summary.stopped)
-        if summary.store_fault is not None:
-            has_remedy = "same command" in summary.store_fault
-            raise StoreUnusable(summary.store_fault + ("" if has_remedy else "; then the same command resumes"))
-        if summary.unfinished or summary.failed:
-            raise RunIncomplete(len(summary.failed), summary.num_blocked, len(summary.cancelled), str(summary.run_dir))
+        if (error := summary.error()) is not None:
+            raise error
 
 
 def _tell(summary: Summary, seam_warning: float, *, as_json: bool) -> None:
     videos = summary.run_dir / "videos"
-    warned = summary.seam_warnings(seam_warning)
+    warned = [*summary.seam_warnings(seam_warning), *filter(None, [summary.unheard])]
     if as_json:
         fields = {
             "type": "summary",
@@ -138,6 +137,7 @@ def _tell(summary: Summary, seam_warning: float, *, as_json: bool) -> None:
             "cancelled": list(summary.cancelled),
             "gave_up": summary.gave_up,
             "left_over": list(summary.left_over),
+            "not_sent": dict(summary.not_sent),
             "warnings": warned,
         }
         typer.echo(json.dumps(fields))
@@ -152,6 +152,8 @@ def _tell(summary: Summary, seam_warning: float, *, as_json: bool) -> None:
         typer.echo(f"warning: {line}", err=True)
     for name, why in list(summary.failed.items())[:MAX_REASONS]:
         typer.echo(f"failed: {name}: {why}", err=True)
+    for id_, why in list(summary.not_sent.items())[:MAX_REASONS]:
+        typer.echo(f"not sent: {id_}: {why}", err=True)
     if summary.cancelled:
         typer.echo(f"cancelled: {', '.join(summary.cancelled)}", err=True)
     if summary.gave_up and not summary.store_fault:  # that is the error itself

@@ -92,7 +92,8 @@ def _standing(found: RunStatus) -> str:
         case "stopped":
             return "not running: it was stopped; the same command resumes it"
         case "unfinished":
-            return f"not running: {found.gave_up or 'not everything is made'}"
+            what = "sent" if all(video.is_finished for video in found.videos) else "made"
+            return f"not running: {found.gave_up or f'not everything is {what}'}"
         case "finished":
             return "finished"
 
@@ -107,7 +108,7 @@ def _since(task: RunningTask) -> str:
 
 def _video(video: VideoStatus) -> str:
     if video.is_finished:
-        return "finished"
+        return "finished" if video.unsent_to is None else f"finished; not sent to {video.unsent_to} yet"
     if video.is_cancelled:
         return "cancelled; the next render makes it"
     return video.why_not or "not finished"
@@ -120,6 +121,7 @@ def _fields(video: VideoStatus) -> dict[str, Any]:
         "finished": video.is_finished,
         "cancelled": video.is_cancelled,
         "why_not": video.why_not,
+        "not_sent_to": video.unsent_to,
         **_seam_fields(video.seams),
     }
 

@@ -212,6 +212,7 @@ def _output(merged: Merged) -> Output:
         crop=_crop(merged),
         audio_bit_rate=_setting(merged, "output.audio_bit_rate", sound, bit_rate),
         provenance=values["output.provenance"],
+        to=None if (to := values.get("output.to")) is BAD else to,
     )
 
 

@@ -17,6 +17,8 @@ from urllib.parse import unquote, urlsplit
 from ltx_ray.manifest.problems import nearest, shown
 from ltx_ray.spec.codecs import Setting
 from ltx_ray.spec.names import why_unnameable
+from ltx_ray.spec.places import is_uri, why_no_place
+from ltx_ray.spec.redact import redact
 
 Rule = Callable[[object], Any]
 #: What JSON Schema says of the values that a rule takes.
@@ -174,6 +176,23 @@ def plain_path(path: str) -> str:
         return str(Path(path).expanduser()) if path.startswith("~") else path
     except RuntimeError:
         raise Wrong(f"{shown(path)} names a home that is not known here; write the path from /") from None
+
+
+@says({"type": "string", "minLength": 1})
+def destination(value: object) -> str:
+    """A directory of this machine, or the URI of a file system elsewhere; without a slash at its end."""
+    given = text("a directory or a URI")(value)
+    if redact(given, {}) != given:  # it would be written into plans, journals and messages
+        raise Wrong("holds a user, a password or a key; put them into the environment or the configuration of fsspec")
+    place = plain_path(given)
+    why = why_no_place(place, "a directory or a URI such as s3://bucket/films") or why_unnameable(place)
+    if why is not None:
+        raise Wrong(f"{shown(place)} {why}")
+    if is_uri(place) and not place.partition("://")[2].strip("/"):
+        raise Wrong(f"{shown(place)} names nothing after ://; write such as s3://bucket/films")
+    if not is_uri(place) and not place.startswith("/"):
+        raise Wrong(f"{shown(place)} is relative; write a path that starts with /, or a URI such as s3://bucket/films")
+    return place.rstrip("/") or "/"
 
 
 _COLOURS = {"black": (0, 0, 0), "white": (255, 255, 255), "grey": (128, 128, 128), "gray": (128, 128, 128)}

@@ -270,6 +270,7 @@ VIDEO = Table(
         "output": Table(
             {
                 "path": word(fields.text("a path")),
+                "to": fields.or_null(fields.destination),
                 "codec": fields.one_of("a codec", tuple(CODECS)),
                 "crf": fields.setting(*(codec.crf for codec in CODECS.values())),
                 "preset": fields.setting(*(codec.presets for codec in CODECS.values())),

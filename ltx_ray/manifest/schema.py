@@ -179,6 +179,7 @@ class Output(Shared):
     crop: tuple[int, int] | None  #: (width, height) in pixels of the final size, cut from the centre; even
     audio_bit_rate: int | None  #: None = the codec of the sound has none
     provenance: bool
+    to: str | None = later(None, since=2)  #: directory or URI that the finished file is sent to; None = it stays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

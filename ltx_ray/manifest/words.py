@@ -21,6 +21,7 @@ _CALLED = {
     "seed": "noise_seed random_seed rng_seed",
     "id": "name video_id title",
     "output.path": "filename file_name filename_prefix output_path out_path save_path outfile",
+    "output.to": "upload_to upload_uri output_uri destination",
     "model": "model_name ckpt ckpt_name checkpoint checkpoint_path unet_name",
     "image": "init_image input_image start_image first_frame image_path",
     "audio.path": "audio_path soundtrack music input_audio audio_file",

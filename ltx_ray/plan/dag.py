@@ -9,6 +9,7 @@ from typing import Protocol
 
 from ltx_ray.plan.keys import artifact_key
 from ltx_ray.plan.notes import Note
+from ltx_ray.spec.canonical import later
 from ltx_ray.spec.recipe import Recipe
 from ltx_ray.spec.task import Parent, Stage, Task
 
@@ -25,6 +26,12 @@ class PlannedVideo:
     width_px: int
     height_px: int
     inspect: str | None = None  #: key; None = there is no seam to look at
+    to: str | None = later(None, since=2)  #: directory or URI that ``path`` is sent to, below it; None = it stays
+
+    @property
+    def target(self) -> str | None:
+        """Where the finished file is sent to."""
+        return target_of(self.to, self.path)
 
 
 @dataclass(slots=True)
@@ -47,6 +54,11 @@ class Plan:
     def outputs(self) -> set[str]:
         """Keys of what a run is for."""
         return outputs_of(self.videos)
+
+
+def target_of(to: str | None, path: str) -> str | None:
+    """Where a file goes that is sent to ``to``; None = nowhere."""
+    return None if to is None else f"{to.rstrip('/')}/{path}"
 
 
 class _HasOutputs(Protocol):

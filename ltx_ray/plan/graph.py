@@ -133,7 +133,17 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
     width, height = encode.crop_px or decoded_size(video, facts)
     if shipped is not None:
         width, height = shipped.width_px, shipped.height_px
-    return PlannedVideo(video.id, video.output.path, stitch, num_frames, video.frame_rate, width, height, inspect)
+    return PlannedVideo(
+        id=video.id,
+        path=video.output.path,
+        stitch=stitch,
+        num_frames=num_frames,
+        frame_rate=video.frame_rate,
+        width_px=width,
+        height_px=height,
+        inspect=inspect,
+        to=video.output.to,
+    )
 
 
 def _file_notes(video: Video, given: GivenFacts) -> Iterator[Note]:
@@ -181,7 +191,17 @@ def _plan_retake(
     )
     sounds = (Parent("sound", key) for key, _ in parts.sounds)
     stitch = plan.add("stitch", video.id, recipe, (*parts.chunks, *sounds))
-    return PlannedVideo(video.id, video.output.path, stitch, parts.num_frames, video.frame_rate, *size)
+    width, height = size
+    return PlannedVideo(
+        id=video.id,
+        path=video.output.path,
+        stitch=stitch,
+        num_frames=parts.num_frames,
+        frame_rate=video.frame_rate,
+        width_px=width,
+        height_px=height,
+        to=video.output.to,
+    )
 
 
 def _check_length(length_s: Fraction, facts: ModelFacts) -> None:

@@ -44,7 +44,7 @@ class Layout:
     takes: tuple[TakeLayout, ...]
     notes: tuple[Note, ...]  #: of what was moved
     encode: EncodeSettings
-    output: Output  #: as the digest of an entry holds it: without a path, and with what its codecs do not have
+    output: Output  #: as the digest of an entry holds it: without its places, and with what its codecs do not have
 
 
 class Layouts:
@@ -96,7 +96,7 @@ def _without_words(video: Video) -> Video:
         detail=None,
         redo=(),
         extend=video.extend and replace(video.extend, path=""),
-        output=replace(video.output, path=""),
+        output=replace(video.output, path="", to=None),
     )
 
 
@@ -114,7 +114,7 @@ _of_video = _fields_but(
 )
 _of_scene = _fields_but(Scene, "prompt", "negative_prompt", "seed", "images", "audio")
 _of_extend = _fields_but(Extend, "path")
-_of_output = _fields_but(Output, "path")
+_of_output = _fields_but(Output, "path", "to")
 
 
 def _layout(kind: Video, facts: ModelFacts) -> Layout:

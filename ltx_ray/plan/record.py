@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self, cast
 
-from ltx_ray.plan.dag import Plan
+from ltx_ray.plan.dag import Plan, target_of
 from ltx_ray.plan.keys import artifact_key
 from ltx_ray.plan.reasons import LastPlan, Reason
 from ltx_ray.spec.canonical import canonical
@@ -62,12 +62,14 @@ class RecordedVideo(NamedTuple):
     path: str  #: relative to the run's videos directory
     stitch: str  #: key
     inspect: str | None  #: key; None = there is no seam to look at
+    target: str | None  #: where the finished file is sent to; None = it stays
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self:
         """From its line of the plan, which ``store.run_dir`` has looked through."""
         fields = record["video"]
-        return cls(fields["id"], fields["path"], fields["stitch"], fields.get("inspect"))
+        to = to if isinstance(to := fields.get("to"), str) else None
+        return cls(fields["id"], fields["path"], fields["stitch"], fields.get("inspect"), target_of(to, fields["path"]))
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:

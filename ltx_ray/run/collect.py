@@ -103,10 +103,12 @@ def _expired(users: Users, store: ArtifactStore, ttl_s: float, locks: ExitStack 
 
 
 def _at_rest(run: Run) -> ExpiredRun | None:
-    """The run if every file of it is in place."""
+    """The run if every file of it is in place, and where it is wanted."""
     files = tuple(map(run.file, run.videos))
     with storage_errors(run.layout.path):
         if not all(video.path in run.published for video in run.videos) or not all(file.is_file() for file in files):
+            return None
+        if any(run.unsent_to(video) for video in run.videos):
             return None
         num_bytes = sum(file.stat().st_size for file in files)
     return ExpiredRun(run.layout.path, run.at_rest_s(), files, num_bytes, frozenset(run.tasks))

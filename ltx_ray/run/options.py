@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ltx_ray.spec.machine import Offload
@@ -22,6 +22,7 @@ class RenderOptions:
     offload: Offload | None = None  #: None = as the environment of the workers says, else "auto"
     node_limit_s: float | None = None  #: give up without a worker for so long; None = 120, 1800 where the cluster grows
     hang_limit_s: float | None = 900.0  #: a task that makes no step for so long is killed; None = it may take for ever
+    notify: str | None = field(default=None, repr=False)  #: address of a webhook; signed by $LTX_RAY_NOTIFY_SECRET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

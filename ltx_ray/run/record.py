@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ltx_ray.plan.dag import outputs_of
 from ltx_ray.plan.record import RecordedTask, RecordedVideo, last_plan, read_reasons
 from ltx_ray.run.attempts import Attempt, LastRender, attempts, ever_made, failures, last_render
+from ltx_ray.spec.records import Sent
 from ltx_ray.spec.task import wanted
 from ltx_ray.store import run_dir
 from ltx_ray.store.faults import storage_errors
@@ -176,6 +177,16 @@ class Run:
     def published(self) -> Mapping[str, tuple[str, int]]:
         """Digest and size in bytes of the file last put at each path below ``videos/``."""
         return run_dir.published(self.history)
+
+    @cached_property
+    def sent(self) -> Mapping[str, str]:
+        """Digest of the file last sent to each target."""
+        return {record.target: record.digest for record in self.history.records if isinstance(record, Sent)}
+
+    def unsent_to(self, video: RecordedVideo) -> str | None:
+        """Where the finished file of a video is wanted and was not sent, by the journal; None = nowhere."""
+        digest, _ = self.published.get(video.path, ("", 0))
+        return None if video.target is None or self.sent.get(video.target) == digest else video.target
 
     def attempts(self, tasks: Collection[str]) -> list[Attempt]:
         """Every attempt at these tasks, in order of dispatch."""

@@ -21,7 +21,7 @@ from ltx_ray.run.keeping import Keeper
 from ltx_ray.run.sources import ingest
 from ltx_ray.run.summary import Observer, Summary
 from ltx_ray.spec.keep import Keep
-from ltx_ray.spec.records import Done, Failure, Published, Record
+from ltx_ray.spec.records import Done, Failed, Failure, Published, Record
 from ltx_ray.spec.redact import told
 from ltx_ray.spec.task import Task
 from ltx_ray.store import run_dir as run_files
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ltx_ray.engine.state import RunState
     from ltx_ray.models.catalog import Catalog
     from ltx_ray.run.options import RenderOptions
+    from ltx_ray.run.outgoing import Outgoing
     from ltx_ray.spec.machine import Node, WorkerSpec
     from ltx_ray.spec.protocols import Pool
     from ltx_ray.spec.weights import Weights
@@ -57,12 +58,13 @@ class Session:
         journal: Journal,
         dry: DryRun,
         observer: Observer,
+        outgoing: Outgoing,
         *,
         catalog: Catalog,
         keep: Keep = "all",
     ) -> None:
         self.layout, self.store, self.journal, self.dry, self.observer = layout, store, journal, dry, observer
-        self.catalog = catalog
+        self.outgoing, self.catalog = outgoing, catalog
         made = made_here(journal.history.records)
         self.keeper = Keeper(layout, store, dry.plan, keep, made=made, record=self._record)
         self.unpublished: dict[str, str] = {}
@@ -80,7 +82,14 @@ class Session:
     def again(self, dry: DryRun) -> Session:
         """A session that goes on where this one ended, with another comparison."""
         session = type(self)(
-            self.layout, self.store, self.journal, dry, self.observer, catalog=self.catalog, keep=self.keeper.keep
+            self.layout,
+            self.store,
+            self.journal,
+            dry,
+            self.observer,
+            self.outgoing,
+            catalog=self.catalog,
+            keep=self.keeper.keep,
         )
         session.published = self.published
         session.keeper.made |= self.keeper.made
@@ -96,6 +105,7 @@ class Session:
         self.observer.begin(self.dry, self.layout.path)
         self._publish(key for key in self.videos_of if key in self.dry.kept)
         gave_up = self.given_up | ({} if options.retry_failed else given_up(self.journal.history.records))
+        self.outgoing.given_up(self.dry, gave_up)
         tasks, failed, num_blocked = self._open_tasks(gave_up)
         num_copied = self._ingest(tasks)
         with ExitStack() as stack:
@@ -244,6 +254,7 @@ class Session:
 
     def _turn(self, state: RunState) -> None:
         self.journal.check()
+        self.outgoing.turn()
         self.observer.turn(state)
         if self.keeper.is_due():
             self.keeper.tidy(self._kept(state))
@@ -258,6 +269,8 @@ class Session:
             if isinstance(record, Done):
                 self.keeper.note(record.task)
             self.has_losses |= isinstance(record, Failure) and record.cause == "input_lost"
+            if isinstance(record, Failed) and record.cause not in STORAGE_CAUSES:
+                self.outgoing.given_up(self.dry, {record.task: record.reason})
             self.observer.record(record)
         self._publish(record.task for record in records if isinstance(record, Done))
 
@@ -267,6 +280,7 @@ class Session:
             for video in self.videos_of.get(key, ()):
                 bound = self.store.lookup(key)
                 if bound and run_files.is_in_place(self.layout, video.path, bound.digest, self.published):
+                    self.outgoing.in_place(video, bound.digest, bound.num_bytes)
                     continue
                 self.journal.check()
                 try:
@@ -288,6 +302,7 @@ class Session:
                 self.journal.append(record)
                 self.published[video.path] = (bound.digest, bound.num_bytes)
                 self.observer.record(record)
+                self.outgoing.in_place(video, bound.digest, bound.num_bytes)
 
     def _is_of_the_run(self, error: Exception) -> bool:
         """Whether no file at all can be put into the run's directory, not only one of a name that is refused."""

@@ -6,6 +6,7 @@ Each round is a ``Session``; the lock and the journal are held over all of them.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext, suppress
@@ -21,10 +22,12 @@ from ltx_ray.report.seams import SeamReport
 from ltx_ray.run.attempts import begin_record
 from ltx_ray.run.dry import compare, forget_estranged, forget_spoilt, taken_notes
 from ltx_ray.run.elsewhere import run_elsewhere
+from ltx_ray.run.outgoing import Outgoing
 from ltx_ray.run.record import Run
 from ltx_ray.run.render import Session
 from ltx_ray.run.seeds import with_seeds
 from ltx_ray.run.sources import read_sources, source_lines
+from ltx_ray.run.webhook import Webhook
 from ltx_ray.spec.canonical import canonical
 from ltx_ray.spec.counted import counted
 from ltx_ray.spec.records import End
@@ -58,6 +61,7 @@ def render_run(run: Run, manifest: Manifest, catalog: Catalog, options: RenderOp
         ManifestError, RunLocked, StoreError, DoesNotFit, HeadLost, Interrupted.
     """
     read_address(options.address)  # text that is no address is refused before anything is planned or locked
+    webhook = None if options.notify is None else Webhook.at(options.notify, os.environ)
     layout, place = run.layout, run.place_to_render()
     manifest = with_seeds(manifest, run)
     sources = read_sources(manifest, layout.sources)
@@ -73,14 +77,27 @@ def render_run(run: Run, manifest: Manifest, catalog: Catalog, options: RenderOp
         last = before.last_plan()
         forget_estranged(open_store(place, create=False), plan)
         dry = compare(plan, open_store(place, create=False), last, note=journal.history.note)
-        store = open_store(place, create=bool(dry.needed))
-        _write_down(before, manifest, sources, dry)
-        with nullcontext() if dry.needed else suppress(StoreError):  # a finished run needs no store that can be written
-            register(store, layout, plan.tasks)
-        journal.append(begin_record(**store_record(layout, store), num_to_make=len(dry.needed), at=time.monotonic()))
-        session = Session(layout, store, journal, dry, observer, catalog=catalog, keep=manifest.keep)
-        session, summary = _rounds(session, last, options)
-        journal.append(
+        with Outgoing(layout, journal, dry, observer, webhook) as outgoing:
+            store = open_store(place, create=bool(dry.needed))
+            _write_down(before, manifest, sources, dry)
+            with nullcontext() if dry.needed else suppress(StoreError):  # a finished run needs no store to write to
+                register(store, layout, plan.tasks)
+            begun = begin_record(**store_record(layout, store), num_to_make=len(dry.needed), at=time.monotonic())
+            journal.append(begun)
+            session = Session(layout, store, journal, dry, observer, outgoing, catalog=catalog, keep=manifest.keep)
+            session, summary = _rounds(session, last, options)
+            return _end(session, summary, manifest)
+
+
+def _end(session: Session, summary: Summary, manifest: Manifest) -> Summary:
+    """Wait for what goes out of the run, and write down how the render ended."""
+    from ltx_ray.cluster.driver import StopSignals
+    from ltx_ray.report.index import write_index
+
+    outgoing = session.outgoing
+    with StopSignals().installed() as signals:
+        summary = outgoing.end(summary, signals)
+        session.journal.append(
             End(
                 at=time.monotonic(),
                 finished=len(summary.finished),
@@ -90,10 +107,9 @@ def render_run(run: Run, manifest: Manifest, catalog: Catalog, options: RenderOp
                 gave_up=summary.gave_up,
             )
         )
-        from ltx_ray.report.index import write_index
-
-        write_index(list(_index_rows(manifest, plan, summary, session.published)), layout.index)
-        return summary
+        rows = _index_rows(manifest, session.dry.plan, summary, session.published)
+        write_index(list(rows), session.layout.index)
+        return outgoing.tell_end(summary, signals)
 
 
 def _write_down(before: Run, manifest: Manifest, sources: Sources, dry: DryRun) -> None:

@@ -24,6 +24,7 @@ class VideoStatus:
     is_cancelled: bool  #: the last render was asked to stop it
     why_not: str  #: the reason of a failed task it waits for; empty when there is none
     seams: SeamReport | None  #: None = it is not finished, has no seam, or nobody has looked yet
+    unsent_to: str | None = None  #: where it is finished for, and not yet sent
 
 
 class StageCounts(NamedTuple):
@@ -68,7 +69,7 @@ def standing_of(run: Run) -> RunStatus:
     videos = tuple(_video_statuses(run))
     return RunStatus(
         run_dir=run.layout.path,
-        state=_state(run, are_all_finished=all(video.is_finished for video in videos)),
+        state=_state(run, is_all_done=all(video.is_finished and video.unsent_to is None for video in videos)),
         store=run.store.location,
         holder=f"process {holder.owner.pid} on {holder.owner.host}" if holder and holder.owner else None,
         stages=_stage_counts(run.tasks.values(), kept, run.needed()),
@@ -83,11 +84,11 @@ def standing_of(run: Run) -> RunStatus:
     )
 
 
-def _state(run: Run, *, are_all_finished: bool) -> State:
+def _state(run: Run, *, is_all_done: bool) -> State:
     if run.holder is not None:
         states: dict[Life, State] = {"alive": "rendering", "dead": "died", "unknown": "out of sight"}
         return states[run.holder.life]
-    if are_all_finished:
+    if is_all_done:
         return "finished"
     last = run.last_render
     if last is None or last.end is None:
@@ -117,4 +118,6 @@ def _video_statuses(run: Run) -> Iterator[VideoStatus]:
         is_finished = run.is_finished(video, run.kept)
         seams = read_seams(run.store, video.inspect) if is_finished else None
         is_cancelled = video.id in cancelled and not is_finished
-        yield VideoStatus(video.id, run.file(video), is_finished, is_cancelled, why.get(video.stitch, ""), seams)
+        why_not = why.get(video.stitch, "")
+        unsent_to = run.unsent_to(video) if is_finished else None
+        yield VideoStatus(video.id, run.file(video), is_finished, is_cancelled, why_not, seams, unsent_to)

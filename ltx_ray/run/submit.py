@@ -27,7 +27,8 @@ from ltx_ray.manifest.files import name_of, opened, stem_of
 from ltx_ray.manifest.load import load_manifest
 from ltx_ray.manifest.moved import NamedFiles
 from ltx_ray.spec.names import why_unnameable
-from ltx_ray.store.place import check_store, is_uri
+from ltx_ray.spec.places import is_uri
+from ltx_ray.store.place import check_store
 
 if TYPE_CHECKING:
     from ltx_ray.cluster.jobs import Job, JobServer

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from ltx_ray.errors import Interrupted, LtxRayError, RunIncomplete, StoreError, StoreUnusable
 from ltx_ray.report.seams import SeamReport, warnings
 
 if TYPE_CHECKING:
@@ -54,7 +55,27 @@ class Summary:
     gave_up: str | None  #: why the run as a whole stopped early; None = it did not
     store_fault: str | None  #: what is wrong with its storage, if it gave up for that
     stopped: int | None  #: exit code of the signal that stopped the run; None = it ran to its end
+    not_sent: Mapping[str, str] = field(default_factory=dict)  #: finished, and not where ``output.to`` wants it: why
+    unheard: str | None = None  #: a sentence if somebody who is to be notified did not acknowledge it
+
+    def error(self) -> LtxRayError | None:
+        """What a command ends with that ends so; None = all is done."""
+        run = str(self.run_dir)
+        if self.stopped is not None:
+            return Interrupted(run, self.stopped)
+        if self.store_fault is not None:
+            return StoreUnusable(_with_remedy(self.store_fault, "resumes"))
+        if self.not_sent:
+            return StoreError(_with_remedy(next(iter(self.not_sent.values())), "sends what is missing"))
+        if self.unfinished or self.failed:
+            return RunIncomplete(len(self.failed), self.num_blocked, len(self.cancelled), run)
+        return None
 
     def seam_warnings(self, threshold: float) -> list[str]:
         """A sentence for each video and metric that is over so many times what is normal somewhere."""
         return [line for id_, report in self.seams.items() for line in warnings(id_, report, threshold)]
+
+
+def _with_remedy(fault: str, outcome: str) -> str:
+    """A sentence of a storage that also says what to run when it is mended."""
+    return fault if "same command" in fault else f"{fault}; then the same command {outcome}"

@@ -145,6 +145,38 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A file is where ``output.to`` wants it, and the place there has said so."""
+
+    event: ClassVar[str] = "sent"
+    at: Seconds
+    video: Text
+    path: FileBelow
+    target: Place
+    digest: Text
+    num_bytes: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Word that is still owed to who asked to be notified; a render that notifies tries it again."""
+
+    event: ClassVar[str] = "notice"
+    at: Seconds
+    id: Text
+    body: Text  #: JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notified:
+    """Word was acknowledged; nothing is recorded of by whom."""
+
+    event: ClassVar[str] = "notified"
+    at: Seconds
+    id: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
     """Intermediates were let go, as ``keep`` says."""
 
@@ -313,6 +345,9 @@ Record = (
     Render
     | End
     | Published
+    | Sent
+    | Notice
+    | Notified
     | Dropped
     | VideoCancelled
     | Dispatch

@@ -30,7 +30,8 @@ _HEADER = re.compile(
 _ELEMENT = re.compile(
     r"<(\w*(?:AccessKeyId|Signature\w*|StringToSign\w*|CanonicalRequest\w*|Token))>[^<]+", re.IGNORECASE
 )
-_VARIABLE = re.compile(_NAMES, re.IGNORECASE)
+#: The address of a webhook may hold a token anywhere.
+_VARIABLE = re.compile(rf"{_NAMES}|ltx_ray_notify_url", re.IGNORECASE)
 #: Variables that say where a secret lies. The place is needed to mend what is wrong there, and tells nobody the secret.
 _PLACE = re.compile(r".*_(?:path|file|dir)|google_application_credentials", re.IGNORECASE)
 #: Shorter values would hide ordinary words.

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ltx_ray.errors import StoreError, StoreUnusable
+from ltx_ray.spec.places import is_uri
 from ltx_ray.store.artifacts import ArtifactStore
 from ltx_ray.store.faults import client_faults, service_error
 from ltx_ray.store.identity import check_is_store, write_identity
 from ltx_ray.store.local import LocalShelf
-from ltx_ray.store.place import check_links, check_store, is_uri, store_path
+from ltx_ray.store.place import check_links, check_store, store_path
 
 if TYPE_CHECKING:
     from ltx_ray.store.remote import RemoteShelf
@@ -48,11 +49,37 @@ def open_store(uri: str | Path, *, create: bool = True) -> ArtifactStore:
             shelf.prepare()
             write_identity(shelf)
         return ArtifactStore(shelf)
-    store = ArtifactStore(_remote(text.rstrip("/")))
+    store = ArtifactStore(open_shelf(text.rstrip("/"), "--store"))
     if create:
         _probe(store)
         write_identity(store.shelf)
     return store
+
+
+def open_shelf(uri: str, option: str) -> RemoteShelf:
+    """The shelf at the URI that ``option`` gave, untried.
+
+    Raises:
+        StoreError: no client for this kind of URI, or its client refuses at once.
+    """
+    import fsspec
+
+    from ltx_ray.store.remote import RemoteShelf
+
+    scheme = uri.partition("://")[0]
+    try:
+        # A cached listing would hide what other machines write.
+        file_system, root = fsspec.core.url_to_fs(uri, use_listings_cache=False)
+    except ImportError as error:
+        raise StoreUnusable(f"{option} {uri}: no client for {scheme}://; install one: {error}") from error
+    except TypeError as error:  # a kind that needs more than an address
+        raise StoreUnusable(f"{option} {uri}: {scheme}:// is no kind of storage for this; name a bucket") from error
+    except client_faults() as error:
+        if scheme not in fsspec.available_protocols():
+            known = f"{option} {uri}: {scheme}:// is not a known kind of storage; name a directory"
+            raise StoreUnusable(known) from error
+        raise service_error(error, uri, os.environ) from error  # it looks for credentials at once
+    return RemoteShelf(uri, root.rstrip("/"), file_system)
 
 
 def open_existing(uri: str | Path) -> ArtifactStore:
@@ -64,27 +91,6 @@ def open_existing(uri: str | Path) -> ArtifactStore:
     store = open_store(uri, create=False)
     check_is_store(store)
     return store
-
-
-def _remote(uri: str) -> RemoteShelf:
-    import fsspec
-
-    from ltx_ray.store.remote import RemoteShelf
-
-    scheme = uri.partition("://")[0]
-    try:
-        # A cached listing would hide what other machines write.
-        file_system, root = fsspec.core.url_to_fs(uri, use_listings_cache=False)
-    except ImportError as error:
-        raise StoreUnusable(f"--store {uri}: no client for {scheme}://; install one: {error}") from error
-    except TypeError as error:  # a kind that needs more than an address
-        raise StoreUnusable(f"--store {uri}: {scheme}:// is no kind of storage for a store; name a bucket") from error
-    except client_faults() as error:
-        if scheme not in fsspec.available_protocols():
-            known = f"--store {uri}: {scheme}:// is not a known kind of storage; name a directory"
-            raise StoreUnusable(known) from error
-        raise service_error(error, uri, os.environ) from error  # it looks for credentials at once
-    return RemoteShelf(uri, root.rstrip("/"), file_system)
 
 
 def _probe(store: ArtifactStore) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 from ltx_ray.errors import PlanError, StoreAbsent, StoreError, StoreUnusable
+from ltx_ray.spec.places import is_uri
 from ltx_ray.spec.records import Render
 from ltx_ray.spec.redact import redact
 from ltx_ray.store.artifacts import ArtifactStore
@@ -20,7 +21,6 @@ from ltx_ray.store.journal import History
 from ltx_ray.store.layout import RunLayout
 from ltx_ray.store.local import LocalShelf
 from ltx_ray.store.open import open_store
-from ltx_ray.store.place import is_uri
 
 
 class Recorded(NamedTuple):

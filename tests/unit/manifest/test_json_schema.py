@@ -51,6 +51,8 @@ def test_every_key_is_known_nested_and_dotted():
         "refine: {steps: 4}",
         "scenes.0.prompt: q",
         "output.crop: 640x360, output: {crf: 20}",
+        "output: {to: 's3://bucket/films'}",
+        "output.to: null",
         "frame_rate: '24000/1001', seed: -1, width: auto",
         "width: '${defaults.width}'",
         "redo: [{at: 2.5, seed: 3}], storyboard: [a.png, {path: b.png, seconds: 2}]",

@@ -27,6 +27,11 @@ def test_values_of_secret_variables_are_hidden_wherever_they_stand():
     assert redact("wJalrXUtnFEMI in /home/fox, hf_longer_token!", environ) == "*** in /home/fox, ***!"
 
 
+def test_the_address_of_a_webhook_is_hidden():
+    environ = {"LTX_RAY_NOTIFY_URL": "https://hooks.example/T0KEN"}
+    assert redact("POST https://hooks.example/T0KEN failed", environ) == "POST *** failed"
+
+
 @pytest.mark.parametrize(
     "name",
     [
