@@ -69,7 +69,7 @@ def _root(
 ) -> None: ...
 
 
-for verb in (
+VERBS = (
     render,
     submit,
     plan,
@@ -85,7 +85,8 @@ for verb in (
     init,
     schema,
     spot_watch,
-):
+)
+for verb in VERBS:
     app.command()(verb)
 app.add_typer(models, name="models")
 
