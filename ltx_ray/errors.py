@@ -177,9 +177,13 @@ class RunLocked(LtxRayError):
         super().__init__(run_dir, host, pid, since)
         self.run_dir, self.host, self.pid, self.since = run_dir, host, pid, since
 
+    @property
+    def place(self) -> str:
+        return f"{self.run_dir}: locked by process {self.pid} on {self.host} since {self.since}"
+
     def __str__(self) -> str:
         return (
-            f"{self.run_dir}: locked by process {self.pid} on {self.host} since {self.since}; "
+            f"{self.place}; "
             f"wait for it, stop it: `ltx-ray cancel {self.run_dir}`, or if it is dead: `ltx-ray unlock {self.run_dir}`"
         )
 

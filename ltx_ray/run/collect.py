@@ -94,7 +94,7 @@ def _expired(users: Users, store: ArtifactStore, ttl_s: float, locks: ExitStack 
             continue
         if locks is not None:
             try:
-                locks.enter_context(RunLock(layout.lock))
+                locks.enter_context(RunLock(layout.lock, waits=False))
             except RunLocked:
                 continue
             found = _at_rest(Run.open(layout.path))

@@ -178,7 +178,7 @@ def test_a_bad_default_is_said_once_however_many_videos_share_it(sentences):
         (
             "output: 3\nvideos: [{prompt: p}]",
             "demo.yaml: output: 3 is not a mapping with the keys "
-            "path, codec, crf, preset, crop, audio_bit_rate, provenance",
+            "path, to, codec, crf, preset, crop, audio_bit_rate, provenance",
         ),
     ],
 )

@@ -5,11 +5,13 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import asdict, replace
 
 import pytest
 
 from ltx_ray.errors import RunLocked, StoreError, StoreUnusable
+from ltx_ray.store import lock as locks
 from ltx_ray.store import owner as owners
 from ltx_ray.store.lock import RunLock, break_lock, read_lock
 from ltx_ray.store.owner import temp_prefix, this_process
@@ -223,17 +225,84 @@ def test_a_missing_run_directory_is_said(tmp_path):
 
 def test_a_stale_lock_that_somebody_took_meanwhile_is_not_taken_twice(path, dead_pid, monkeypatch):
     write_lock(path, replace(ME, pid=dead_pid))
-    judge = RunLock._refuse_if_held
+    judge = RunLock._stale
 
     def overtaken(lock):
-        judge(lock)
+        found = judge(lock)
         monkeypatch.undo()
         write_lock(path, ME)
+        return found
 
-    monkeypatch.setattr(RunLock, "_refuse_if_held", overtaken)
+    monkeypatch.setattr(RunLock, "_stale", overtaken)
     with pytest.raises(RunLocked):
         RunLock(path).acquire()
     assert read_lock(path).owner == ME
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A lease of a moment."""
+    monkeypatch.setattr(locks, "BEAT_S", 0.02)
+    monkeypatch.setattr(locks, "LEASE_S", 0.4)
+    monkeypatch.setattr(locks, "LOOK_S", 0.01)
+
+
+def write_beating(path, **change):
+    owner = replace(ME, host="elsewhere", **change)
+    path.write_text(json.dumps({**asdict(owner), "since": SINCE, "token": "00", "beats": True}) + "\n")
+
+
+def test_a_holder_elsewhere_that_no_longer_touches_its_lock_is_taken_over(path, quick):
+    write_beating(path)
+    assert_taken_over(path)
+
+
+def test_a_holder_elsewhere_that_touches_its_lock_is_believed_as_soon_as_it_does(path, quick, monkeypatch):
+    monkeypatch.setattr(locks, "LEASE_S", 60.0)
+    write_beating(path)
+    looks = []
+
+    def look(file):
+        looks.append(file)
+        if len(looks) == 3:
+            os.utime(path, ns=(1, 1))
+        return seen(file)
+
+    seen = locks._look
+    monkeypatch.setattr(locks, "_look", look)
+    with pytest.raises(RunLocked, match="elsewhere"):
+        RunLock(path).acquire()
+    assert len(looks) == 3
+
+
+def test_a_lock_elsewhere_that_is_released_meanwhile_is_free(path, quick, monkeypatch):
+    monkeypatch.setattr(locks, "LEASE_S", 60.0)
+    write_beating(path)
+    monkeypatch.setattr(locks.time, "sleep", lambda s: path.unlink(missing_ok=True))
+    assert_taken_over(path)
+
+
+def test_who_does_not_wait_believes_a_holder_elsewhere_at_once(path, quick):
+    write_beating(path)
+    with pytest.raises(RunLocked, match="elsewhere"):
+        RunLock(path, waits=False).acquire()
+
+
+def test_a_holder_touches_its_lock_and_one_that_was_robbed_leaves_the_other_alone(path, quick):
+    with RunLock(path) as lock:
+        os.utime(path, ns=(1, 1))
+        until = time.monotonic() + 10
+        while path.stat().st_mtime_ns == 1 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert path.stat().st_mtime_ns > 1
+        write_beating(path)
+        os.utime(path, ns=(1, 1))
+        time.sleep(0.1)
+        assert path.stat().st_mtime_ns == 1
+        with pytest.raises(StoreUnusable):
+            lock.check()
+    assert read_lock(path).owner.host == "elsewhere"
+    assert not lock._beats.is_alive()
 
 
 def test_a_disk_that_fails_at_the_end_does_not_hide_what_failed_before(tmp_path, monkeypatch):
