@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ltx_ray.run.background import FinishedVideo
 from ltx_ray.run.dry import DryRun
 from ltx_ray.run.options import GcOptions, RenderOptions, SubmitOptions
 from ltx_ray.run.standing import RunStatus
 from ltx_ray.run.submit import Said, Submission
-from ltx_ray.run.summary import Observer, Silent, Summary
+from ltx_ray.run.summary import Observer, Progress, Progressed, Silent, Summary
 from ltx_ray.store.place import run_path
 
 if TYPE_CHECKING:
@@ -40,8 +41,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DryRun",
+    "FinishedVideo",
     "GcOptions",
     "Observer",
+    "Progress",
+    "Progressed",
     "RenderOptions",
     "RunStatus",
     "Submission",
@@ -67,6 +71,8 @@ __all__ = [
     "preview",
     "probe",
     "render",
+    "render_async",
+    "render_videos",
     "run_path",
     "scan_models",
     "schema",
@@ -194,6 +200,65 @@ def render(
     options = options or RenderOptions()
     run = Run(default_run_dir(manifest) if options.run_dir is None else options.run_dir, store=options.store)
     return render_run(run, manifest, _models_of(manifest, catalog), options, observer or Silent())
+
+
+def render_videos(
+    manifest: Manifest,
+    options: RenderOptions | None = None,
+    observer: Observer | None = None,
+    *,
+    catalog: Catalog | None = None,
+) -> Iterator[FinishedVideo]:
+    """``render`` that gives each video as soon as its file is in place, first those finished before.
+
+    It renders in another thread, also while nobody asks for the next video; ``observer`` is called there. Who leaves
+    the loop stops the render at its next step, and waits for that.
+
+    Raises:
+        LtxRayError: what ``render`` raises, and after the last video RunIncomplete if some could not be made.
+    """
+    from ltx_ray.run.background import finished_videos
+
+    options, stop = _stoppable(manifest, options)
+
+    def run(watcher: Observer) -> Summary:
+        return render(manifest, options, watcher, catalog=catalog)
+
+    return finished_videos(run, stop, observer or Silent())
+
+
+async def render_async(
+    manifest: Manifest,
+    options: RenderOptions | None = None,
+    observer: Observer | None = None,
+    *,
+    catalog: Catalog | None = None,
+) -> Summary:
+    """``render`` in another thread, for programs with a loop; ``observer`` is called there.
+
+    A caller that is cancelled stops the render at its next step, and waits for that.
+    """
+    from functools import partial
+
+    from ltx_ray.run.background import rendered
+
+    options, stop = _stoppable(manifest, options)
+    return await rendered(partial(render, manifest, options, observer, catalog=catalog), stop)
+
+
+def _stoppable(manifest: Manifest, options: RenderOptions | None) -> tuple[RenderOptions, Callable[[], object]]:
+    """The options with the run directory as it is now, and what asks a render there to stop."""
+    from dataclasses import replace
+
+    from ltx_ray.run.cancel import ask_to_stop
+
+    options = options or RenderOptions()
+    run_dir = Path(default_run_dir(manifest) if options.run_dir is None else options.run_dir).absolute()
+
+    def stop() -> object:
+        return ask_to_stop(_open(run_dir, options.store), None, wait_s=0.0)
+
+    return replace(options, run_dir=run_dir), stop
 
 
 def submit(

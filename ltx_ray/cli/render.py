@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -115,7 +116,9 @@ def render(
     with outlived():
         is_terminal = sys.stderr is not None and sys.stderr.isatty()
         with signs_of_life(), open_observer(as_json=as_json, is_terminal=is_terminal) as observer:
-            summary = api.render(resolved, options, observer, catalog=catalog)
+            # What Ray says of lost workers and nodes goes to standard output by default, into the middle of ours.
+            with redirect_stdout(sys.stderr):
+                summary = api.render(resolved, options, observer, catalog=catalog)
         _tell(summary, seam_warning, as_json=as_json)
         if (error := summary.error()) is not None:
             raise error

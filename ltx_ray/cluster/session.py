@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -63,9 +62,6 @@ def ray_session(address: str | None, check: Check = lambda: None) -> Iterator[Li
     A session that the calling program opened before is used, and left open. ``check`` is called while Ray starts; what
     it raises ends the start, with every process of it.
 
-    Inside the block standard output is standard error: what Ray says of lost workers and nodes goes to standard output
-    by default, into the middle of ours, and to its last moment.
-
     Raises:
         PlanError, DoesNotFit: there is no such cluster, or Ray cannot start.
         HeadLost: the head was lost, in the block or before it.
@@ -73,10 +69,10 @@ def ray_session(address: str | None, check: Check = lambda: None) -> Iterator[Li
     if (left := owner_left_behind()) is not None:
         left.join(LEFT_BEHIND_S)
     if ray.is_initialized():
-        with redirect_stdout(sys.stderr), _live() as cluster:
+        with _live() as cluster:
             yield cluster
         return
-    with redirect_stdout(sys.stderr), _environment():
+    with _environment():
         beginning = _beginning(address, check)
         owner = OwnerThread(beginning.begin, ray.shutdown)
         end_s = UNWANTED_END_S

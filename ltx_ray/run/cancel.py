@@ -80,7 +80,7 @@ class Asked:
     is_heard: bool  #: it has read the request
 
 
-def ask_to_stop(run: Run, video: str | None) -> Asked:
+def ask_to_stop(run: Run, video: str | None, *, wait_s: float = HEARD_S) -> Asked:
     """Ask the render of this run to stop, or to leave out a video, and wait until it has heard.
 
     Raises:
@@ -91,7 +91,7 @@ def ask_to_stop(run: Run, video: str | None) -> Asked:
     if video is not None:
         _check_video(run, video)
     request = requests.ask(run.layout, video)
-    until = time.monotonic() + HEARD_S
+    until = time.monotonic() + wait_s
     while request.path.exists() and time.monotonic() < until:
         time.sleep(POLL_S / 4)
     owner = run.holder.owner

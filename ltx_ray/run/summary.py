@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -36,6 +36,31 @@ class Silent:
     def begin(self, dry: DryRun, run_dir: Path) -> None: ...
     def record(self, record: Record) -> None: ...
     def turn(self, state: RunState) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a round of a render is, in tasks; those that were kept from before are in none of these."""
+
+    num_tasks: int
+    num_done: int
+    num_running: int
+    num_lost: int  #: failed for good, or waiting for one that did
+
+
+class Progressed(Silent):
+    """The Observer that calls a function whenever the progress is another one; in the thread that renders."""
+
+    def __init__(self, tell: Callable[[Progress], object]) -> None:
+        self._tell = tell
+        self._last: Progress | None = None
+
+    def turn(self, state: RunState) -> None:
+        lost = state.total("failed") + state.total("blocked")
+        now = Progress(len(state.tasks), state.total("done"), state.total("running"), lost)
+        if now != self._last:
+            self._last = now
+            self._tell(now)
 
 
 @dataclass(frozen=True, slots=True)
