@@ -66,6 +66,7 @@ __all__ = [
     "load_manifest",
     "lock_models",
     "logs",
+    "manifest_keys",
     "models",
     "presets",
     "preview",
@@ -153,6 +154,13 @@ def schema() -> dict[str, Any]:
     from ltx_ray.manifest.json_schema import manifest_schema
 
     return manifest_schema()
+
+
+def manifest_keys() -> str:
+    """Every key of a manifest with its values, as a page of Markdown."""
+    from ltx_ray.manifest.reference import reference_page
+
+    return reference_page()
 
 
 def dry_run(

@@ -26,6 +26,7 @@ def manifest_schema() -> Schema:
     video, defaults = _object(VIDEO), _object(DEFAULTS)
     return {
         "$schema": _DIALECT,
+        "$id": f"urn:ltx-ray:manifest:{MANIFEST_VERSION}",
         "title": f"Manifest of ltx_ray, version {MANIFEST_VERSION}",
         "type": "object",
         "required": ["videos"],
