@@ -45,7 +45,7 @@ HEAVY = {
     "transformers": {"models"},
     "av": {"media"},
     "omegaconf": {"manifest"},
-    "fsspec": {"store", "manifest"},
+    "fsspec": {"store", "manifest", "models"},
 }
 
 

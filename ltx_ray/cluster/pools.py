@@ -29,7 +29,6 @@ from ltx_ray.spec.events import (
     Event,
     Failure,
     KillCause,
-    NodeJoined,
     StoreFailed,
     TaskCancelled,
     TaskDone,
@@ -38,6 +37,7 @@ from ltx_ray.spec.events import (
     WorkerDraining,
     WorkerJoined,
     WorkerLost,
+    WorkersComing,
 )
 from ltx_ray.spec.machine import Node, Offload, WorkerSpec
 from ltx_ray.spec.redact import told
@@ -333,6 +333,8 @@ class RayPool:
                 steps = ray.get(ref)
             except ray.exceptions.RayError:
                 continue  # that it died is told by what it runs
+            if not worker.has_joined:  # it fetches or looks at files before it greets, and lives
+                self._happened.append(WorkersComing(now, worker.spec.node))
             if steps is None or (steps.task, steps.attempt) != worker.attempt:
                 continue
             if steps.num_reports > worker.num_reports and self._workers.get(worker.spec.name) is worker:
@@ -341,7 +343,7 @@ class RayPool:
                     TaskProgressed(now, steps.task, worker.spec.name, steps.attempt, steps.step_idx, steps.num_steps)
                 )
         for worker in self._workers.values():
-            if worker.attempt is not None and not worker.is_asked:
+            if (worker.attempt is not None or not worker.has_joined) and not worker.is_asked:
                 worker.is_asked = True
                 self._questions[worker.actor.progress.remote()] = worker
 
@@ -357,7 +359,7 @@ class RayPool:
         for node in machines.nodes:
             if node.node not in self._known:
                 self._known.add(node.node)
-                self._happened.append(NodeJoined(now, node.node))
+                self._happened.append(WorkersComing(now, node.node))
         taken = {worker.spec.node for worker in self._workers.values()} | self._spent
         spare = [node for node in machines.nodes if node.node not in taken and node.is_of_use]
         for spec in self._grow(spare, len(self._workers)) if spare else ():

@@ -35,7 +35,6 @@ from ltx_ray.spec.events import (
     Event,
     Failure,
     KillCause,
-    NodeJoined,
     StoreFailed,
     TaskCancelled,
     TaskDone,
@@ -46,6 +45,7 @@ from ltx_ray.spec.events import (
     WorkerDraining,
     WorkerJoined,
     WorkerLost,
+    WorkersComing,
 )
 from ltx_ray.spec.task import STAGES, Stage, Task
 
@@ -101,7 +101,7 @@ class RunState:
                 self._on_tasks_cancelled(event)
             case WorkerJoined():
                 self._on_joined(event)
-            case NodeJoined():
+            case WorkersComing():
                 self._starved_since = None
             case WorkerLost():
                 self._on_lost(event)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ltx_ray.errors import ModelError
+from ltx_ray.models.fetch import fetch, known_of, place_of
 from ltx_ray.models.ltx2.tiny_facts import TINY
 from ltx_ray.models.testcard.facts import TESTCARD
 from ltx_ray.spec.model import ModelFacts
@@ -25,26 +26,39 @@ HEAD_BYTES = 1 << 20
 
 
 class FileAt(NamedTuple):
-    """A file of weights, under a path that holds on every node."""
+    """A file of weights, under a path that holds on every node, or under an address from which every node has it."""
 
     path: str
     num_bytes: int | None  #: None = it is a folder
     head: str = ""  #: sha256 of its first HEAD_BYTES, which hold what it says of itself; "" of a folder
+    uri: str = ""  #: "" = it is not fetched, but there
+    sha256: str = ""  #: of one that is fetched
 
     @classmethod
     def of(cls, path: Path) -> FileAt:
         """What lies at ``path`` here."""
         if path.is_dir():
             return cls(str(path.resolve()), None)
-        return cls(str(path.resolve()), path.stat().st_size, _head(path))
+        known = known_of(path)
+        uri, sha256 = ("", "") if known is None else (known.uri, known.sha256)
+        return cls(str(path.resolve()), path.stat().st_size, _head(path), uri, sha256)
+
+    @property
+    def here(self) -> Path:
+        """Where it lies on this machine, or will once it is fetched."""
+        return place_of(self.uri) if self.uri else Path(self.path)
 
     def why_not_here(self) -> str | None:
-        """What is wrong with it on this machine; None = nothing, as far as its size and its head tell."""
-        path = Path(self.path)
+        """What is wrong with it on this machine; None = nothing, as far as its size and its head tell.
+
+        Raises:
+            ModelError, StoreError: it has to be fetched, and cannot be.
+        """
+        path = fetch(f"{self.uri}#sha256={self.sha256}") if self.uri else Path(self.path)
         if not path.exists():
             return f"there is no {self.path}; copy it there, on every node alike"
         if self.num_bytes is not None and (path.stat().st_size, _head(path)) != (self.num_bytes, self.head):
-            return f"{self.path} is another file than where this was planned"
+            return f"{path} is another file than where this was planned"
         return None
 
 
@@ -88,7 +102,13 @@ class Entry:
         """Paths of its files that are not on this machine."""
         files = (*(file for _, files in self.files for file in files), *(lora.file for lora in self.loras))
         files = (*files, *(file for _, file in self.upscalers))
-        return [file.path for file in files if not Path(file.path).exists()]
+        return [file.uri or file.path for file in files if not file.here.exists()]
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether a node may have to fetch some of its files."""
+        files = (*(file for _, files in self.files for file in files), *(lora.file for lora in self.loras))
+        return any(file.uri for file in (*files, *(file for _, file in self.upscalers)))
 
     def lora(self, digest: str) -> LoraAt:
         """Raises KeyError: there is none with this digest."""

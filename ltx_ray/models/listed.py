@@ -9,9 +9,10 @@
       distilled_lora: ltx-2.3-22b-distilled-lora-384.safetensors
       loras: {pose: pose.safetensors, ink: {path: ink.safetensors, mode: fold}}
 
-Paths are seen from the file. The first of these that is there counts, whole: what ``--models`` names, $LTX_RAY_MODELS,
-beside the manifest, the working directory, ~/.config/ltx_ray. Files of an entry are looked at when a manifest names it;
-their digests are kept by path, size and time of change.
+Paths are seen from the file; an address (``s3://``, ``gs://``, ``https://``, ``hf://owner/name/file@revision``) is
+fetched once to each machine that needs it (``models.fetch``). The first of these that is there counts, whole: what
+``--models`` names, $LTX_RAY_MODELS, beside the manifest, the working directory, ~/.config/ltx_ray. Files of an entry
+are looked at when a manifest names it; their digests are kept by path, size and time of change.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import yaml
 
 from ltx_ray.errors import ModelError
 from ltx_ray.models.catalog import BUILT_IN, Catalog, Entry, FileAt
+from ltx_ray.models.fetch import fetch, is_uri, shown
 from ltx_ray.models.lock import locked
 from ltx_ray.models.loras import look_at
 from ltx_ray.models.ltx2.cache import cache_folder
@@ -43,7 +45,7 @@ from ltx_ray.models.ltx2.files.precisions import LOADED, PRECISIONS
 from ltx_ray.models.ltx2.files.sources import lora_shapes
 from ltx_ray.models.ltx2.files.text_files import shards
 from ltx_ray.spec.model import UPSAMPLERS, ModelFacts
-from ltx_ray.spec.weights import LORA_MODES, PARTS, LoraMode
+from ltx_ray.spec.weights import LORA_MODES, PARTS, LoraMode, Weights
 
 NAME, VARIABLE = "models.yaml", "LTX_RAY_MODELS"
 MAX_BYTES = 1 << 20
@@ -150,12 +152,43 @@ def look(path: Path, name: str, told: Mapping[str, Any]) -> Looked:
     return Looked(found, kind, precision, _loras(where, path, told))
 
 
+def with_own_files(catalog: Catalog, weights: Weights) -> Catalog:
+    """A catalogue by which this machine has these weights: as it is, or with the files that its own list names.
+
+    Raises:
+        ModelError, StoreError: they are not here, cannot be fetched, or are other ones in the list of this machine.
+    """
+    entry = catalog.find([weights])
+    try:
+        entry.check_files(weights)
+    except ModelError:
+        name, told = entry.facts.name, os.environ.get(VARIABLE)
+        if not told or not entry.files or name not in (own := read_models(Path(told).expanduser())):
+            raise
+        mine = own.entry(name)
+        if (weights.part, weights.digest) not in mine.parts:
+            theirs = ", ".join(sorted(digest for part, digest in mine.parts if part == weights.part)) or "none"
+            raise ModelError(
+                f"{told}: {name}: its {weights.part} is {theirs}, and the run was planned with {weights.digest}; "
+                "give it the same file, under whatever path"
+            ) from None
+        mine.check_files(weights)
+        mine = mine.with_loras(lora for lora in entry.loras if lora not in mine.loras)
+        return Catalog(mine, *(other for other in catalog.entries if other.facts.name != name))
+    return catalog
+
+
 def _entry(path: Path, name: str, told: Mapping[str, Any]) -> Entry:
-    """By its files, or where some of them are not here by what they came to where they were (``models.lock``)."""
+    """By its files, or where some of them are not here by what they came to where they were (``models.lock``).
+
+    What is locked and can be fetched is fetched by those who render with it.
+    """
+    entry = locked(path, name, told)
+    if entry is not None and entry.is_fetched:
+        return entry
     try:
         return open_entry(path, name, told)
     except ModelError:
-        entry = locked(path, name, told)
         if entry is None or not entry.missing:
             raise
         return entry
@@ -272,7 +305,14 @@ def _optional(where: str, key: str, beside: Path, told: Mapping[str, Any]) -> Pa
 def _file(where: str, key: str, beside: Path, value: object) -> Path:
     if not isinstance(value, str) or not value:
         raise ModelError(f"{where}.{key}: {value!r} is no path; name its file")
-    found = beside.parent / Path(value).expanduser()
+    if is_uri(value) and not value.startswith("file:///"):
+        if value.endswith((INDEX, "/")):
+            raise ModelError(f"{where}.{key}: {shown(value)} is no single file; only such are fetched")
+        try:
+            return fetch(value)
+        except ModelError as error:
+            raise ModelError(f"{where}.{key}: {error}") from error
+    found = beside.parent / Path(value.removeprefix("file://")).expanduser()
     if not found.exists():
         raise ModelError(f"{where}.{key}: there is no {found}")
     return found

@@ -46,7 +46,7 @@ def locked(models: Path, name: str, told: Mapping[str, Any]) -> Entry | None:
     try:
         entry: Entry = rebuilt(Entry, known["entry"])
         return entry.with_loras(())
-    except (TypeError, KeyError, ValueError, AttributeError, ZeroDivisionError):
+    except (TypeError, LookupError, ValueError, AttributeError, ZeroDivisionError):
         raise ModelError(f"{lock_of(models)}: {name} cannot be read; run `ltx-ray models check --lock` again") from None
 
 

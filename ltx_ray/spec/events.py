@@ -82,8 +82,8 @@ class WorkerJoined:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeJoined:
-    """A machine joined the cluster, and its workers come up: whoever waits for workers waits anew."""
+class WorkersComing:
+    """A machine joined the cluster, or a worker there comes up and lives: whoever waits for workers waits anew."""
 
     at: float
     node: str
@@ -182,7 +182,7 @@ class Tick:
 
 Event = (
     WorkerJoined
-    | NodeJoined
+    | WorkersComing
     | WorkerLost
     | WorkerDraining
     | TaskProgressed

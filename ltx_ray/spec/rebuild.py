@@ -41,7 +41,7 @@ def rebuilt(kind: type, plain: Any) -> Any:
     """A value of a dataclass.
 
     Raises:
-        TypeError, KeyError, ValueError, ZeroDivisionError: it has not these fields.
+        TypeError, KeyError, ValueError, IndexError, ZeroDivisionError: it has not these fields.
     """
     return _rebuilt(kind, plain)
 
@@ -58,8 +58,8 @@ def _rebuilt(kind: Any, plain: Any) -> Any:
         return kind(**{name: _rebuilt(_hints(kind)[name], value) for name, value in plain.items()})
     if get_origin(kind) is tuple:
         return tuple(_rebuilt(item, value) for item, value in zip(_items(kind, plain), plain, strict=True))
-    if hasattr(kind, "_fields"):  # a NamedTuple
-        return kind(*(_rebuilt(_hints(kind)[name], value) for name, value in zip(kind._fields, plain, strict=True)))
+    if hasattr(kind, "_fields"):  # a NamedTuple; a field that was added later has its default
+        return kind(*(_rebuilt(_hints(kind)[kind._fields[idx]], value) for idx, value in enumerate(plain)))
     return plain
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from ltx_ray.errors import ModelError, StoreError, StoreUnusable
 from ltx_ray.models.catalog import Catalog
+from ltx_ray.models.listed import with_own_files
 from ltx_ray.models.load import Loaded
 from ltx_ray.spec.machine import Offload
 from ltx_ray.spec.weights import Weights
@@ -45,7 +46,7 @@ def prepare(
             raise StoreError(f"{store.location}: not the same store on every node; give --store a shared place")
         store.put_token(answer_name, token)
         for each in sorted(weights, key=lambda each: (each.digest, each.part)):
-            catalog.find([each]).check_files(each)
+            catalog = with_own_files(catalog, each)
     except (StoreError, ModelError) as error:
         raise type(error)(f"node {socket.gethostname()}: {error}") from error
     return store, Loaded(catalog, offload=offload)

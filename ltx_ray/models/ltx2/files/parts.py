@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ltx_ray.models.fetch import turn
 from ltx_ray.models.ltx2.adapters import Strong, folds
 from ltx_ray.models.ltx2.files.checkpoint import configs_of, upscaler_config
 from ltx_ray.models.ltx2.files.lora import Shapes, read_lora
@@ -40,6 +41,11 @@ class Files:
         self._loras, self._name = loras, name
 
     def load(self, weights: Weights, *, device: str, compute: str, report: Report) -> Any:
+        """Processes of a machine take turns, so that each file is read from its disk once."""
+        with turn(self._of(weights)[0], lambda: report(0)):
+            return self._load(weights, device=device, compute=compute, report=report)
+
+    def _load(self, weights: Weights, *, device: str, compute: str, report: Report) -> Any:
         part, files = weights.part, self._of(weights)
         if part == "text_encoder":
             return load_text_encoder(files[0], precision=weights.precision, device=device, report=report)
