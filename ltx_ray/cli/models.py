@@ -89,6 +89,9 @@ def check(names: NamesArgument = None, models: ModelsOption = None, lock: LockOp
 def _lines(model: ListedModel) -> str:
     if model.problem:
         return f"{model.name:<28} BROKEN: {model.problem}"
+    if model.not_fetched:
+        lines = [f"{model.name:<28} fetched when it is used, or by `ltx-ray models check {model.name}`:"]
+        return "\n".join([*lines, *(f"  {uri}" for uri in model.not_fetched)])
     lines = [f"{model.name:<28} {model.family:<9} {model.kind or '-'}"]
     for part in model.parts:
         if part.files:
@@ -111,5 +114,6 @@ def _fields(model: ListedModel, path: Path | None) -> dict[str, object]:
         "parts": parts,
         "loras": {name: str(file) for name, file in model.loras},
         "problem": model.problem or None,
+        "not_fetched": list(model.not_fetched),
         "list": None if path is None else str(path),
     }

@@ -67,7 +67,8 @@ class _Remote(Protocol):
 
 
 def is_uri(text: str) -> bool:
-    return "://" in text
+    """Whether a path in a list of models is an address; ``file:///`` is a path of this machine."""
+    return "://" in text and not text.startswith("file:///")
 
 
 def place_of(uri: str) -> Path:

@@ -305,7 +305,7 @@ def _optional(where: str, key: str, beside: Path, told: Mapping[str, Any]) -> Pa
 def _file(where: str, key: str, beside: Path, value: object) -> Path:
     if not isinstance(value, str) or not value:
         raise ModelError(f"{where}.{key}: {value!r} is no path; name its file")
-    if is_uri(value) and not value.startswith("file:///"):
+    if is_uri(value):
         if value.endswith((INDEX, "/")):
             raise ModelError(f"{where}.{key}: {shown(value)} is no single file; only such are fetched")
         try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ltx_ray.errors import ModelError
 from ltx_ray.models.catalog import BUILT_IN
+from ltx_ray.models.fetch import is_uri, place_of, shown
 from ltx_ray.models.listed import look, open_entry, read_list
 from ltx_ray.models.lock import write_lock
 from ltx_ray.models.ltx2.cache import cache_folder
@@ -36,6 +38,7 @@ class ListedModel:
     parts: tuple[ListedPart, ...] = ()
     loras: tuple[tuple[str, Path], ...] = ()
     problem: str = ""
+    not_fetched: tuple[str, ...] = ()  #: addresses of files that are not on this machine; what they hold is not known
 
 
 def list_models(path: Path | None) -> Iterator[ListedModel]:
@@ -45,6 +48,9 @@ def list_models(path: Path | None) -> Iterator[ListedModel]:
         yield ListedModel(name, facts.family, "built in", parts)
     for name, told in (read_list(path) if path is not None else {}).items():
         assert path is not None
+        if missing := not_fetched(told):
+            yield ListedModel(str(name), not_fetched=tuple(missing))
+            continue
         try:
             yield _listed(path, str(name), told)
         except ModelError as error:
@@ -98,6 +104,16 @@ def _listed(path: Path, name: str, told: dict[str, object]) -> ListedModel:
             continue
         parts.append(ListedPart(part, part_precision(part, files, precision), _num_bytes(files), files))
     return ListedModel(name, found.family, kind, tuple(parts), tuple((lora, file) for lora, (file, _) in loras.items()))
+
+
+def not_fetched(told: object) -> list[str]:
+    """Addresses in an entry whose files are not on this machine; one that is none is said when it is fetched."""
+    if isinstance(told, str):
+        with suppress(ModelError):
+            return [shown(told)] if is_uri(told) and not place_of(told).exists() else []
+        return []
+    inner = told.values() if isinstance(told, dict) else told if isinstance(told, list) else ()
+    return [uri for each in inner for uri in not_fetched(each)]
 
 
 def _num_bytes(files: Sequence[Path]) -> int:

@@ -125,7 +125,7 @@ class Session:
 
             if tasks:
                 if cluster is None:
-                    pool = self._inline_pool(options, should_stop)
+                    pool = self._inline_pool(options, tasks, should_stop)
                 else:
                     pool = self._ray_pool(options, tasks, state, cluster, grows=grows)
                 turn, requests = self._turn, asked.events
@@ -204,11 +204,15 @@ class Session:
 
         return ray_session(options.address, check)
 
-    def _inline_pool(self, options: RenderOptions, should_stop: Callable[[], bool]) -> Pool:
+    def _inline_pool(self, options: RenderOptions, tasks: Mapping[str, Task], should_stop: Callable[[], bool]) -> Pool:
+        from ltx_ray.models.listed import with_own_files
         from ltx_ray.models.load import Loaded
         from ltx_ray.worker.inline import InlinePool
 
-        return InlinePool(self.store, Loaded(self.catalog, offload=options.offload), should_stop)
+        catalog = self.catalog
+        for each in sorted(_weights_of(tasks), key=lambda each: (each.digest, each.part)):
+            catalog = with_own_files(catalog, each)
+        return InlinePool(self.store, Loaded(catalog, offload=options.offload), should_stop)
 
     def _ray_pool(
         self,
@@ -223,7 +227,7 @@ class Session:
         from ltx_ray.cluster.pools import RayPool
 
         num_tasks, nodes = len(tasks), list(cluster.machines().nodes)
-        weights = frozenset(each for task in tasks.values() for each in getattr(task.recipe, "weights", ()))
+        weights = _weights_of(tasks)
         waits = grows and not any(node.is_of_use for node in nodes)
         wants_gpu = any(node.num_gpus for node in nodes) or self._has_files(weights)
 
@@ -333,3 +337,7 @@ class Session:
         return tuple(
             path for path in sorted(self.published) if path not in planned and (self.layout.videos / path).exists()
         )
+
+
+def _weights_of(tasks: Mapping[str, Task]) -> frozenset[Weights]:
+    return frozenset(each for task in tasks.values() for each in getattr(task.recipe, "weights", ()))

@@ -60,10 +60,14 @@ def test_who_plans_with_a_lock_fetches_nothing_and_workers_on_ray_do(ltx_ray, th
     there.asked.clear()
     bare = {"LTX_RAY_CACHE": str(ltx_ray.cwd / "bare")}
     assert ltx_ray("plan", manifest, **bare).code == 0
+    listed = ltx_ray("models", "--json", **bare).records[-1]
+    assert sorted(listed["not_fetched"]) == sorted(f"{there.url}{path}" for path in there.files)
     assert there.asked == []
     ran = ltx_ray("render", manifest, "--workers", "2", **bare)
     assert ran.code == 0, ran.err
     assert got(there) == sorted(there.files)  # by the first of two workers
+    assert ltx_ray("render", manifest, "--inline", LTX_RAY_CACHE=str(ltx_ray.cwd / "another")).code == 0
+    assert ltx_ray("models", "--json", **bare).records[-1]["not_fetched"] == []
     assert len(list((ltx_ray.cwd / "bare/files").glob("*/*.safetensors"))) == len(there.files)
 
 

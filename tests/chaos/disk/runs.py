@@ -122,7 +122,7 @@ def toy(task: Task, store: Any) -> Done:
 
 
 class ToySession(Session):
-    def _pool(self, *args: Any, **kwargs: Any) -> Any:
+    def _inline_pool(self, *args: Any, **kwargs: Any) -> Any:
         return ToyPool(self.store, self.layout.path.parent / "made")
 
 
