@@ -14,7 +14,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -54,6 +54,8 @@ MAX_DEATHS_IN_A_ROW = 4
 #: their head is silent, sooner.
 PROGRESS_EVERY_S = 1.0
 NODES_EVERY_S, SILENT_EVERY_S = 3.0, 1.0
+#: A worker that answers and has not greeted is waited for so long: weights may have to be fetched, a mount may hang.
+GREETING_LIMIT_S = 3600.0
 #: Seconds after which the token is written again for those who read it next: `gc` takes old ones away.
 TOKEN_FRESH_S = 60.0
 
@@ -70,6 +72,7 @@ class Worker:
     is_first: bool = False  #: started with the run; what it cannot do ends the run
     deaths_in_a_row: int = 0
     has_joined: bool = False
+    began_at: float = field(default_factory=time.monotonic)
     attempt: tuple[str, int] | None = None  #: what it runs
     num_reports: int = 0  #: of that attempt, known here
     is_asked: bool = False  #: the question how far it is has no answer yet
@@ -333,7 +336,7 @@ class RayPool:
                 steps = ray.get(ref)
             except ray.exceptions.RayError:
                 continue  # that it died is told by what it runs
-            if not worker.has_joined:  # it fetches or looks at files before it greets, and lives
+            if not worker.has_joined and now - worker.began_at < GREETING_LIMIT_S:  # it fetches files, and lives
                 self._happened.append(WorkersComing(now, worker.spec.node))
             if steps is None or (steps.task, steps.attempt) != worker.attempt:
                 continue

@@ -17,6 +17,7 @@ from ltx_ray.spec.events import (
     WorkerDraining,
     WorkerJoined,
     WorkerLost,
+    WorkersComing,
 )
 from ltx_ray.spec.task import STAGES, Stage
 from tests.fakes import chain, diamond, independent, make_task, video_tasks
@@ -535,6 +536,14 @@ def test_without_workers_the_run_gives_up_after_the_timeout(run_state):
     out = state.handle(Tick(130.0))
     assert out[-1] == GiveUp("no worker able to generate for 30 s; start one, then render again to go on")
     assert state.finished
+
+
+def test_a_machine_whose_workers_come_up_restarts_the_timeout(run_state):
+    state = run_state(chain(2), limits=Limits(no_worker_timeout_s=30.0))
+    state.handle(Tick(100.0))
+    assert state.handle(WorkersComing(129.0, "node")) == []
+    assert state.handle(Tick(158.9)) == [] and state.starved
+    assert isinstance(state.handle(Tick(159.0))[-1], GiveUp)
 
 
 def test_a_worker_that_comes_in_time_restarts_the_timeout(run_state):
