@@ -196,6 +196,11 @@ class Catalog(Mapping[str, ModelFacts]):
         digests = ", ".join(sorted({each.digest for each in weights}))
         raise ModelError(f"model {digests}: not on this machine; there are {here}")
 
+    def has_files(self, weights: Collection[Weights]) -> bool:
+        """Whether any of these come from files of the user's; what is built in needs no GPU."""
+        parts = {(each.part, each.digest) for each in weights}
+        return any(entry.files and not entry.parts.isdisjoint(parts) for entry in self.entries)
+
     def with_files(self, named: Iterable[tuple[str, str]]) -> Catalog:
         """This catalogue with the LoRAs that a manifest names by their paths.
 

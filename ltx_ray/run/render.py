@@ -5,7 +5,7 @@ Ray is started only when something has to be made. Everything here is told to an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -229,7 +229,7 @@ class Session:
         num_tasks, nodes = len(tasks), list(cluster.machines().nodes)
         weights = _weights_of(tasks)
         waits = grows and not any(node.is_of_use for node in nodes)
-        wants_gpu = any(node.num_gpus for node in nodes) or self._has_files(weights)
+        wants_gpu = self.catalog.has_files(weights)
 
         def grow(spare: Sequence[Node], num_workers: int) -> Sequence[WorkerSpec]:
             room = min(options.workers or num_tasks, num_tasks) - num_workers
@@ -250,11 +250,6 @@ class Session:
             grow=grow,
             demand=Demand(cluster, {"GPU": 1.0} if wants_gpu else {"CPU": 1.0}, useful) if grows else None,
         )
-
-    def _has_files(self, weights: Collection[Weights]) -> bool:
-        """Whether any of these weights come from files of the user's; what is built in needs no GPU."""
-        parts = {(each.part, each.digest) for each in weights}
-        return any(entry.files and not entry.parts.isdisjoint(parts) for entry in self.catalog.entries)
 
     def _turn(self, state: RunState) -> None:
         self.journal.check()

@@ -12,17 +12,22 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import grpc
 import ray
-from ray.core.generated import gcs_pb2, gcs_service_pb2, gcs_service_pb2_grpc
+from ray.core.generated import autoscaler_pb2, autoscaler_pb2_grpc, gcs_pb2, gcs_service_pb2, gcs_service_pb2_grpc
 
 
 class FakeHead(
     gcs_service_pb2_grpc.NodeInfoGcsServiceServicer,
     gcs_service_pb2_grpc.InternalKVGcsServiceServicer,
     gcs_service_pb2_grpc.NodeResourceInfoGcsServiceServicer,
+    gcs_service_pb2_grpc.PlacementGroupInfoGcsServiceServicer,
+    autoscaler_pb2_grpc.AutoscalerStateServiceServicer,
 ):
     """Answers as Ray's does, under Ray's names; ``token`` None wants none."""
 
     def __init__(self, *, ray_version=ray.__version__, python_version=None, token=None, nodes=(), leaving=()):
+        self.types = None  #: node -> type, as the first kind of autoscaler reports
+        self.autoscaler_version = 0  #: of the second kind
+        self.groups = ()
         self.metadata = {"ray_version": ray_version, "python_version": python_version or platform.python_version()}
         self.token, self.nodes, self.leaving = token, nodes, leaving
 
@@ -33,7 +38,18 @@ class FakeHead(
 
     def InternalKVGet(self, request, context):  # noqa: N802
         self._let_in(context)
+        if request.key == b"__autoscaling_status":
+            report = {"autoscaler_report": {"node_type_mapping": self.types}}
+            return gcs_service_pb2.InternalKVGetReply(value=json.dumps(report).encode() if self.types else b"")
         return gcs_service_pb2.InternalKVGetReply(value=json.dumps(self.metadata).encode())
+
+    def GetClusterStatus(self, request, context):  # noqa: N802
+        reply = autoscaler_pb2.GetClusterStatusReply()
+        reply.autoscaling_state.autoscaler_state_version = self.autoscaler_version
+        return reply
+
+    def GetAllPlacementGroup(self, request, context):  # noqa: N802
+        return gcs_service_pb2.GetAllPlacementGroupReply(placement_group_table_data=self.groups)
 
     def GetAllNodeInfo(self, request, context):  # noqa: N802
         self._let_in(context)
@@ -53,6 +69,8 @@ class FakeHead(
         gcs_service_pb2_grpc.add_NodeInfoGcsServiceServicer_to_server(self, server)
         gcs_service_pb2_grpc.add_InternalKVGcsServiceServicer_to_server(self, server)
         gcs_service_pb2_grpc.add_NodeResourceInfoGcsServiceServicer_to_server(self, server)
+        gcs_service_pb2_grpc.add_PlacementGroupInfoGcsServiceServicer_to_server(self, server)
+        autoscaler_pb2_grpc.add_AutoscalerStateServiceServicer_to_server(self, server)
         port = server.add_insecure_port(f"127.0.0.1:{port}")
         server.start()
         try:
@@ -89,9 +107,9 @@ def mute():
 
 
 @contextmanager
-def web():
-    """A server of web pages, as a dashboard is."""
-    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+def web(handler=BaseHTTPRequestHandler):
+    """A server of web pages, as a dashboard is; without a ``handler`` of no page."""
+    server = HTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:

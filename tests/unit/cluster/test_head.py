@@ -7,6 +7,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from ray.core.generated import gcs_pb2
 
 from ltx_ray.cluster.head import (
     MIN_SILENT_ASKS,
@@ -177,3 +178,31 @@ def test_ray_of_this_machine_that_died_is_lost_at_once():
             with pytest.raises(HeadLost):
                 cluster.machines()
             head.close()
+
+
+def test_a_cluster_grows_where_an_autoscaler_of_either_kind_has_types_of_its_own():
+    head = FakeHead()
+    with head.serving() as address:
+        asked = ClusterHead(address)
+        assert not asked.grows(5)
+        head.types = {"ab12": "node_ab12"}  # Ray calls each node a type where nothing can be added
+        assert not asked.grows(5)
+        head.types = {"ab12": "head"}
+        assert asked.grows(5)
+        head.types, head.autoscaler_version = None, 3
+        assert asked.grows(5)
+        asked.close()
+
+
+def test_groups_that_have_their_place_are_known_by_their_nodes():
+    def group(id_, state, node):
+        data = gcs_pb2.PlacementGroupTableData(placement_group_id=id_, state=state)
+        data.bundles.add().node_id = node
+        return data
+
+    head = FakeHead()
+    head.groups = (group(b"\x01" * 18, "CREATED", A), group(b"\x02" * 18, "PENDING", b""))
+    with head.serving() as address:
+        asked = ClusterHead(address)
+        assert asked.placed_groups(5) == {"01" * 18: {A.hex()}}
+        asked.close()

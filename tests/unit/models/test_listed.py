@@ -92,6 +92,12 @@ def test_another_upscaler_is_another_part_and_nothing_else(read, tmp_path):
 BOTH = {"x1.5": str(GOLDEN / "ltx-2.0/ltx-2-tiny-spatial-upscaler-x1.5-1.0.safetensors"), "x2": TINY["upscaler"]}
 
 
+def test_weights_of_files_are_told_from_those_that_are_built_in(read):
+    catalog = read()
+    assert catalog.has_files(catalog["mine"].weights)
+    assert not catalog.has_files([*catalog["testcard"].weights, *catalog["tiny-2.3"].weights])
+
+
 def test_several_upscalers_are_one_model_and_each_is_loaded_by_its_digest(read):
     facts, entry = (found := read(upscaler=BOTH))["mine"], found.entry("mine")
     assert [each.name for each in facts.upsamplers] == ["x2", "x1.5"] and facts.video.upscale == 2

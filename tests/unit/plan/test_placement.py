@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltx_ray.errors import DoesNotFit
-from ltx_ray.plan.placement import ALL_STAGES, HOSTS_PER_SHARE, bind, place
+from ltx_ray.plan.placement import ALL_STAGES, HOSTS_PER_SHARE, bind, place, useful_workers
 from ltx_ray.spec.machine import Node
 from ltx_ray.spec.task import STAGES
 
@@ -81,3 +81,34 @@ def test_every_stage_has_the_hosts_that_its_work_asks_for_and_no_worker_is_witho
 def test_sets_depend_on_proportions_of_work_alone(work_s, num_workers):
     twice = {stage: 2.0 * seconds for stage, seconds in work_s.items()}
     assert bind(work_s, num_workers) == bind(twice, num_workers)
+
+
+class Task:
+    def __init__(self, stage, *parents):
+        self.stage, self.parents = stage, [Parent(key) for key in parents]
+
+
+class Parent:
+    def __init__(self, key):
+        self.key = key
+
+
+SECONDS = dict.fromkeys(STAGES, 10.0) | {"stitch": 30.0}
+
+
+def useful(tasks, **options):
+    return useful_workers(tasks, SECONDS, **{"gpu_only": False, **options})
+
+
+def test_as_many_workers_are_useful_as_the_work_fills_over_its_longest_chain():
+    chain = {f"g{idx}": Task("generate", *([f"g{idx - 1}"] if idx else [])) for idx in range(5)}
+    assert useful(chain) == 1
+    assert useful({f"g{idx}": Task("generate") for idx in range(40)}) == 40
+    assert useful({**chain, **{f"h{idx}": Task("generate") for idx in range(5)}}) == 2  # 100 s of work, 50 s of chain
+    assert useful({"g1": chain["g1"], "g2": chain["g2"]}) == 1  # what is there already is nobody's work
+    assert useful({}) == 0
+
+
+def test_work_on_files_keeps_no_gpu_busy():
+    tasks = {"g": Task("generate")} | {f"s{idx}": Task("stitch", "g") for idx in range(8)}
+    assert useful(tasks) == 7 and useful(tasks, gpu_only=True) == 1
