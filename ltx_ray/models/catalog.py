@@ -48,13 +48,17 @@ class FileAt(NamedTuple):
         """Where it lies on this machine, or will once it is fetched."""
         return place_of(self.uri) if self.uri else Path(self.path)
 
+    def fetched(self) -> Path:
+        """Where it lies here, after it was fetched if need be. Raises ModelError, StoreError: it cannot be."""
+        return fetch(f"{self.uri}#sha256={self.sha256}") if self.uri else Path(self.path)
+
     def why_not_here(self) -> str | None:
         """What is wrong with it on this machine; None = nothing, as far as its size and its head tell.
 
         Raises:
             ModelError, StoreError: it has to be fetched, and cannot be.
         """
-        path = fetch(f"{self.uri}#sha256={self.sha256}") if self.uri else Path(self.path)
+        path = self.fetched()
         if not path.exists():
             return f"there is no {self.path}; copy it there, on every node alike"
         if self.num_bytes is not None and (path.stat().st_size, _head(path)) != (self.num_bytes, self.head):

@@ -8,7 +8,7 @@
 They go below $LTX_RAY_CACHE, otherwise into the user's cache folder. One process of a machine fetches a file and the
 others wait for it; what a process that was killed had fetched is gone on with, if the file there is still the same. A
 token for Hugging Face ($HF_TOKEN, or what `hf auth login` keeps) is shown to that host alone, never to one to which it
-redirects, and stands in no text of ours.
+redirects, and stands in no text of ours. An address that holds a password or a key is refused: it would be kept.
 """
 
 from __future__ import annotations
@@ -66,11 +66,6 @@ class _Remote(Protocol):
     def opened(self, start: int) -> AbstractContextManager[IO[bytes]]: ...
 
 
-def is_uri(text: str) -> bool:
-    """Whether a path in a list of models is an address; ``file:///`` is a path of this machine."""
-    return "://" in text and not text.startswith("file:///")
-
-
 def place_of(uri: str) -> Path:
     """Where the file of an address lies on this machine, or will.
 
@@ -100,6 +95,9 @@ def fetch(uri: str) -> Path:
         ModelError: there is no such file, it may not be read, or its bytes are other ones than the address says.
         StoreError: it does not come, or there is no room for it.
     """
+    if shown(uri) != uri:
+        fix = "give one without; credentials come from the environment"
+        raise ModelError(f"{shown(uri)}: holds a password or a key, which would be written down with it; {fix}")
     target, wanted = place_of(uri), _wanted(uri)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -179,7 +177,7 @@ def _fetch(uri: str, target: Path, wanted: str | None) -> None:
     part = _beside(target, "part")
     for _ in range(2):
         try:
-            _complete(_remote(_bare(uri), part), uri, part)
+            _complete(_remote(_bare(uri), target, part), uri, part)
             break
         except _Changed:
             part.unlink(missing_ok=True)
@@ -232,11 +230,11 @@ def _how_far(uri: str, have: int, num_bytes: int | None) -> str:
     return f"fetches {shown(uri)}: {have / 2**30:.1f}{of} GiB"
 
 
-def _remote(uri: str, part: Path) -> _Remote:
+def _remote(uri: str, target: Path, part: Path) -> _Remote:
     """The file there; what was begun of another one is given up."""
     scheme = uri.partition("://")[0]
     remote = _Http(uri) if scheme in ("http", "https", "hf") else _Fsspec(uri, scheme)
-    etag = _beside(part.with_name(part.name.removeprefix(".").removesuffix(".part")), "etag")
+    etag = _beside(target, "etag")
     if part.exists() and (not etag.exists() or etag.read_text("utf-8") != remote.etag):
         part.unlink()
     etag.write_text(remote.etag, "utf-8")

@@ -28,7 +28,7 @@ import yaml
 
 from ltx_ray.errors import ModelError
 from ltx_ray.models.catalog import BUILT_IN, Catalog, Entry, FileAt
-from ltx_ray.models.fetch import fetch, is_uri, shown
+from ltx_ray.models.fetch import fetch, shown
 from ltx_ray.models.lock import locked
 from ltx_ray.models.loras import look_at
 from ltx_ray.models.ltx2.cache import cache_folder
@@ -45,6 +45,7 @@ from ltx_ray.models.ltx2.files.precisions import LOADED, PRECISIONS
 from ltx_ray.models.ltx2.files.sources import lora_shapes
 from ltx_ray.models.ltx2.files.text_files import shards
 from ltx_ray.spec.model import UPSAMPLERS, ModelFacts
+from ltx_ray.spec.places import is_uri
 from ltx_ray.spec.weights import LORA_MODES, PARTS, LoraMode, Weights
 
 NAME, VARIABLE = "models.yaml", "LTX_RAY_MODELS"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ltx_ray.errors import ModelError
 from ltx_ray.models.catalog import BUILT_IN
-from ltx_ray.models.fetch import is_uri, place_of, shown
+from ltx_ray.models.fetch import place_of, shown
 from ltx_ray.models.listed import look, open_entry, read_list
 from ltx_ray.models.lock import write_lock
 from ltx_ray.models.ltx2.cache import cache_folder
@@ -17,6 +17,7 @@ from ltx_ray.models.ltx2.facts import Digests
 from ltx_ray.models.ltx2.files.lora import read_lora
 from ltx_ray.models.ltx2.files.precisions import part_precision
 from ltx_ray.models.ltx2.files.sources import lora_shapes
+from ltx_ray.spec.places import is_uri
 from ltx_ray.spec.weights import PARTS, Part
 
 

@@ -65,9 +65,9 @@ def _testcard(entry: Entry, offload: Offload | None) -> Open:
 def _files(entry: Entry, offload: Offload | None) -> Open:
     from ltx_ray.models.ltx2.files.parts import Files
 
-    files = {part: [str(each.here) for each in paths] for part, paths in entry.files}
-    loras = {lora.facts.digest: str(lora.file.here) for lora in entry.loras}
-    upscalers = {digest: str(file.here) for digest, file in entry.upscalers}
+    files = {part: [str(each.fetched()) for each in paths] for part, paths in entry.files}
+    loras = {lora.facts.digest: str(lora.file.fetched()) for lora in entry.loras}
+    upscalers = {digest: str(file.fetched()) for digest, file in entry.upscalers}
     return _ltx2(entry, Files(files, loras=loras, upscalers=upscalers, name=entry.facts.name), offload)
 
 

@@ -20,7 +20,7 @@ def look_at_file(entry: Entry, path: str) -> LoraAt:
         ModelError: the file is not there, is damaged, or is no LoRA for this model.
     """
     digests = Digests(cache_folder() / "digests.json")
-    shapes = lora_shapes({part: [each.here for each in files] for part, files in entry.files})
+    shapes = lora_shapes({part: [each.fetched() for each in files] for part, files in entry.files})
     found = look_at(path, Path(path), shapes, model=entry.facts.name, digests=digests)
     digests.save()
     return found

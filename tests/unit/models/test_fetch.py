@@ -94,6 +94,20 @@ def test_a_wrong_address_is_a_sentence(there, cache, path, said):
     assert not list(cache.rglob("w.safetensors"))
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://user:pass1234@host/w.safetensors",
+        "https://host/w.safetensors?X-Amz-Signature=0123456789abcdef0123456789abcdef",
+    ],
+)
+def test_an_address_with_a_secret_is_refused_without_it_and_kept_nowhere(cache, uri):
+    with pytest.raises(ModelError, match="holds a password or a key, which would be written down") as caught:
+        fetch(uri)
+    assert "pass1234" not in str(caught.value) and "0123456789abcdef" not in str(caught.value)
+    assert not cache.exists()
+
+
 def test_a_digest_that_is_right_is_held_to_what_is_here_too(there):
     path = fetch(f"{there.url}/w.safetensors#sha256={DIGEST}")
     assert fetch(f"{there.url}/w.safetensors") == path
@@ -206,6 +220,8 @@ def test_a_file_that_was_fetched_is_fetched_where_it_is_not(there, tmp_path, mon
     assert (file.uri, file.sha256) == (f"{there.url}/w.safetensors", DIGEST)
     monkeypatch.setenv("LTX_RAY_CACHE", str(tmp_path / "of another node"))
     assert not file.here.exists()
+    assert file.fetched() == file.here and file.here.exists()
+    file.here.unlink()
     assert file.why_not_here() is None and file.here.read_bytes() == CONTENT
     assert str(file.here).startswith(str(tmp_path / "of another node"))
     there.files["/w.safetensors"] = CONTENT + b"!"
