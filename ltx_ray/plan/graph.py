@@ -77,11 +77,7 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
         plan.notes += check_control(video, takes, sources[video.control.path])
     is_flac = CONTAINERS[container].sound == "flac"
     rate_hz = carried_rate_hz(video, takes, facts, given, is_flac=is_flac)
-    longest = max(segment.num_frames for take in takes for segment in take.segments)
-    if longest > facts.max_frames:
-        what = f"{longest} frames in one call is over the tried {facts.max_frames}"
-        many = f"videos have up to {{most}} frames in one call, over the tried {facts.max_frames}"
-        plan.notes.append(Note(what, video.id, many, longest))
+    plan.notes += _length_notes(video, takes, facts)
     if video.extend is not None and video.extend.include_source:
         _check_length(sources[video.extend.path].duration_s, facts)
     opening = plan_opening(plan, video, facts, takes[0], sources, encode) if video.extend is not None else None
@@ -144,6 +140,15 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
         inspect=inspect,
         to=video.output.to,
     )
+
+
+def _length_notes(video: Video, takes: Sequence[Take], facts: ModelFacts) -> Iterator[Note]:
+    """That a model call is longer than any that was tried."""
+    longest = max(segment.num_frames for take in takes for segment in take.segments)
+    if longest > facts.max_frames:
+        what = f"{longest} frames in one call is over the tried {facts.max_frames}"
+        many = f"videos have up to {{most}} frames in one call, over the tried {facts.max_frames}"
+        yield Note(what, video.id, many, longest)
 
 
 def _file_notes(video: Video, given: GivenFacts) -> Iterator[Note]:
