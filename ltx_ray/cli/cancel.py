@@ -31,7 +31,7 @@ def cancel(
 
     if address is not None:
         if video is not None:
-            show_there(run, address, "cancel", [video], as_json=as_json)
+            show_there(run, address, "cancel", [video], store=store, as_json=as_json)
         else:
             _stop_job(run, address, as_json=as_json)
         return

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 #: Reasons of failed tasks that are printed.
 MAX_REASONS = 10
+HANG_LIMIT_S = 900.0
 #: Workers are asked for their steps once a second, so under a shorter limit tasks that make steps would be ended.
 MIN_HANG_LIMIT_S = 5.0
 
@@ -80,7 +81,7 @@ def render(
     inline: Annotated[bool, typer.Option("--inline", help="Run every task in this process, without Ray.")] = False,
     workers: WorkersOption = None,
     retry_failed: RetryFailedOption = False,
-    hang_limit: HangLimitOption = 900.0,
+    hang_limit: HangLimitOption = HANG_LIMIT_S,
     offload: OffloadOption = None,
     node_limit: NodeLimitOption = None,
     files: Annotated[

@@ -40,7 +40,8 @@ def status(
 
     if address is not None:
         if any(job.exit_code is not None or job.state == "running" for job in tell_jobs(run, address, as_json=as_json)):
-            show_there(run, address, "status", ["--seam-warning", f"{seam_warning:g}"], as_json=as_json)
+            arguments = ["--seam-warning", f"{seam_warning:g}"]
+            show_there(run, address, "status", arguments, store=store, as_json=as_json)
         return
     found = api.status(named_run(run), store=store)
     warned = found.seam_warnings(seam_warning)

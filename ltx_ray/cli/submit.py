@@ -9,7 +9,14 @@ import typer
 
 from ltx_ray.cli.options import JobsAddressOption, JsonOption, ManifestArgument, OverridesArgument
 from ltx_ray.cli.output import signs_of_life
-from ltx_ray.cli.render import HangLimitOption, NodeLimitOption, OffloadOption, RetryFailedOption, WorkersOption
+from ltx_ray.cli.render import (
+    HANG_LIMIT_S,
+    HangLimitOption,
+    NodeLimitOption,
+    OffloadOption,
+    RetryFailedOption,
+    WorkersOption,
+)
 
 if TYPE_CHECKING:
     from ltx_ray.api import Submission
@@ -34,7 +41,7 @@ def submit(
     wait: Annotated[bool, typer.Option("--wait", help="Show its output, and end with its exit code.")] = False,
     workers: WorkersOption = None,
     retry_failed: RetryFailedOption = False,
-    hang_limit: HangLimitOption = 900.0,
+    hang_limit: HangLimitOption = HANG_LIMIT_S,
     node_limit: NodeLimitOption = None,
     offload: OffloadOption = None,
     as_json: JsonOption = False,
@@ -44,7 +51,7 @@ def submit(
 
     arguments = [] if workers is None else ["--workers", str(workers)]
     arguments += ["--retry-failed"] if retry_failed else []
-    arguments += ["--hang-limit", f"{hang_limit:g}"] if hang_limit != 900.0 else []
+    arguments += ["--hang-limit", f"{hang_limit:g}"] if hang_limit != HANG_LIMIT_S else []
     arguments += [] if node_limit is None else ["--node-limit", f"{node_limit:g}"]
     arguments += [] if offload is None else ["--offload", offload]
     arguments += ["--json"] if as_json else []

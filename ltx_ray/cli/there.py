@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from ltx_ray.cluster.jobs import Job
 
 
-def show_there(run: str, address: str, verb: str, arguments: Sequence[str], *, as_json: bool) -> None:
+def show_there(
+    run: str, address: str, verb: str, arguments: Sequence[str], *, store: str | None, as_json: bool
+) -> None:
     """Show what ``ltx-ray VERB RUN ARGUMENTS`` says there, and end with its exit code."""
     from ltx_ray import api
 
-    said = api.ask_there(run, address, verb, [*arguments, *(["--json"] if as_json else [])])
+    options = [*([] if store is None else ["--store", store]), *(["--json"] if as_json else [])]
+    said = api.ask_there(run, address, verb, [*arguments, *options])
     for line in said.text.splitlines():
         if not as_json or is_object(line):
             typer.echo(line)

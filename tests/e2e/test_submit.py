@@ -104,15 +104,15 @@ def test_a_run_is_submitted_once_at_a_time_stopped_and_resumed(ltx_ray, there, h
     )
     refused = there("submit", "long.yaml")
     assert refused.code == 11 and "`ltx-ray cancel long --address" in refused.err
-    assert there("cancel", "long", "b").code == 0
+    assert there("cancel", "long", "b", "--store", str(head.runs / ".store")).code == 0
     stopped = there("cancel", "long")
     assert stopped.code == 0 and "long-1 has stopped" in stopped.out
     assert "stopped; the same command resumes it" in there("logs", "long").out
     assert there("cancel", "long").code == 2
 
     assert there("submit", "long.yaml").code == 0
-    until(lambda: len(driver_of("long.yaml")) > 0)
-    time.sleep(4)
+    num_done = read(head.runs / "long/journal.jsonl").count("done")
+    until(lambda: read(head.runs / "long/journal.jsonl").count("done") > num_done)
     for pid in driver_of("long.yaml"):  # the job dies, as with its machine
         os.kill(pid, signal.SIGKILL)
     until(lambda: "long-2: failed, exit code 137" in there("status", "long").out)
