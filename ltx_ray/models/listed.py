@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -153,30 +153,41 @@ def look(path: Path, name: str, told: Mapping[str, Any]) -> Looked:
     return Looked(found, kind, precision, _loras(where, path, told))
 
 
-def with_own_files(catalog: Catalog, weights: Weights) -> Catalog:
-    """A catalogue by which this machine has these weights: as it is, or with the files that its own list names.
+def with_own_files(catalog: Catalog, weights: Collection[Weights]) -> Catalog:
+    """A catalogue by which this machine has these weights: as it is, or with models by the list of this machine.
 
     Raises:
-        ModelError, StoreError: they are not here, cannot be fetched, or are other ones in the list of this machine.
+        ModelError, StoreError: some are not here, cannot be fetched, or are other ones in the list of this machine.
     """
-    entry = catalog.find([weights])
+    wanted: dict[str, list[Weights]] = {}
+    for each in sorted(weights, key=lambda each: (each.digest, each.part)):
+        wanted.setdefault(catalog.find([each]).facts.name, []).append(each)
+    own = [_here(catalog.entry(name), of_it) for name, of_it in wanted.items()]
+    return Catalog(*own, *(other for other in catalog.entries if other.facts.name not in wanted))
+
+
+def _here(entry: Entry, wanted: Sequence[Weights]) -> Entry:
+    """A model whose weights are on this machine, by its paths or by those of the list of this machine."""
     try:
-        entry.check_files(weights)
+        for each in wanted:
+            entry.check_files(each)
+        return entry
     except ModelError:
         name, told = entry.facts.name, os.environ.get(VARIABLE)
-        if not told or not entry.files or name not in (own := read_models(Path(told).expanduser())):
+        if not told or not entry.files or name not in (listed := read_models(Path(told).expanduser())):
             raise
-        mine = own.entry(name)
-        if (weights.part, weights.digest) not in mine.parts:
-            theirs = ", ".join(sorted(digest for part, digest in mine.parts if part == weights.part)) or "none"
+    mine = listed.entry(name)
+    for each in wanted:
+        if (each.part, each.digest) not in mine.parts:
+            theirs = ", ".join(sorted(digest for part, digest in mine.parts if part == each.part)) or "none"
             raise ModelError(
-                f"{told}: {name}: its {weights.part} is {theirs}, and the run was planned with {weights.digest}; "
+                f"{told}: {name}: its {each.part} is {theirs}, and the run was planned with {each.digest}; "
                 "give it the same file, under whatever path"
-            ) from None
-        mine.check_files(weights)
-        mine = mine.with_loras(lora for lora in entry.loras if lora not in mine.loras)
-        return Catalog(mine, *(other for other in catalog.entries if other.facts.name != name))
-    return catalog
+            )
+    mine = mine.with_loras(lora for lora in entry.loras if lora not in mine.loras)
+    for each in wanted:
+        mine.check_files(each)
+    return mine
 
 
 def _entry(path: Path, name: str, told: Mapping[str, Any]) -> Entry:

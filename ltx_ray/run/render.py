@@ -209,9 +209,7 @@ class Session:
         from ltx_ray.models.load import Loaded
         from ltx_ray.worker.inline import InlinePool
 
-        catalog = self.catalog
-        for each in sorted(_weights_of(tasks), key=lambda each: (each.digest, each.part)):
-            catalog = with_own_files(catalog, each)
+        catalog = with_own_files(self.catalog, _weights_of(tasks))
         return InlinePool(self.store, Loaded(catalog, offload=options.offload), should_stop)
 
     def _ray_pool(

@@ -45,8 +45,7 @@ def prepare(
         if store.get_token(token_name) != token:
             raise StoreError(f"{store.location}: not the same store on every node; give --store a shared place")
         store.put_token(answer_name, token)
-        for each in sorted(weights, key=lambda each: (each.digest, each.part)):
-            catalog = with_own_files(catalog, each)
+        catalog = with_own_files(catalog, weights)
     except (StoreError, ModelError) as error:
         raise type(error)(f"node {socket.gethostname()}: {error}") from error
     return store, Loaded(catalog, offload=offload)

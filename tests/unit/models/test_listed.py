@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from ltx_ray.errors import ModelError
 from ltx_ray.models.catalog import BUILT_IN
-from ltx_ray.models.listed import find_models, read_models
+from ltx_ray.models.listed import find_models, read_models, with_own_files
 from ltx_ray.models.listing import lock_models
 from ltx_ray.models.load import Loaded
 from ltx_ray.models.ltx2.files.header import read_header
@@ -90,6 +90,34 @@ def test_another_upscaler_is_another_part_and_nothing_else(read, tmp_path):
 
 
 BOTH = {"x1.5": str(GOLDEN / "ltx-2.0/ltx-2-tiny-spatial-upscaler-x1.5-1.0.safetensors"), "x2": TINY["upscaler"]}
+
+
+def test_a_machine_s_own_list_stands_in_for_files_that_are_not_there_if_all_its_parts_are_the_same(
+    read, tmp_path, monkeypatch
+):
+    moved = copied(tmp_path, TINY["text_encoder"], lambda tensors: None)
+    planned = read(text_encoder=moved)
+    weights = planned["mine"].weights
+    assert with_own_files(planned, weights).entry("mine") == planned.entry("mine")
+    Path(moved).unlink()
+    with pytest.raises(ModelError, match="on every node alike"):
+        with_own_files(planned, weights)
+
+    folder = tmp_path / "of the node"
+    folder.mkdir()
+    monkeypatch.setenv("LTX_RAY_MODELS", str(folder / "models.yaml"))
+    (folder / "models.yaml").write_text(yaml.safe_dump({"mine": TINY}))
+    found = with_own_files(planned, weights)
+    assert dict(found.entry("mine").files)["text_encoder"][0].path == TINY["text_encoder"]
+    assert found["testcard"] == planned["testcard"] and all(found.find([each]) for each in weights)
+
+    def nudge(tensors):
+        tensors["initial_conv.bias"] += 0.1
+
+    other = {**TINY, "upscaler": copied(folder, TINY["upscaler"], nudge)}
+    (folder / "models.yaml").write_text(yaml.safe_dump({"mine": other}))
+    with pytest.raises(ModelError, match=r"mine: its upscaler is \w+, and the run was planned with \w+; give"):
+        with_own_files(planned, weights)
 
 
 def test_weights_of_files_are_told_from_those_that_are_built_in(read):
