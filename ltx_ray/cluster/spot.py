@@ -89,7 +89,11 @@ def watch(cloud: str, address: str | None, tell: Callable[[str], None]) -> None:
     Raises:
         DoesNotFit: no cluster of Ray runs on this machine.
     """
-    where, head = find_head("auto")
+    try:
+        where, head = find_head("auto")
+    except DoesNotFit as error:
+        fix = "run it after `ray start`, or set RAY_ADDRESS to the head's HOST:PORT"
+        raise DoesNotFit(f"spot-watch: this machine is in no cluster that can be found; {fix}") from error
     row = CLOUDS[cloud]
     place = (address or row.address).rstrip("/")
     tell(f"waits for a notice of {cloud} at {place}")

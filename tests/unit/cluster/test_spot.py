@@ -10,6 +10,7 @@ import pytest
 from ltx_ray.cli.spot_watch import CLOUDS as NAMES
 from ltx_ray.cluster import spot
 from ltx_ray.cluster.spot import CLOUDS
+from ltx_ray.errors import DoesNotFit
 from tests.unit.cluster.metadata import answering
 
 AT_S = 1_800_000_000
@@ -58,6 +59,12 @@ def test_an_address_that_answers_otherwise_is_told_once_and_asked_on(monkeypatch
         spot.watch("azure", url, said.append)
     assert drained == [AT_S]
     assert ["does not answer" in line for line in said] == [False, True, False]
+
+
+def test_a_machine_without_ray_is_a_sentence(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    with pytest.raises(DoesNotFit, match=r"spot-watch: this machine is in no cluster .*; run it after `ray start`"):
+        spot.watch("aws", None, print)
 
 
 def test_the_command_knows_the_clouds_that_are_watched():
