@@ -95,8 +95,8 @@ BOTH = {"x1.5": str(GOLDEN / "ltx-2.0/ltx-2-tiny-spatial-upscaler-x1.5-1.0.safet
 def test_a_machine_s_own_list_stands_in_for_files_that_are_not_there_if_all_its_parts_are_the_same(
     read, tmp_path, monkeypatch
 ):
-    moved = copied(tmp_path, TINY["text_encoder"], lambda tensors: None)
-    planned = read(text_encoder=moved)
+    moved = shutil.copy(TINY["text_encoder"], tmp_path)
+    planned = read(text_encoder=str(moved))
     weights = planned["mine"].weights
     assert with_own_files(planned, weights).entry("mine") == planned.entry("mine")
     Path(moved).unlink()
