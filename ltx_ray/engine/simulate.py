@@ -7,11 +7,14 @@ that decides. The same arguments always give the same run.
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, islice
 from typing import Literal
 
+from ltx_ray.engine.cards import CardClock
 from ltx_ray.engine.instructions import CancelAttempt, Dispatch, Instruction, Kill, Retire
 from ltx_ray.engine.retry import Limits
 from ltx_ray.engine.state import RunState
@@ -56,11 +59,14 @@ class Faults:
 class Loads:
     """How weights come onto a worker's device, where all it has loaded stays side by side until the worker is lost."""
 
-    module_s: float = 0.0  #: seconds to load one module
+    module_s: float | Mapping[str, float] = 0.0  #: seconds to load one module, or each of them
     modules: Mapping[Stage, str] = field(default_factory=dict)  #: whose weights a stage needs; not named = none
     #: A worker begins with its first module when it joins and goes on with the others, in the order of ``STAGES``,
     #: beside its tasks. False = each module when the first task needs it.
     ahead: bool = False
+
+    def seconds(self, module: str) -> float:
+        return self.module_s[module] if isinstance(self.module_s, Mapping) else self.module_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +79,15 @@ class Simulation:
     state: RunState
 
 
-def simulate(
+def simulate(  # noqa: PLR0913 - a run has that many sides, and each has a default
     tasks: Iterable[Task],
     workers: Iterable[tuple[str, Collection[Stage]]],
     *,
     durations: Durations,
     weights: Mapping[Stage, float] | None = None,
     loads: Loads | None = None,
+    clock: CardClock | None = None,
+    host_s: Callable[[Task], float] = lambda _: 0.0,
     faults: Faults | None = None,
     limits: Limits | None = None,
     script: Iterable[Event] = (),
@@ -87,12 +95,14 @@ def simulate(
 ) -> Simulation:
     """Run ``tasks`` on ``workers``, all there at time 0; ``script`` adds events of its own at their times.
 
-    ``observe`` is called after every event. Weights default to ``durations`` where that is a mapping.
+    ``observe`` is called after every event. ``clock``: workers share cards; ``host_s``: what a task then does on the
+    host beside its card. Weights default to ``durations`` where that is a mapping.
     """
     if weights is None and isinstance(durations, Mapping):
         weights = durations
     state = RunState(tasks, weights=weights, limits=limits)
     farm = _Farm(state, durations, loads or Loads(), faults or Faults())
+    farm.clock, farm.host_s = clock, host_s
     farm.later(Tick(0.0))  # the wait for workers starts now
     for name, stages in workers:
         farm.later(WorkerJoined(0.0, name, frozenset(stages)))
@@ -100,8 +110,10 @@ def simulate(
         farm.later(event)
     while farm.queue:
         _, _, event, dispatch = heapq.heappop(farm.queue)
+        farm.end_shared(event.at)
         for instruction in farm.happen(event, dispatch, observe):
             farm.obey(instruction, event.at)
+        farm.wake_for_shared()
         if not farm.queue and (wait_s := _patience_s(state)) is not None:
             farm.later(Tick(event.at + wait_s))
     return Simulation(farm.last_s, farm.busy_s, farm.num_events, state)
@@ -112,6 +124,10 @@ def _patience_s(state: RunState) -> float | None:
     if state.starved:
         return state.limits.no_worker_timeout_s
     return state.limits.hang_s if state.board.running else None
+
+
+def _done(key: str) -> Done:
+    return Done(key, f"digest of {key}", 1)
 
 
 class _Farm:
@@ -125,6 +141,9 @@ class _Farm:
         self.last_s = 0.0
         self.num_events = 0
         self._num_queued = 0
+        self.clock: CardClock | None = None
+        self.host_s: Callable[[Task], float] = lambda _: 0.0
+        self._wakes_at = math.inf
         self._rng = random.Random(faults.seed)
         self._stages: dict[str, frozenset[Stage]] = {}
         #: What each worker runs: task, attempt, since when.
@@ -184,6 +203,19 @@ class _Farm:
                 if (name, attempt) not in self._hung.get(task, ()):
                     self.later(TaskCancelled(at, task, name, attempt))
 
+    def end_shared(self, at: float) -> None:
+        """Let tasks end that share cards."""
+        for name in () if self.clock is None else self.clock.ended(at):
+            key, attempt, _ = self._seats[name]
+            self.later(TaskDone(at, key, name, attempt, _done(key)))
+
+    def wake_for_shared(self) -> None:
+        """Come back when something changes on a card."""
+        next_at = math.inf if self.clock is None else self.clock.next_at()
+        if next_at < math.inf and next_at != self._wakes_at:
+            self._wakes_at = next_at
+            self.later(Tick(next_at))
+
     def _begin(self, dispatch: Dispatch, at: float) -> None:
         """Let everything happen that comes of an attempt."""
         key, name, attempt = dispatch.task, dispatch.worker, dispatch.attempt
@@ -203,8 +235,11 @@ class _Farm:
                 self.later(TaskFailed(end, key, name, attempt, hopeless))
             case "failure":
                 self.later(TaskFailed(end, key, name, attempt, self._failure()))
+            case "done" if self.clock is not None:
+                host_s = self.host_s(self.state.tasks[key])
+                self.clock.begin(name, at, starts_at=begun, card_s=end - begun, host_s=host_s)
             case "done":
-                self.later(TaskDone(end, key, name, attempt, Done(key, f"digest of {key}", 1)))
+                self.later(TaskDone(end, key, name, attempt, _done(key)))
 
     def _failure(self) -> Failure:
         is_of_memory = self.faults.no_memory_rate and self._rng.random() < self.faults.no_memory_rate
@@ -226,14 +261,15 @@ class _Farm:
         if not self.loads.ahead:
             return {}
         modules = dict.fromkeys(self.loads.modules[s] for s in STAGES if s in stages and s in self.loads.modules)
-        return {module: at + idx * self.loads.module_s for idx, module in enumerate(modules, start=1)}
+        ready_at = accumulate((self.loads.seconds(module) for module in modules), initial=at)
+        return dict(zip(modules, islice(ready_at, 1, None), strict=True))
 
     def _wait_s(self, key: str, name: str, at: float) -> float:
         """Until the weights of a task are on the worker's device."""
         module = self.loads.modules.get(self.state.tasks[key].stage)
         if module is None:
             return 0.0
-        return max(0.0, self._loaded_at[name].setdefault(module, at + self.loads.module_s) - at)
+        return max(0.0, self._loaded_at[name].setdefault(module, at + self.loads.seconds(module)) - at)
 
     def _duration_s(self, key: str, name: str) -> float:
         task = self.state.tasks[key]
@@ -248,6 +284,8 @@ class _Farm:
     def _rise(self, name: str, at: float) -> None:
         """A worker leaves its seat."""
         seat = self._seats.pop(name, None)
+        if self.clock is not None:
+            self.clock.drop(name, at)
         if seat is not None:
             self.busy_s[name] = self.busy_s.get(name, 0.0) + at - seat[2]
             self.last_s = at
