@@ -1,21 +1,26 @@
 """How much of a device parts may fill, and when one of them stays in host memory. Pure.
 
-A share of the device is left to what is computed there, which grows with the size of a segment.
+A worker that was placed has a budget, made of what its plan computes. Any other process leaves a share of its device to
+what is computed there, which grows with the size of a segment.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from ltx_ray.errors import ModelError
-from ltx_ray.spec.machine import OFFLOADS, Offload
+from ltx_ray.spec.machine import OFFLOADS, Budget, Offload
+from ltx_ray.spec.weights import Part
 
 #: Gigabytes of a device that may be used, in place of all it has.
 LIMIT_VARIABLE, OFFLOAD_VARIABLE = "LTX_RAY_DEVICE_MEMORY_GB", "LTX_RAY_OFFLOAD"
 #: Of a device for weights; the rest is for activations. 24 GB then hold a transformer of 18 GB beside its work.
 WEIGHTS_SHARE = 0.75
+#: Parts whose blocks can pass over a device.
+HAS_BLOCKS: frozenset[Part] = frozenset({"transformer", "text_encoder"})
 #: Of host memory for blocks that pass over a device.
 HOST_SHARE = 0.75
 #: What a container may use of it, or "max".
@@ -29,18 +34,30 @@ class Memory:
     device: str
     limit_bytes: int | None = None  #: None = no limit
     offload: Offload = "auto"
-    host_bytes: int | None = None  #: that blocks may fill outside the device; None = no limit
+    host_bytes: int | None = None  #: that parts may fill outside the device; None = no limit
+    budget: Budget | None = None  #: None = this process was not placed
 
-    @property
-    def weights_bytes(self) -> int | None:
-        """For all parts together."""
+    def weights_bytes(self, needed: Collection[Part] = ()) -> int | None:
+        """For all parts together, while a stage computes that uses those ``needed``; None = no limit."""
+        if self.budget is not None:
+            return self.budget.weights_bytes(needed)
         return None if self.limit_bytes is None else int(self.limit_bytes * WEIGHTS_SHARE)
 
-    def streams(self, num_bytes: int, *, has_blocks: bool) -> bool:
-        """Whether a part of so many bytes keeps its blocks in host memory."""
-        if not has_blocks or self.offload == "none":
+    def streams(self, num_bytes: int, *, part: Part) -> bool:
+        """Whether a part keeps its blocks in host memory; it takes so many bytes, with the others of its stage."""
+        if part not in HAS_BLOCKS or self.offload in ("none", "swap"):
             return False
-        return self.offload == "block" or (self.weights_bytes is not None and num_bytes > self.weights_bytes)
+        if self.offload == "block":
+            return True
+        if self.budget is not None:
+            return part in self.budget.streamed
+        limit = self.weights_bytes()
+        return limit is not None and num_bytes > limit
+
+    @property
+    def parks(self) -> bool:
+        """Whether a part that leaves the device stays in host memory."""
+        return self.budget is not None and self.budget.offload != "none"
 
 
 def read_limit(text: str | None) -> int | None:
@@ -60,8 +77,8 @@ def read_limit(text: str | None) -> int | None:
     return int(limit * 1e9)
 
 
-def memory_here(offload: Offload | None = None) -> Memory:
-    """Of the device that this process computes on."""
+def memory_here(offload: Offload | None = None, budget: Budget | None = None) -> Memory:
+    """Of the device that this process computes on, which it takes no more of than its budget."""
     import torch
 
     told = offload or os.environ.get(OFFLOAD_VARIABLE) or "auto"
@@ -69,8 +86,11 @@ def memory_here(offload: Offload | None = None) -> Memory:
         raise ModelError(f"${OFFLOAD_VARIABLE}: {told!r} is not one of {', '.join(OFFLOADS)}")
     limit = read_limit(os.environ.get(LIMIT_VARIABLE))
     if not torch.cuda.is_available():
-        return Memory("cpu", limit, told)
+        return Memory("cpu", limit, told, None if budget is None else budget.host_bytes, budget)
     total = torch.cuda.mem_get_info()[1]
+    if budget is not None:
+        torch.cuda.set_per_process_memory_fraction(min(1.0, (budget.cap_bytes - budget.own_bytes) / total))
+        return Memory("cuda", total, told, budget.host_bytes, budget)
     return Memory("cuda", total if limit is None else min(limit, total), told, int(host_memory() * HOST_SHARE))
 
 

@@ -35,6 +35,10 @@ class Ltx2Model:
         """What the next stage computes with; see ``Parts.want``."""
         self.parts.want(weights, report)
 
+    def ahead(self, weights: Weights) -> None:
+        """Load a part before a stage asks for it."""
+        self.parts.ahead(weights)
+
     def close(self) -> None:
         """Let go of all parts."""
         self.parts.close()

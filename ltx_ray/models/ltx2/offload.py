@@ -103,6 +103,44 @@ class Blocks:
         return copies
 
 
+class Parked:
+    """A module that is on its device only while it is needed there; what it computes with is a copy, bit for bit.
+
+    Weights do not change, so their copies in host memory are made once, and leaving the device costs nothing again.
+    """
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        copies: dict[int, Tensor] = {}
+        self._places = []
+        for place in _places(module):
+            if id(place.host) not in copies:
+                copies[id(place.host)] = _host_copy(place.host)
+            self._places.append(place._replace(host=copies[id(place.host)]))
+        self._hosts = list(copies.values())
+        self.leave()
+
+    @property
+    def host_bytes(self) -> int:
+        return sum(host.nbytes for host in self._hosts)
+
+    def leave(self) -> None:
+        """Take the module off its device."""
+        _set(self._places, [place.host for place in self._places])
+
+    def enter(self, device: str) -> None:
+        """Put it there again."""
+        moved = {id(host): host.to(device, non_blocking=True) for host in self._hosts}
+        _set(self._places, [moved[id(place.host)] for place in self._places])
+
+
+def _host_copy(tensor: Tensor) -> Tensor:
+    host = tensor.to("cpu")
+    if tensor.device.type == "cuda":
+        with suppress(RuntimeError):  # where so much cannot be pinned, copies are slower and the same
+            host = host.pin_memory()
+    return host
+
+
 def blocks_of(part: Part, module: Any) -> list[torch.nn.Module]:
     """The blocks of the transformer, or the layers of the language model of a text encoder."""
     if part == "transformer":

@@ -44,6 +44,9 @@ class TestCard:
     def want(self, weights: object, report: object) -> None:
         """There is nothing to load."""
 
+    def ahead(self, weights: object) -> None:
+        """Nor beforehand."""
+
     def close(self) -> None:
         """There is nothing to let go of."""
 

@@ -18,6 +18,7 @@ from ltx_ray.models.ltx2.denoiser import Ltx2Denoiser
 from ltx_ray.models.ltx2.memory import LIMIT_VARIABLE, WEIGHTS_SHARE, Memory, memory_here, read_limit
 from ltx_ray.models.ltx2.offload import SLOTS, Blocks, blocks_of, device_bytes, stream
 from ltx_ray.models.ltx2.parts import Parts
+from ltx_ray.spec.machine import Budget
 from ltx_ray.spec.weights import Lora, Weights
 from tests.parity.golden_cases import GOLDEN, named, of_kind
 from tests.parity.test_golden import AUDIO, VIDEO, states
@@ -121,9 +122,9 @@ def test_what_is_too_large_alone_keeps_its_blocks_in_host_memory_and_what_fits_d
     assert parts.held["transformer"] < 6 * GB
     parts = Parts(FullSize(sizes("fp8")), memory=Memory("meta", 32 * GB))
     assert not hasattr(parts.transformer, "offloaded_blocks")
-    assert not Memory("cuda", 12 * GB, "none").streams(40 * GB, has_blocks=True)
-    assert Memory("cuda", None, "block").streams(1, has_blocks=True)
-    assert not Memory("cuda", 12 * GB).streams(40 * GB, has_blocks=False)
+    assert not Memory("cuda", 12 * GB, "none").streams(40 * GB, part="transformer")
+    assert Memory("cuda", None, "block").streams(1, part="transformer")
+    assert not Memory("cuda", 12 * GB).streams(40 * GB, part="video_vae")
 
 
 PASSED = ("velocity_held05", "velocity_fp8", "velocity_gguf_Q8_0")
@@ -263,6 +264,76 @@ def test_one_part_at_a_time_renders_the_same_text_and_what_left_comes_again(mode
         assert set(loaded.open(facts.weights_for("decode")).parts.held) <= {"text_encoder", "connectors", "video_vae"}
 
 
+def small(offload, *, host_bytes=None, streamed=()):
+    """A budget in which no two parts have room."""
+    return Budget(cap_bytes=1, own_bytes=0, beside=(), offload=offload, streamed=streamed, host_bytes=host_bytes)
+
+
+def rounds(models, budget, monkeypatch):
+    """What two rounds of three stages compute under a budget, and the parts that were loaded for it."""
+    facts, loads = models["dev"], []
+    loaded = Loaded(models, budget=budget)
+    source = loaded.open(facts.weights_for("decode")).parts.source
+    load = type(source).load
+
+    def counted(self, weights, **options):
+        loads.append(weights.part)
+        return load(self, weights, **options)
+
+    monkeypatch.setattr(type(source), "load", counted)
+    latent = torch.randn(1, facts.video_channels, 2, 2, 2, generator=torch.Generator().manual_seed(1))
+    found = []
+    for _ in range(2):
+        text = loaded.open(facts.weights_for("text_encode")).text_encoder().encode("a fox")
+        frames = list(loaded.open(facts.weights_for("decode")).video_decoder().decode(latent, 0, 9))
+        found.append([*text.values(), *frames])
+    monkeypatch.undo()
+    return found, loads
+
+
+def test_parts_that_take_turns_are_loaded_once_and_come_back_from_host_memory_bit_for_bit(models, monkeypatch):
+    (wanted, _), _ = rounds(models, None, monkeypatch)
+    found, loads = rounds(models, small("swap"), monkeypatch)
+    assert all(torch.equal(each, other) for one in found for each, other in zip(one, wanted, strict=True))
+    assert sorted(loads) == ["connectors", "text_encoder", "video_vae"]
+
+
+def test_parts_that_have_no_room_in_host_memory_are_loaded_again(models, monkeypatch):
+    found, loads = rounds(models, small("swap", host_bytes=10), monkeypatch)
+    assert all(torch.equal(each, other) for each, other in zip(*found, strict=True))
+    assert sorted(loads) == ["connectors"] * 2 + ["text_encoder"] * 2 + ["video_vae"] * 2
+
+
+def test_a_budget_says_which_parts_pass_over_the_card_block_by_block(models):
+    facts = models["dev"]
+    parts = Loaded(models, budget=small("block", streamed=("transformer",))).open(facts.weights).parts
+    assert parts.transformer.offloaded_blocks is not None
+    assert not hasattr(parts.text_encoder, "offloaded_blocks")
+
+
+def test_what_is_computed_beside_the_weights_is_the_stage_s_own():
+    decode, sample = frozenset({"video_vae"}), frozenset({"transformer"})
+    budget = Budget(cap_bytes=100, own_bytes=10, beside=((decode, 30), (sample, 20)), offload="none", host_bytes=None)
+    assert [budget.weights_bytes(parts) for parts in (decode, sample, {"connectors"})] == [60, 70, 60]
+    less = budget.with_less(["transformer"])
+    assert (less.offload, less.beside) == ("swap", ((decode, 45), (sample, 30)))
+    assert (less.with_less(["transformer"]).offload, less.with_less(["transformer"]).streamed) == (
+        "block",
+        ("transformer",),
+    )
+
+
+def test_parts_come_ahead_of_the_first_task_and_are_not_loaded_again(models, monkeypatch):
+    facts = models["dev"]
+    loaded = Loaded(models)
+    loaded.ahead(facts.weights_for("decode") + facts.weights_for("generate"))
+    parts = loaded.open(facts.weights_for("decode")).parts
+    assert set(parts.held) == {"video_vae", "transformer"}
+    monkeypatch.setattr(type(parts.source), "load", lambda *_, **__: pytest.fail("loaded again"))
+    assert parts.vae is not None
+    assert loaded.open(facts.weights_for("generate")).parts.transformer is not None
+
+
 def test_a_task_that_is_stopped_while_its_model_loads_loads_no_further(models):
     class Stopped:
         def alive(self):
@@ -291,5 +362,5 @@ def test_the_environment_says_what_no_option_does(monkeypatch):
     assert memory_here() == Memory("cpu", 12 * GB, "block") or torch.cuda.is_available()
     assert memory_here("none").offload == "none"
     monkeypatch.setenv("LTX_RAY_OFFLOAD", "disk")
-    with pytest.raises(ModelError, match=r"\$LTX_RAY_OFFLOAD: 'disk' is not one of auto, none, block"):
+    with pytest.raises(ModelError, match=r"\$LTX_RAY_OFFLOAD: 'disk' is not one of auto, none, swap, block"):
         memory_here()
