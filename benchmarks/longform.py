@@ -6,13 +6,15 @@ Plans are those of ``plan.graph`` for a model with the reach of LTX-2.3: segment
 frames a second, so 150 segments in ten minutes. A stage takes what ``STAGE_WEIGHTS`` says, the seconds of one H100 for
 one segment; decoding takes 6 s for the 96 frames that a segment adds.
 
-Workers are bound to sets of stages by ``plan.placement.bind``. A module is one of text encoder, transformer, upsampler,
-video VAE and sound decoder; each takes 20 s to load, once on every worker that needs it, and stays. ``ahead``: a worker
-loads its modules from its start on, one after another beside its tasks. ``first_use``: when the first task needs it,
-which is what the workers do now. ``apart``: as ahead, but generate and refine, decode and connect share nothing.
+Workers are those that ``plan.placement.place`` puts on one machine with so many H100 of 80 GB, for the weights of
+LTX-2.3 in bf16 and what a segment of 1080p computes beside them; processes that share a card slow each other down. A
+module is one of text encoder, transformer, upsampler, video VAE and sound decoder, read at ``layouts.DISK_BPS``, once
+by every worker that needs it. ``ahead``, as rendered: a worker loads its modules from its start on, one after another
+beside its tasks. ``first_use``: when the first task needs it. Against it stand one worker a card that does every stage
+(``every_stage``), and cards that do either stage 1, stage 2 or decoding, in proportion to their work (``apart``).
 
-The lower bound is the longer of the critical path and the work divided by the workers, no loading in it. With a load,
-it counts one for every worker, before which that can do nothing.
+The lower bound is the longer of the critical path and the work of cards divided by the cards, no loading in it. With a
+load, it counts the first module of the fastest worker, before which nothing can be done.
 """
 
 from __future__ import annotations
@@ -22,26 +24,31 @@ import os
 import random
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.record import keep
+from ltx_ray.engine.cards import CardClock
 from ltx_ray.engine.priority import STAGE_WEIGHTS
 from ltx_ray.engine.simulate import Loads, Simulation, simulate
 from ltx_ray.engine.state import RunState
 from ltx_ray.manifest.schema import Segment, Video
 from ltx_ray.plan.graph import build_plan
-from ltx_ray.plan.placement import bind
+from ltx_ray.plan.layouts import DISK_BPS
+from ltx_ray.plan.placement import FILE_STAGES, GPU_STAGES, place
+from ltx_ray.plan.work import PartSize, Work, work_of
+from ltx_ray.spec.cost import Cost
 from ltx_ray.spec.events import Done, Event, WorkerJoined
-from ltx_ray.spec.machine import WorkerSpec
+from ltx_ray.spec.machine import Device, Node, WorkerSpec
 from ltx_ray.spec.recipe import DecodeRecipe
+from ltx_ray.spec.stages import SPECS
 from ltx_ray.spec.task import STAGES, Stage, Task
+from ltx_ray.spec.weights import Part
 from tests.unit.plan.examples import FACTS, OUTPUT, SCENE, VIDEO, manifest
 
 SEGMENT = Segment(frames=121, connector=25, overshoot=0)
@@ -49,7 +56,18 @@ NEW_FRAMES = 121 - 25
 FACTS_23 = replace(FACTS, window_latents=64, decoder_reach=(14, 14))
 NUM_MANY, MANY_SEED = 40, 4
 
-LOAD_S = 20.0
+GB = 10**9
+SIZES: Mapping[Part, PartSize] = {
+    "text_encoder": PartSize(int(24.4 * GB), GB // 2, GB // 2),
+    "connectors": PartSize(int(6.3 * GB)),
+    "transformer": PartSize(38 * GB, int(0.78 * GB), GB // 2),
+    "upscaler": PartSize(GB),
+    "video_vae": PartSize(int(1.5 * GB)),
+    "audio_vae": PartSize(GB // 10),
+    "vocoder": PartSize(GB // 2),
+}
+#: What a segment of 121 frames at 1088x1920 computes beside its weights, in gigabytes.
+BESIDE_GB: Mapping[Stage, float] = {"generate": 1.3, "refine": 5.0, "upscale": 1.0, "decode": 6.8, "connect": 6.8}
 MODULES: Mapping[Stage, str] = {
     "text_encode": "text encoder",
     "generate": "transformer",
@@ -59,14 +77,26 @@ MODULES: Mapping[Stage, str] = {
     "decode": "video VAE",
     "audio_decode": "sound decoder",
 }
-AHEAD = Loads(module_s=LOAD_S, modules=MODULES, ahead=True)
-FIRST_USE = Loads(module_s=LOAD_S, modules=MODULES)
-APART = Loads(module_s=LOAD_S, modules={stage: stage for stage in MODULES}, ahead=True)
+MODULE_S: Mapping[str, float] = {
+    "text encoder": (SIZES["text_encoder"].num_bytes + SIZES["connectors"].num_bytes) / DISK_BPS,
+    "transformer": SIZES["transformer"].num_bytes / DISK_BPS,
+    "upsampler": SIZES["upscaler"].num_bytes / DISK_BPS,
+    "video VAE": SIZES["video_vae"].num_bytes / DISK_BPS,
+    "sound decoder": (SIZES["audio_vae"].num_bytes + SIZES["vocoder"].num_bytes) / DISK_BPS,
+}
+AHEAD = Loads(module_s=MODULE_S, modules=MODULES, ahead=True)
+FIRST_USE = Loads(module_s=MODULE_S, modules=MODULES)
+FIRST_LOAD_S = MODULE_S["text encoder"]
 
 RAY_SCALE = 1 / 100
 TARGET, RAY_TARGET = 1.05, 1.10
 
-Workers = list[tuple[str, frozenset[Stage]]]
+
+class Workers(NamedTuple):
+    """What each does, and which card those that share one compute on."""
+
+    stages: list[tuple[str, frozenset[Stage]]]
+    cards: dict[str, str]
 
 
 def ten_minutes(num_cuts: int, **changes: Any) -> Video:
@@ -106,60 +136,107 @@ def critical_path_s(tasks: Iterable[Task]) -> float:
     return max(ends_s.values())
 
 
-def bound_workers(tasks: Iterable[Task], num_workers: int) -> Workers:
-    work_s: Counter[Stage] = Counter()
-    for task in tasks:
-        work_s[task.stage] += seconds(task)  # type: ignore[assignment]  # a Counter adds floats as well
-    return [(f"w{idx}", stages) for idx, stages in enumerate(bind(work_s, num_workers))]
+def bound_s(tasks: Sequence[Task], num_cards: int) -> float:
+    """No schedule is shorter, loads left out."""
+    on_cards = sum(seconds(task) for task in tasks if SPECS[task.stage].device == "gpu")
+    return max(critical_path_s(tasks), on_cards / num_cards)
+
+
+def work(tasks: Iterable[Task]) -> Work:
+    by_key = {task.key: task for task in tasks}
+    costs = {key: Cost(0.0, int(BESIDE_GB.get(task.stage, 1.0) * GB)) for key, task in by_key.items()}
+    return work_of(by_key, seconds=seconds, costs=costs, size=lambda weights: SIZES[weights.part])
+
+
+def machine(num_cards: int) -> Node:
+    devices = (Device(name="NVIDIA H100 80GB HBM3", memory_bytes=80 << 30, uuid=str(idx)) for idx in range(num_cards))
+    return Node("a", 64, num_cards, tuple(devices), 1 << 40)
+
+
+def placed(tasks: Sequence[Task], num_cards: int) -> Workers:
+    """As a render places them."""
+    specs = place([machine(num_cards)], work(tasks)).workers
+    return Workers(
+        [(spec.name, spec.stages) for spec in specs], {spec.name: spec.device or spec.name for spec in specs}
+    )
+
+
+def everything(num_cards: int) -> Workers:
+    """One worker a card that does every stage, and one for files."""
+    names = [f"w{idx}" for idx in range(num_cards)]
+    return Workers([*((name, GPU_STAGES) for name in names), ("files", FILE_STAGES)], {})
+
+
+def apart(tasks: Sequence[Task], num_cards: int) -> Workers | None:
+    """Cards for stage 1, for stage 2 and for decoding, in proportion to their work; None = there are too few."""
+    kinds: list[frozenset[Stage]] = [
+        frozenset({"text_encode", "condition", "generate"}),
+        frozenset({"upscale", "connect", "refine"}),
+        frozenset({"decode", "audio_decode"}),
+    ]
+    if num_cards < len(kinds):
+        return None
+    shares = [sum(seconds(task) for task in tasks if task.stage in kind) for kind in kinds]
+    counts = [1] * len(kinds)
+    while sum(counts) < num_cards:
+        counts[max(range(len(kinds)), key=lambda idx: shares[idx] / counts[idx])] += 1
+    sets = [kind for kind, count in zip(kinds, counts, strict=True) for _ in range(count)]
+    return Workers([*((f"w{idx}", kind) for idx, kind in enumerate(sets)), ("files", FILE_STAGES)], {})
 
 
 def run(tasks: Sequence[Task], workers: Workers, loads: Loads | None = None) -> Simulation:
-    result = simulate(tasks, workers, durations=lambda task, _: seconds(task), weights=STAGE_WEIGHTS, loads=loads)
+    result = simulate(
+        tasks,
+        workers.stages,
+        durations=lambda task, _: seconds(task),
+        weights=STAGE_WEIGHTS,
+        loads=loads,
+        clock=CardClock(workers.cards),
+    )
     assert result.state.total("done") == len(tasks)
     return result
 
 
-def measure(name: str, videos: Callable[..., list[Video]], num_workers: int) -> dict[str, object]:
+def measure(name: str, videos: Callable[..., list[Video]], num_cards: int) -> dict[str, object]:
     """A case as it is, then with a chain that waits for the finished segment, and with stage 2 in alternate order."""
     tasks = plan(videos())
-    work_s, path_s = sum(map(seconds, tasks)), critical_path_s(tasks)
-    workers = bound_workers(tasks, num_workers)
-    bound_s = max(path_s, work_s / num_workers)
+    least_s, workers = bound_s(tasks, num_cards), placed(tasks, num_cards)
     ahead_s = run(tasks, workers, AHEAD).makespan_s
 
-    def over_bound(loads: Loads | None, sets: Workers) -> float:
-        return round(run(tasks, sets, loads).makespan_s / bound_s, 3)
+    def over_bound(loads: Loads | None, sets: Workers | None) -> float | None:
+        return None if sets is None else round(run(tasks, sets, loads).makespan_s / least_s, 3)
 
-    unbound = [(f"w{idx}", frozenset(STAGES)) for idx in range(num_workers)]
     return {
         "case": name,
-        "workers": num_workers,
+        "cards": num_cards,
         "tasks": len(tasks),
-        "work_s": round(work_s),
-        "critical_path_s": round(path_s),
-        "lower_bound_s": round(bound_s),
+        "work_s": round(sum(map(seconds, tasks))),
+        "critical_path_s": round(critical_path_s(tasks)),
+        "lower_bound_s": round(least_s),
         "makespan_s": round(ahead_s),
-        "over_bound": round(ahead_s / bound_s, 3),
-        "over_bound_with_load": round(ahead_s / (bound_s + LOAD_S), 3),
+        "over_bound": round(ahead_s / least_s, 3),
+        "over_bound_with_load": round(ahead_s / (least_s + FIRST_LOAD_S), 3),
         "over_bound_otherwise": {
             "without_loading": over_bound(None, workers),
-            "apart": over_bound(APART, workers),
             "first_use": over_bound(FIRST_USE, workers),
-            "every_stage_everywhere": over_bound(AHEAD, unbound),
+            "every_stage": over_bound(AHEAD, everything(num_cards)),
+            "every_stage_first_use": over_bound(FIRST_USE, everything(num_cards)),
+            "apart": over_bound(AHEAD, apart(tasks, num_cards)),
         },
-        "stages_held": f"{sum(len(stages) for _, stages in workers)} of {len({t.stage for t in tasks}) * num_workers}",
-        "if_stage_1_waits": _against(ahead_s, plan(videos(chain="final")), num_workers),
-        "if_refine_alternates": _against(ahead_s, plan(videos(refine_order="alternate")), num_workers),
+        "placed": [
+            f"{name}: {', '.join(stage for stage in STAGES if stage in stages)}" for name, stages in workers.stages
+        ],
+        "if_stage_1_waits": _against(ahead_s, plan(videos(chain="final")), num_cards),
+        "if_refine_alternates": _against(ahead_s, plan(videos(refine_order="alternate")), num_cards),
     }
 
 
-def _against(ahead_s: float, tasks: list[Task], num_workers: int) -> dict[str, float]:
-    makespan_s = run(tasks, bound_workers(tasks, num_workers), AHEAD).makespan_s
-    bound_s = max(critical_path_s(tasks), sum(map(seconds, tasks)) / num_workers)
+def _against(ahead_s: float, tasks: list[Task], num_cards: int) -> dict[str, float]:
+    makespan_s = run(tasks, placed(tasks, num_cards), AHEAD).makespan_s
     return {
         "makespan_s": round(makespan_s),
         "times_the_default": round(makespan_s / ahead_s, 2),
-        "over_bound": round(makespan_s / bound_s, 3),
+        "over_bound": round(makespan_s / bound_s(tasks, num_cards), 3),
     }
 
 
@@ -176,7 +253,7 @@ def simulated() -> dict[str, object]:
     return {
         "target": f"over_bound <= {TARGET}",
         "reached": all(float(str(case["over_bound"])) <= TARGET for case in cases),
-        "load_s": LOAD_S,
+        "load_s": {name: round(each, 1) for name, each in MODULE_S.items()},
         "cases": cases,
     }
 
@@ -217,7 +294,8 @@ def on_ray(num_cuts: int, num_workers: int) -> dict[str, object]:
     from ltx_ray.store.open import open_store
 
     tasks = plan([ten_minutes(num_cuts)])
-    expected_s = run(tasks, workers := bound_workers(tasks, num_workers), FIRST_USE).makespan_s * RAY_SCALE
+    workers = placed(tasks, num_workers)
+    expected_s = run(tasks, workers._replace(cards={}), FIRST_USE).makespan_s * RAY_SCALE
     sleeps_s = {task.key: seconds(task) * RAY_SCALE for task in tasks}
 
     class SleepingActor(StageActor):
@@ -230,7 +308,7 @@ def on_ray(num_cuts: int, num_workers: int) -> dict[str, object]:
             module = MODULES.get(task.stage)
             is_loaded = module is None or module in self._loaded
             self._loaded.add(module or "")
-            time.sleep(sleeps_s[task.key] + (0.0 if is_loaded else LOAD_S * RAY_SCALE))
+            time.sleep(sleeps_s[task.key] + (0.0 if is_loaded else MODULE_S[module or ""] * RAY_SCALE))
             return Done(task.key, "0" * 64, 1)
 
         @ray.method(concurrency_group=CONTROL_GROUP)
@@ -242,10 +320,10 @@ def on_ray(num_cuts: int, num_workers: int) -> dict[str, object]:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         cluster = stack.enter_context(ray_session(None))
         (node, *_) = cluster.machines().nodes
-        specs = [WorkerSpec(name, node.node, stages, 0) for name, stages in workers]
+        specs = [WorkerSpec(name=name, node=node.node, stages=stages) for name, stages in workers.stages]
         journal = stack.enter_context(Journal.open(Path(folder) / "journal.jsonl"))
         pool = TogetherPool(
-            RayPool(specs, f"{folder}/store", cluster, catalog=BUILT_IN, actor=SleepingActor), num_workers
+            RayPool(lambda *_: specs, f"{folder}/store", cluster, catalog=BUILT_IN, actor=SleepingActor), len(specs)
         )
         started_at = time.monotonic()
         record = partial(_append, journal)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,9 +21,13 @@ from ltx_ray.spec.task import Task
 if TYPE_CHECKING:
     from ltx_ray.models.catalog import Catalog
     from ltx_ray.models.load import Loaded
-    from ltx_ray.spec.machine import Offload
+    from ltx_ray.spec.machine import Offload, WorkerSpec
     from ltx_ray.spec.weights import Weights
     from ltx_ray.store.protocol import Store
+
+#: Set in every worker. CUDA numbers cards by their speed otherwise, and Ray as the bus does. Segments of memory that
+#: grow leave fewer pieces between tensors of changing sizes.
+DEVICE_ENVIRONMENT = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
 
 #: Methods that answer while a task runs.
 CONTROL_GROUP = "control"
@@ -38,6 +43,7 @@ class Greeting:
     catalog: Catalog  #: where the worker gets its models
     weights: frozenset[Weights]  #: that the plan needs
     offload: Offload | None = None  #: see ``worker.prepare``
+    spec: WorkerSpec | None = None  #: what it is placed for; None = it takes what it needs
 
 
 class Steps(NamedTuple):
@@ -80,6 +86,8 @@ class StageActor:
         self._control: StepControl | None = None
         self._cancelled: set[tuple[str, int]] = set()
         self._said = LastLines()
+        for name, value in DEVICE_ENVIRONMENT.items():  # before anything of this process has touched the card
+            os.environ.setdefault(name, value)
         sys.stdout, sys.stderr = self._said.stream(sys.stdout), self._said.stream(sys.stderr)
 
     def hello(self, greeting: Greeting) -> int:
@@ -102,8 +110,16 @@ class StageActor:
             catalog=greeting.catalog,
             weights=greeting.weights,
             offload=greeting.offload,
+            budget=None if greeting.spec is None else greeting.spec.budget,
         )
+        if greeting.spec is not None and greeting.spec.loads_ahead:
+            threading.Thread(target=self._load_ahead, args=(greeting.spec.parts,), daemon=True).start()
         return os.getpid()
+
+    def _load_ahead(self, parts: tuple[Weights, ...]) -> None:
+        assert self._models is not None
+        with suppress(Exception):  # the first task that needs it says what is wrong, as a fact about that task
+            self._models.ahead(parts)
 
     def run(self, task: Task, attempt: int) -> Done | Failure | None:
         """One attempt at a task; see ``worker.execute.attempt``."""

@@ -43,8 +43,8 @@ class Demand:
         """Wait for room for as many workers as are useful beside these, and no longer for others."""
         if (now := time.monotonic()) - self._asked_at >= USEFUL_EVERY_S:
             self._num_useful, self._asked_at = self._useful(), now
-        at_work = sum(worker.num_gpus > 0 or "GPU" not in self._bundle for worker in workers)
-        num_workers = min(self._num_useful - at_work, MAX_GROUPS)
+        at_work = sum(worker.num_gpus if "GPU" in self._bundle else 1 for worker in workers)
+        num_workers = min(self._num_useful - round(at_work), MAX_GROUPS)
         placed = self._cluster.placed_groups() if self._groups else {}
         waiting = [id_ for id_ in self._groups if id_ not in placed]
         for id_ in waiting[max(0, num_workers) :]:

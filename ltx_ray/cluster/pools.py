@@ -1,8 +1,9 @@
 """Workers as Ray actors, and everything that befalls them as events.
 
-A worker whose process dies is started again under the same name on its node, unless it dies again and again without
-finishing anything and is not the last; a worker whose node is gone or going is not. A machine that joins later gets
-workers of its own. Retries of tasks are the engine's business.
+A worker whose process dies is started again under the same name on its node and its card, unless it dies again and
+again without finishing anything and is not the last; a worker whose node is gone or going is not. One that was out of
+memory comes back in a fresh process, and the next time with less of its parts on the card. A machine that joins later
+gets workers of its own. Retries of tasks are the engine's business.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.actor import ActorHandle
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from ltx_ray.cluster.actors import CONTROL_GROUP, Greeting, StageActor
 from ltx_ray.cluster.demand import Demand
 from ltx_ray.cluster.head import LiveCluster
+from ltx_ray.cluster.seats import Look, Seats, card_here
 from ltx_ray.errors import DoesNotFit, LtxRayError, StoreError
 from ltx_ray.spec.events import (
     Event,
@@ -59,8 +61,8 @@ GREETING_LIMIT_S = 3600.0
 #: Seconds after which the token is written again for those who read it next: `gc` takes old ones away.
 TOKEN_FRESH_S = 60.0
 
-#: Workers for machines that have none, given how many workers there are.
-Grow = Callable[[Sequence[Node], int], Sequence[WorkerSpec]]
+#: Workers for machines that have none, with the cards that are held there, given the workers there are.
+Place = Callable[[Sequence[Node], Sequence[WorkerSpec]], Sequence[WorkerSpec]]
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +73,7 @@ class Worker:
     actor: ActorHandle[Any]
     is_first: bool = False  #: started with the run; what it cannot do ends the run
     deaths_in_a_row: int = 0
+    num_replaced: int = 0  #: processes of this worker that ran out of memory
     has_joined: bool = False
     began_at: float = field(default_factory=time.monotonic)
     attempt: tuple[str, int] | None = None  #: what it runs
@@ -93,32 +96,35 @@ class RayPool:
 
     def __init__(
         self,
-        specs: Sequence[WorkerSpec],
+        place: Place,
         store_uri: str,
         cluster: LiveCluster,
         *,
         catalog: Catalog,
         weights: frozenset[Weights] = frozenset(),
         offload: Offload | None = None,
-        grow: Grow = lambda spare, num_workers: (),
         demand: Demand | None = None,
         actor: type[StageActor] = StageActor,
+        look: Look = card_here,
     ) -> None:
-        """``weights``: what every worker must find by ``catalog``. ``grow`` is asked while machines have no worker.
+        """``weights``: what every worker must find by ``catalog``. ``place`` is asked while machines have no worker.
 
-        ``demand``: how the cluster is asked to grow; None = it does not.
+        ``demand``: how the cluster is asked to grow; None = it does not. ``look``: what a process knows of its card.
         """
-        self._specs = specs
+        self._place = place
+        self._seats = Seats(look)
+        self._came: list[Node] = []  #: whose cards are known while those of others are not
         self._cluster = cluster
         self._store = open_store(store_uri, create=False)
         self._catalog, self._weights, self._offload = catalog, weights, offload
-        self._grow, self._demand = grow, demand
+        self._demand = demand
         self._workers: dict[str, Worker] = {}
         self._names: set[str] = set()  #: of every worker there ever was
         self._calls: dict[ray.ObjectRef[Any], Call] = {}
         self._questions: dict[ray.ObjectRef[Any], Worker] = {}
         self._happened: list[Event] = []
         self._has_greeted = False
+        self._has_placed = False
         self._known: set[str] = set()  #: machines that were there before, or were told of
         #: Machines on which workers were given up: they get no new ones.
         self._spent: set[str] = set()
@@ -131,9 +137,13 @@ class RayPool:
 
     def start(self) -> None:
         self._look_at = time.monotonic() + NODES_EVERY_S
-        self._known = {node.node for node in self._cluster.machines().nodes}
-        for spec in self._specs:
-            self._bring_up(spec, is_first=True)
+        nodes = self._cluster.machines().nodes
+        self._known = {node.node for node in nodes}
+        for node in nodes:
+            if node.num_gpus:
+                self._seats.take(node)
+        if not self._seats.is_waiting:
+            self._settle([node for node in nodes if node.is_of_use])
         self._ask_for_more()
 
     def submit(self, task: Task, worker: str, attempt: int) -> None:
@@ -155,8 +165,14 @@ class RayPool:
         self._happened.append(WorkerLost(time.monotonic(), worker, cause))
         if cause == "drain":
             self._spent.add(gone.spec.node)
-        else:
-            self._bring_up_again(gone, is_death=cause == "hang")
+            return
+        if cause == "replaced":
+            gone.num_replaced += 1
+            if gone.num_replaced > 1 and gone.spec.budget is not None:
+                less = gone.spec.budget.with_less([each.part for each in gone.spec.parts])
+                _log.warning("worker %s was out of memory again: %s", worker, less.offload)
+                gone.spec = replace(gone.spec, budget=less)
+        self._bring_up_again(gone, is_death=cause == "hang")
 
     def events(self, timeout_s: float) -> Sequence[Event]:
         now = time.monotonic()
@@ -166,6 +182,8 @@ class RayPool:
         if now >= self._ask_at:
             self._ask_at = now + PROGRESS_EVERY_S
             self._ask_for_progress(now)
+        if self._seats.is_waiting and not self._cluster.is_silent:
+            self._look_at_seats()
         happened, self._happened = self._happened, []
         if happened:
             return happened
@@ -185,12 +203,16 @@ class RayPool:
         workers = list(self._workers)
         for worker in workers:
             self._end(worker)
+        if not self._cluster.is_silent:
+            self._seats.close()
         # Last, because a store that fails here must not keep a worker alive; `gc` takes away what is left.
         with suppress(StoreError):
             for name in (*map(self._answer_name, workers), self._token_name):
                 self._store.drop_token(name)
 
-    def _bring_up(self, spec: WorkerSpec, *, is_first: bool = False, deaths_in_a_row: int = 0) -> None:
+    def _bring_up(
+        self, spec: WorkerSpec, *, is_first: bool = False, deaths_in_a_row: int = 0, num_replaced: int = 0
+    ) -> None:
         """Start the worker's process and greet it; not while the store cannot be used."""
         self._names.add(spec.name)
         now = time.monotonic()
@@ -201,16 +223,21 @@ class RayPool:
                 raise
             self._happened.append(StoreFailed(now, told(error)))
             return
+        group = self._seats.group(spec.node, spec.device)
         actor = self._actor_class.options(
             num_cpus=0,  # Ray would otherwise count every actor as a core, and wait for ever on a small machine
             num_gpus=spec.num_gpus,
             max_restarts=0,
             max_task_retries=0,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(spec.node, soft=False),
+            scheduling_strategy=NodeAffinitySchedulingStrategy(spec.node, soft=False)
+            if group is None
+            else PlacementGroupSchedulingStrategy(group, 0),
         ).remote(self._store.location)
-        self._workers[spec.name] = Worker(spec, actor, is_first, deaths_in_a_row)
+        self._workers[spec.name] = Worker(spec, actor, is_first, deaths_in_a_row, num_replaced)
         answer_name = self._answer_name(spec.name)
-        greeting = Greeting(self._token_name, self._token, answer_name, self._catalog, self._weights, self._offload)
+        greeting = Greeting(
+            self._token_name, self._token, answer_name, self._catalog, self._weights, self._offload, spec
+        )
         self._calls[actor.hello.remote(greeting)] = Call(spec.name)
 
     def _freshen_token(self, now: float) -> None:
@@ -227,7 +254,7 @@ class RayPool:
         if deaths >= MAX_DEATHS_IN_A_ROW:
             self._spent.add(gone.spec.node)
         elif self._cluster.stays(gone.spec.node):
-            self._bring_up(gone.spec, deaths_in_a_row=deaths)
+            self._bring_up(gone.spec, deaths_in_a_row=deaths, num_replaced=gone.num_replaced)
 
     def _end(self, name: str) -> Worker | None:
         """Kill a worker's process, whatever is left of it, and forget all that was asked of it."""
@@ -365,13 +392,43 @@ class RayPool:
                 self._happened.append(WorkersComing(now, node.node))
         taken = {worker.spec.node for worker in self._workers.values()} | self._spent
         spare = [node for node in machines.nodes if node.node not in taken and node.is_of_use]
-        for spec in self._grow(spare, len(self._workers)) if spare else ():
-            is_first = not (self._specs or self._has_greeted)  # the run began without a machine, and only begins now
-            if self._demand is not None:
-                self._demand.let_in(spec.node)
-            self._bring_up(replace(spec, name=self._new_name(spec.name)), is_first=is_first)
+        if not self._cluster.is_silent:
+            self._seats.forget([node for node in self._seats if not self._cluster.stays(node)])
+            for node in spare:
+                if node.num_gpus and node.node not in self._seats:
+                    self._let_in(node.node)
+                    self._seats.take(node)
+        if without := [node for node in spare if not node.num_gpus]:
+            self._settle(without)
         if not self._cluster.is_silent:
             self._ask_for_more()
+
+    def _look_at_seats(self) -> None:
+        """Put workers on machines whose cards are known by now; at the start of a run on all at once."""
+        self._came += self._seats.come()
+        if self._has_placed or not self._seats.is_waiting:
+            came, self._came = self._came, []
+            if not self._has_placed:
+                came += [node for node in self._cluster.machines().nodes if node.is_of_use and not node.num_gpus]
+            if came:
+                self._settle(came)
+
+    def _settle(self, nodes: Sequence[Node]) -> None:
+        """Bring up workers on machines that have none."""
+        is_first = not (self._has_placed or self._has_greeted)
+        if is_first and not nodes and self._demand is not None:
+            return  # the run waits for its first machine
+        specs = self._place(nodes, [worker.spec for worker in self._workers.values()])
+        self._has_placed = self._has_placed or bool(specs)
+        for node in nodes:
+            self._seats.keep(node.node, [spec.device for spec in specs if spec.node == node.node])
+            self._let_in(node.node)
+        for spec in specs:
+            self._bring_up(replace(spec, name=self._new_name(spec.name)), is_first=is_first)
+
+    def _let_in(self, node: str) -> None:
+        if self._demand is not None and not self._cluster.is_silent:
+            self._demand.let_in(node)
 
     def _new_name(self, name: str) -> str:
         """``name``, or with a number after it where a worker of an earlier machine had it."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ltx_ray.plan.placement import Wishes
 from ltx_ray.spec.machine import Offload
+from ltx_ray.spec.stages import Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +24,20 @@ class RenderOptions:
     offload: Offload | None = None  #: None = as the environment of the workers says, else "auto"
     node_limit_s: float | None = None  #: give up without a worker for so long; None = 120, 1800 where the cluster grows
     hang_limit_s: float | None = 900.0  #: a task that makes no step for so long is killed; None = it may take for ever
+    reserve_bytes: int = 0  #: kept free on every card
+    #: Where a stage may go: part of the name of a card or a machine; a stage not named goes anywhere.
+    stages_on: Mapping[Stage, str] = field(default_factory=dict)
     notify: str | None = field(default=None, repr=False)  #: address of a webhook; signed by $LTX_RAY_NOTIFY_SECRET
+
+    @property
+    def wishes(self) -> Wishes:
+        """What of it is about where workers go."""
+        return Wishes(
+            max_workers=self.workers,
+            reserve_bytes=self.reserve_bytes,
+            offload=self.offload or "auto",
+            stages_on=self.stages_on,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ltx_ray.engine.priority import STAGE_WEIGHTS
 from ltx_ray.errors import ArtifactCorrupt, ArtifactMissing, Interrupted, StoreError, StoreUnusable
 from ltx_ray.plan.dag import PlannedVideo
-from ltx_ray.plan.placement import place, useful_workers
 from ltx_ray.report.seams import SeamReport, read_seams
 from ltx_ray.run.attempts import STORAGE_CAUSES, given_up, made_here
 from ltx_ray.run.dry import DryRun
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from ltx_ray.models.catalog import Catalog
     from ltx_ray.run.options import RenderOptions
     from ltx_ray.run.outgoing import Outgoing
-    from ltx_ray.spec.machine import Node, WorkerSpec
     from ltx_ray.spec.protocols import Pool
     from ltx_ray.spec.weights import Weights
     from ltx_ray.store.artifacts import ArtifactStore
@@ -223,29 +222,21 @@ class Session:
     ) -> Pool:
         from ltx_ray.cluster.demand import Demand
         from ltx_ray.cluster.pools import RayPool
+        from ltx_ray.run.placing import Placing
 
-        num_tasks, nodes = len(tasks), list(cluster.machines().nodes)
         weights = _weights_of(tasks)
-        waits = grows and not any(node.is_of_use for node in nodes)
         wants_gpu = self.catalog.has_files(weights)
-
-        def grow(spare: Sequence[Node], num_workers: int) -> Sequence[WorkerSpec]:
-            room = min(options.workers or num_tasks, num_tasks) - num_workers
-            return place(list(spare), max_workers=room, num_tasks=num_tasks) if room > 0 else ()
-
-        def useful() -> int:
-            left = {key: task for key, task in tasks.items() if state.progress[key].status in UNFINISHED}
-            wanted = useful_workers(left, STAGE_WEIGHTS, gpu_only=wants_gpu)
-            return min(wanted, options.workers or wanted)
-
+        placing = Placing(
+            tasks, self.catalog, options.wishes, is_left=lambda key: state.progress[key].status in UNFINISHED
+        )
+        useful = partial(placing.useful, gpu_only=wants_gpu)
         return RayPool(
-            [] if waits else place(nodes, max_workers=options.workers, num_tasks=num_tasks),
+            lambda nodes, workers: placing.place(nodes, workers).workers,
             self.store.location,
             cluster,
             catalog=self.catalog,
             weights=weights,
             offload=options.offload,
-            grow=grow,
             demand=Demand(cluster, {"GPU": 1.0} if wants_gpu else {"CPU": 1.0}, useful) if grows else None,
         )
 

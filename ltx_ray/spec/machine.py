@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from ltx_ray.spec.task import Stage
+from ltx_ray.spec.weights import Part, Weights
 
-#: Whether the blocks of a part stay in host memory and pass over the device; "auto" = where it does not fit alone.
-Offload = Literal["auto", "none", "block"]
+#: How a process holds the parts it needs: all on its device ("none"); those it needs now, the others in host memory
+#: ("swap"); so, and of a part that does not fit the blocks pass over the device one by one ("block"); or as its device
+#: makes it necessary ("auto").
+Offload = Literal["auto", "none", "swap", "block"]
 OFFLOADS: tuple[Offload, ...] = get_args(Offload)
+
+
+#: What is computed took more than was predicted: it gets so many times as much.
+MORE_BESIDE = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +49,47 @@ class Node:
         return self.num_cpus > 0 or self.num_gpus > 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What a process may take of its device."""
+
+    cap_bytes: int  #: all of it: the driver's own, weights, and what is computed beside them
+    own_bytes: int  #: of the driver, for every process that computes there
+    #: What is computed beside the weights at most, by the parts that a stage uses.
+    beside: tuple[tuple[frozenset[Part], int], ...]
+    offload: Offload
+    streamed: tuple[Part, ...] = ()  #: parts whose blocks pass over the device
+    host_bytes: int | None  #: of host memory, for parts that leave the device; None = no limit
+
+    def weights_bytes(self, needed: Collection[Part]) -> int:
+        """For all parts together while a stage computes that uses these."""
+        most = max((num_bytes for _, num_bytes in self.beside), default=0)
+        return self.cap_bytes - self.own_bytes - dict(self.beside).get(frozenset(needed), most)
+
+    def with_less(self, parts: Collection[Part]) -> Budget:
+        """For a process that follows one which ran out of memory: more is left beside the weights, and less of these
+        ``parts`` stays on the device."""
+        beside = tuple((kinds, int(num_bytes * MORE_BESIDE)) for kinds, num_bytes in self.beside)
+        if self.offload == "none":
+            return replace(self, beside=beside, offload="swap")
+        return replace(self, beside=beside, offload="block", streamed=tuple(dict.fromkeys((*self.streamed, *parts))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSpec:
-    """A process to start: on which node, for which stages, with how many GPUs."""
+    """A process to start: on which node, for which stages, and on which card."""
 
     name: str
     node: str
     stages: frozenset[Stage]
-    num_gpus: int
+    num_gpus: float = 0  #: its share of a card, as Ray counts it
+    device: str = ""  #: uuid of the card; "" = whichever it is given, or none
+    budget: Budget | None = None  #: None = it takes what it needs
+    peak_bytes: int = 0  #: of its budget, what it is predicted to need; 0 = nobody knows
+    parts: tuple[Weights, ...] = ()  #: that its stages use, in the order in which they are needed
+    why: str = ""  #: one sentence
+
+    @property
+    def loads_ahead(self) -> bool:
+        """Whether all its parts have room together, so that they can come before they are needed."""
+        return self.budget is not None and self.budget.offload == "none"

@@ -9,7 +9,7 @@ from ltx_ray.errors import ModelError, StoreError, StoreUnusable
 from ltx_ray.models.catalog import Catalog
 from ltx_ray.models.listed import with_own_files
 from ltx_ray.models.load import Loaded
-from ltx_ray.spec.machine import Offload
+from ltx_ray.spec.machine import Budget, Offload
 from ltx_ray.spec.weights import Weights
 from ltx_ray.store.identity import is_store
 from ltx_ray.store.open import open_store
@@ -26,11 +26,13 @@ def prepare(
     catalog: Catalog,
     weights: Collection[Weights],
     offload: Offload | None = None,
+    budget: Budget | None = None,
 ) -> tuple[Store, Loaded]:
     """Load what every task needs and open the store: read the driver's token in it, and write it under another name.
 
     Args:
         offload: None = as the environment says, else "auto".
+        budget: of the device; None = it takes what it needs.
 
     Raises:
         StoreError: the token is not there, or the answer cannot be written.
@@ -48,4 +50,4 @@ def prepare(
         catalog = with_own_files(catalog, weights)
     except (StoreError, ModelError) as error:
         raise type(error)(f"node {socket.gethostname()}: {error}") from error
-    return store, Loaded(catalog, offload=offload)
+    return store, Loaded(catalog, offload=offload, budget=budget)
