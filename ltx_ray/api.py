@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from ltx_ray.models.scan import Found
     from ltx_ray.run.cancel import Asked
     from ltx_ray.run.collect import Freed
+    from ltx_ray.run.estimate import Ceilings
     from ltx_ray.run.explain import TaskStory
+    from ltx_ray.run.foresee import Foreseen
     from ltx_ray.run.preview import Preview
     from ltx_ray.run.probe import Probed
     from ltx_ray.run.record import Run
@@ -54,10 +56,12 @@ __all__ = [
     "ask_there",
     "cancel",
     "cancel_job",
+    "ceilings",
     "check_models",
     "default_run_dir",
     "dry_run",
     "explain",
+    "foresee",
     "gc",
     "init",
     "is_ray_left_behind",
@@ -184,6 +188,37 @@ def dry_run(
 
     run = Run(default_run_dir(manifest) if run_dir is None else run_dir, store=store)
     return plan_run(run, manifest, _models_of(manifest, catalog))
+
+
+def foresee(
+    dry: DryRun,
+    options: RenderOptions | None = None,
+    *,
+    catalog: Catalog | None = None,
+    cluster: str | None = None,
+    address: str | None = None,
+) -> Foreseen | None:
+    """Which workers would make it on a cluster, and what that takes: a render there does just this.
+
+    Args:
+        cluster: a file that describes one, or ``auto``: the cluster of Ray at ``address``, or this machine; None =
+            this machine, if it has cards.
+    Raises:
+        ManifestError: the file describes no cluster.
+        DoesNotFit: the plan does not fit there, or takes more than ``options.ceilings`` allow.
+    """
+    from ltx_ray.run.foresee import foresee as foresee_plan
+
+    chosen = RenderOptions() if options is None else options
+    return foresee_plan(dry, chosen, _models(catalog), cluster=cluster, address=address)
+
+
+def ceilings(*, gpu_hours: float | None = None, cost: float | None = None, deadline: str | None = None) -> Ceilings:
+    """What a render may take at most. Raises PlanError: ``deadline`` is no length of time, as 90, 45m or 2h30m."""
+    from ltx_ray.run.estimate import Ceilings, read_duration
+
+    seconds = None if deadline is None else read_duration(deadline, "--deadline")
+    return Ceilings(gpu_hours=gpu_hours, cost=cost, seconds=seconds)
 
 
 def render(

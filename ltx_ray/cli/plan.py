@@ -11,6 +11,19 @@ import typer
 
 from ltx_ray.cli.options import JsonOption, ModelsOption, OverridesArgument, RunOption, StoreOption
 from ltx_ray.cli.output import signs_of_life
+from ltx_ray.cli.placing import (
+    GIB,
+    DeadlineOption,
+    MaxCostOption,
+    MaxGpuHoursOption,
+    OffloadOption,
+    PriceOption,
+    ReserveOption,
+    StagesOnOption,
+    WorkersOption,
+    read_prices,
+    read_stages_on,
+)
 from ltx_ray.errors import PlanError
 
 #: Task rows printed unless --all is given.
@@ -26,6 +39,22 @@ def plan(
     store: StoreOption = None,
     models: ModelsOption = None,
     show_all: Annotated[bool, typer.Option("--all", help="Every task, also of a large plan.")] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|FILE",
+            help="Where it would run, and what it takes: the cluster of --address, this machine, or what a file says.",
+        ),
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="HOST:PORT of Ray, or `auto`, for --cluster auto.")] = None,
+    workers: WorkersOption = None,
+    offload: OffloadOption = None,
+    stages_on: StagesOnOption = None,
+    reserve: ReserveOption = 0.0,
+    price: PriceOption = None,
+    max_gpu_hours: MaxGpuHoursOption = None,
+    max_cost: MaxCostOption = None,
+    deadline: DeadlineOption = None,
     presets: Annotated[
         bool, typer.Option("--presets", help="Print what every preset means: `plan --presets [FAMILY]`.")
     ] = False,
@@ -40,10 +69,21 @@ def plan(
     from ltx_ray import api
     from ltx_ray.spec.task import STAGES
 
+    if address is not None and cluster != "auto":
+        raise PlanError(f"--address {address}: is looked at with --cluster auto alone")
+    options = api.RenderOptions(
+        workers=workers,
+        offload=offload,  # type: ignore[arg-type]
+        reserve_bytes=int(reserve * GIB),
+        stages_on=read_stages_on(stages_on),
+        ceilings=api.ceilings(gpu_hours=max_gpu_hours, cost=max_cost, deadline=deadline),
+        prices=read_prices(price),
+    )
     with signs_of_life():
         catalog = api.models(models, manifest=manifest)
         resolved = api.load_manifest(manifest, overrides or [], catalog=catalog)
         dry = api.dry_run(resolved, run_dir=run, store=store, catalog=catalog)
+        foreseen = api.foresee(dry, options, catalog=catalog, cluster=cluster, address=address)
     counts: dict[str, Counter[str]] = {stage: Counter() for stage in STAGES}
     num_rows = 0
     for task, reason in dry.reasons():
@@ -59,7 +99,8 @@ def plan(
     if as_json:
         totals = {stage: dict(kinds) for stage, kinds in counts.items()}
         summary = {"videos": len(dry.plan.videos), "tasks": num_rows, "to_make": len(dry.needed), "stages": totals}
-        typer.echo(json.dumps({"type": "plan", "notes": [str(note) for note in dry.plan.notes]} | summary))
+        seen = {} if foreseen is None else {"placement": foreseen.placement_rows(), "estimate": foreseen.estimate_row()}
+        typer.echo(json.dumps({"type": "plan", "notes": [str(note) for note in dry.plan.notes]} | summary | seen))
         return
     for note in dry.notes(each=show_all):
         typer.echo(f"note: {note}", err=True)
@@ -73,6 +114,10 @@ def plan(
     videos = f"{len(dry.plan.videos)} video{'s' if len(dry.plan.videos) != 1 else ''}"
     seconds = float(sum(video.num_frames / video.frame_rate for video in dry.plan.videos))
     typer.echo(f"{videos}, {seconds:.1f} s in all: {len(dry.needed)} of {num_rows} tasks to make")
+    if foreseen is not None:
+        typer.echo("")
+        for line in foreseen.lines():
+            typer.echo(line)
 
 
 def _print_presets(family: str | None, overrides: list[str], *, as_json: bool) -> None:

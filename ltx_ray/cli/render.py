@@ -21,7 +21,19 @@ from ltx_ray.cli.options import (
     StoreOption,
 )
 from ltx_ray.cli.output import outlived, signs_of_life
-from ltx_ray.spec.machine import OFFLOADS
+from ltx_ray.cli.placing import (
+    GIB,
+    DeadlineOption,
+    MaxCostOption,
+    MaxGpuHoursOption,
+    OffloadOption,
+    PriceOption,
+    ReserveOption,
+    StagesOnOption,
+    WorkersOption,
+    read_prices,
+    read_stages_on,
+)
 
 if TYPE_CHECKING:
     from ltx_ray.api import Summary
@@ -39,13 +51,6 @@ def _hang_limit(limit_s: float) -> float:
     return limit_s
 
 
-def _offload(text: str | None) -> str | None:
-    if text not in (None, *OFFLOADS):
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(OFFLOADS)}")
-    return text
-
-
-WorkersOption = Annotated[int | None, typer.Option(min=1, help="At most so many workers.  [default: one a core]")]
 RetryFailedOption = Annotated[bool, typer.Option("--retry-failed", help="Try again what was given up.")]
 HangLimitOption = Annotated[
     float,
@@ -59,14 +64,6 @@ NodeLimitOption = Annotated[
         metavar="SECONDS",
         min=1,
         help="Give up when no machine could work for so long.  [default: 120; 1800 where the cluster grows]",
-    ),
-]
-OffloadOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="auto|none|block",
-        callback=_offload,
-        help="Keep blocks of the model in host memory.  [default: auto, where a card is too small]",
     ),
 ]
 
@@ -83,6 +80,12 @@ def render(
     retry_failed: RetryFailedOption = False,
     hang_limit: HangLimitOption = HANG_LIMIT_S,
     offload: OffloadOption = None,
+    stages_on: StagesOnOption = None,
+    reserve: ReserveOption = 0.0,
+    price: PriceOption = None,
+    max_gpu_hours: MaxGpuHoursOption = None,
+    max_cost: MaxCostOption = None,
+    deadline: DeadlineOption = None,
     node_limit: NodeLimitOption = None,
     files: Annotated[
         str | None,
@@ -112,6 +115,10 @@ def render(
         hang_limit_s=hang_limit or None,
         node_limit_s=node_limit,
         offload=offload,  # type: ignore[arg-type]
+        reserve_bytes=int(reserve * GIB),
+        stages_on=read_stages_on(stages_on),
+        ceilings=api.ceilings(gpu_hours=max_gpu_hours, cost=max_cost, deadline=deadline),
+        prices=read_prices(price),
         notify=notify or None,
     )
     with outlived():

@@ -9,13 +9,23 @@ import typer
 
 from ltx_ray.cli.options import JobsAddressOption, JsonOption, ManifestArgument, OverridesArgument
 from ltx_ray.cli.output import signs_of_life
+from ltx_ray.cli.placing import (
+    DeadlineOption,
+    MaxCostOption,
+    MaxGpuHoursOption,
+    OffloadOption,
+    PriceOption,
+    ReserveOption,
+    StagesOnOption,
+    WorkersOption,
+    read_prices,
+    read_stages_on,
+)
 from ltx_ray.cli.render import (
     HANG_LIMIT_S,
     HangLimitOption,
     NodeLimitOption,
-    OffloadOption,
     RetryFailedOption,
-    WorkersOption,
 )
 
 if TYPE_CHECKING:
@@ -44,16 +54,29 @@ def submit(
     hang_limit: HangLimitOption = HANG_LIMIT_S,
     node_limit: NodeLimitOption = None,
     offload: OffloadOption = None,
+    stages_on: StagesOnOption = None,
+    reserve: ReserveOption = 0.0,
+    price: PriceOption = None,
+    max_gpu_hours: MaxGpuHoursOption = None,
+    max_cost: MaxCostOption = None,
+    deadline: DeadlineOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Have a cluster render a manifest; submit it again to go on. Files of this machine travel along."""
     from ltx_ray import api
 
+    read_stages_on(stages_on), read_prices(price)  # what is wrong with them is said here
     arguments = [] if workers is None else ["--workers", str(workers)]
     arguments += ["--retry-failed"] if retry_failed else []
     arguments += ["--hang-limit", f"{hang_limit:g}"] if hang_limit != HANG_LIMIT_S else []
     arguments += [] if node_limit is None else ["--node-limit", f"{node_limit:g}"]
     arguments += [] if offload is None else ["--offload", offload]
+    arguments += [word for each in stages_on or [] for word in ("--stages-on", each)]
+    arguments += ["--reserve", f"{reserve:g}"] if reserve else []
+    arguments += [word for each in price or [] for word in ("--price", each)]
+    arguments += [] if max_gpu_hours is None else ["--max-gpu-hours", f"{max_gpu_hours:g}"]
+    arguments += [] if max_cost is None else ["--max-cost", f"{max_cost:g}"]
+    arguments += [] if deadline is None else ["--deadline", deadline]
     arguments += ["--json"] if as_json else []
     with signs_of_life():
         catalog = api.models(models, manifest=manifest)

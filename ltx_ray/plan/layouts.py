@@ -145,6 +145,15 @@ def _layout(card: Card, work: Work, first: frozenset[Stage], beside: frozenset[S
     return Layout(both, seconds / sum(_takes_s(work, holding, card) for holding in both) if seconds else 1.0)
 
 
+def slowness(work: Work, holding: Holding, card: Card) -> float:
+    """How many times longer tasks take in a process than where all its parts stay on the card."""
+    stages = _ordered(holding.stages, work)
+    computing_s = sum(card.seconds(work, stage) for stage in stages)
+    if holding.offload == "none" or not computing_s:
+        return 1.0
+    return 1.0 + sum(_waiting_s(work, stage, holding, card) for stage in stages) / computing_s
+
+
 def held(
     work: Work, stages: frozenset[Stage], mode: Offload, room_bytes: int | None, host_bytes: int | None = None
 ) -> Holding | None:

@@ -16,7 +16,7 @@ from itertools import combinations_with_replacement, product
 from typing import NamedTuple
 
 from ltx_ray.errors import DoesNotFit
-from ltx_ray.plan.layouts import GIB, GROUPS, MODES, SAMPLE, Card, Holding, Layout, held, layouts, least_bytes
+from ltx_ray.plan.layouts import GIB, GROUPS, MODES, SAMPLE, Card, Holding, Layout, held, layouts, least_bytes, slowness
 from ltx_ray.plan.work import LITTLE, Work
 from ltx_ray.spec.cards import Speed, speed_of
 from ltx_ray.spec.machine import Device, Node, Offload, WorkerSpec
@@ -119,7 +119,7 @@ def _on_cards(nodes: Sequence[Node], seats: Sequence[_Seat], work: Work, wishes:
         each.sort(key=lambda layout: (-len(layout.stages), layout.waits))
     workers: list[WorkerSpec] = []
     for seat, card in sorted(zip(seats, cards, strict=True), key=lambda pair: (pair[0].gpu_idx, pair[0].node_idx)):
-        workers += _workers(nodes[seat.node_idx], seat, card, left[card].pop(0))
+        workers += _workers(nodes[seat.node_idx], seat, card, left[card].pop(0), asked)
     used = sorted({worker.node for worker in workers}, key=[node.node for node in nodes].index)
     for node_idx, node in enumerate(nodes):
         if node.node in used or (not (node.devices or node.num_gpus) and node.num_cpus):
@@ -336,17 +336,18 @@ def _worth(chosen: Chosen, work: Work, max_workers: int | None) -> _Worth:
     )
 
 
-def _workers(node: Node, seat: _Seat, card: Card, layout: Layout) -> Iterator[WorkerSpec]:
-    """What stands on a card; what nobody needs of it goes to the first, so that a guess too low kills nobody."""
-    spare = max(0, (card.room_bytes or 0) - layout.peak_bytes)
+def _workers(node: Node, seat: _Seat, card: Card, layout: Layout, work: Work) -> Iterator[WorkerSpec]:
+    """What stands on a card; what nobody needs of it is shared out, so that a guess too low kills nobody."""
+    spare = max(0, (card.room_bytes or 0) - layout.peak_bytes) / max(1, layout.peak_bytes)
     for idx, holding in enumerate(layout.holdings):
         yield WorkerSpec(
+            slowness=round(slowness(work, holding, card), 3),
             name=f"gpu{seat.node_idx}.{seat.gpu_idx}{'d' if idx else ''}",
             node=node.node,
             stages=holding.stages,
             num_gpus=round(1 / len(layout.holdings), SHARE_DIGITS),
             device=seat.device.uuid,
-            budget=holding.budget(card, 0 if idx else spare),
+            budget=holding.budget(card, int(spare * holding.peak_bytes)),
             peak_bytes=holding.peak_bytes,
             parts=holding.parts,
             why=_why(layout, holding, card),

@@ -65,6 +65,11 @@ class Work:
         return sum(work.num_tasks for work in self.stages.values())
 
     @property
+    def mean_s(self) -> dict[Stage, float]:
+        """Of one task of each stage, on a card of speed 1."""
+        return {stage: each.seconds / each.num_tasks for stage, each in self.stages.items()}
+
+    @property
     def width(self) -> int:
         """How many cards it keeps busy at a time: more only wait for its longest chain."""
         chain_s = sum(work.chain_s for work in self.stages.values())

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ltx_ray.plan.placement import Wishes
+from ltx_ray.run.estimate import Ceilings
+from ltx_ray.run.placing import Asked
 from ltx_ray.spec.machine import Offload
 from ltx_ray.spec.stages import Stage
 
@@ -29,15 +31,19 @@ class RenderOptions:
     stages_on: Mapping[Stage, str] = field(default_factory=dict)
     notify: str | None = field(default=None, repr=False)  #: address of a webhook; signed by $LTX_RAY_NOTIFY_SECRET
 
+    ceilings: Ceilings = field(default_factory=Ceilings)  #: what it may take at most
+    prices: Mapping[str, float] | None = None  #: of a card for an hour, by a part of its name; "" = of every card
+
     @property
-    def wishes(self) -> Wishes:
-        """What of it is about where workers go."""
-        return Wishes(
+    def asked(self) -> Asked:
+        """What of it is about where workers go, and what they may take."""
+        wishes = Wishes(
             max_workers=self.workers,
             reserve_bytes=self.reserve_bytes,
             offload=self.offload or "auto",
             stages_on=self.stages_on,
         )
+        return Asked(wishes=wishes, ceilings=self.ceilings, prices=self.prices)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

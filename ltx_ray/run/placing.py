@@ -1,4 +1,4 @@
-"""Where the tasks of a plan go: its work, the sizes of its weights, and the machines, brought together.
+"""Where the tasks of a plan go, and what they will take: its work, its weights and the machines, brought together.
 
 ``ltx-ray plan`` shows what this says, and a render does it.
 """
@@ -6,18 +6,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ltx_ray.engine.priority import STAGE_WEIGHTS
+from ltx_ray.plan.costs import costs_of, pictures_of, size_of
 from ltx_ray.plan.placement import Placement, Wishes, place, useful_workers
-from ltx_ray.plan.work import PartSize, Work, work_of
+from ltx_ray.plan.seconds import Measured, Seconds
+from ltx_ray.plan.work import Work, work_of
+from ltx_ray.run.estimate import Ceilings, Estimate, estimate
 from ltx_ray.spec.machine import Node, WorkerSpec
 from ltx_ray.spec.task import Task
-from ltx_ray.spec.weights import Weights
 
 if TYPE_CHECKING:
     from ltx_ray.models.catalog import Catalog
+    from ltx_ray.spec.model import ModelFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a user says of the workers of a run; none of it changes a byte of the result."""
+
+    wishes: Wishes = field(default_factory=Wishes)
+    ceilings: Ceilings = field(default_factory=Ceilings)
+    prices: Mapping[str, float] | None = None  #: of a card for an hour, by a part of its name; "" = of every card
 
 
 class Placing:
@@ -27,42 +40,68 @@ class Placing:
         self,
         tasks: Mapping[str, Task],
         catalog: Catalog,
-        wishes: Wishes,
+        asked: Asked,
         *,
+        plan: Mapping[str, Task] | None = None,
         is_left: Callable[[str], bool] = lambda key: True,
+        measured: Collection[Measured] = (),
     ) -> None:
-        """``is_left``: whether a task still has to be made; it is asked whenever machines come."""
-        self.tasks, self.catalog, self.wishes = tasks, catalog, wishes
-        self._is_left = is_left
+        """Args:
+        tasks: to make, parents before children.
+        plan: all tasks of the plan, from which some of the ``tasks`` take their inputs; None = they are all.
+        is_left: whether a task still has to be made; it is asked whenever machines come.
+        measured: tasks that were made before.
+        """
+        self.tasks, self.catalog, self.asked = tasks, catalog, asked
+        self._plan = tasks if plan is None else plan
+        self._is_left, self._measured = is_left, measured
+        #: Of the workers that the run began with; None = nothing is known of what computes there.
+        self.estimate: Estimate | None = None
 
     @property
     def left(self) -> dict[str, Task]:
         return {key: task for key, task in self.tasks.items() if self._is_left(key)}
 
-    def work(self) -> Work:
-        return work_of(self.left, seconds=_seconds, costs={}, size=self._size)
+    @cached_property
+    def seconds(self) -> Seconds:
+        costs = costs_of(self._plan, self._models)
+        return Seconds(costs, pictures_of(self._plan)).corrected(self._measured)
+
+    def work(self, tasks: Mapping[str, Task]) -> Work:
+        return work_of(
+            tasks,
+            seconds=self.seconds.on_reference,
+            host_seconds=self.seconds.on_host,
+            costs=self.seconds.costs,
+            size=lambda weights: size_of(weights, self._models),
+        )
+
+    @property
+    def _models(self) -> list[ModelFacts]:
+        """Those that were looked at: the plan names no others."""
+        return [entry.facts for entry in self.catalog.entries]
 
     def place(self, nodes: Sequence[Node], workers: Collection[WorkerSpec] = ()) -> Placement:
         """Workers for these machines, beside those that there are.
 
         Raises:
-            DoesNotFit: there are none, and these machines bear none that could do the work.
+            DoesNotFit: these machines bear none that could do the work, or it takes more than it may.
         """
-        wishes, limit = self.wishes, self.wishes.max_workers
+        wishes, limit = self.asked.wishes, self.asked.wishes.max_workers
+        tasks = self.left
+        work = self.work(tasks)
         if workers:
             if limit is not None and len(workers) >= limit:
                 return Placement(())
             wishes = replace(wishes, max_workers=None if limit is None else limit - len(workers))
-        return place(nodes, self.work(), wishes)
+            return place(nodes, work, wishes)
+        placement = place(nodes, work, wishes)
+        self.estimate = estimate(tasks, placement, nodes, work=work, seconds=self.seconds, prices=self.asked.prices)
+        if self.estimate is not None:
+            self.estimate.check(self.asked.ceilings)
+        return placement
 
     def useful(self, *, gpu_only: bool) -> int:
         """How many workers have something to do."""
         wanted = useful_workers(self.left, STAGE_WEIGHTS, gpu_only=gpu_only)
-        return min(wanted, self.wishes.max_workers or wanted)
-
-    def _size(self, weights: Weights) -> PartSize:
-        return PartSize(0)
-
-
-def _seconds(task: Task) -> float:
-    return STAGE_WEIGHTS[task.stage]
+        return min(wanted, self.asked.wishes.max_workers or wanted)

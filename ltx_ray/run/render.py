@@ -227,7 +227,11 @@ class Session:
         weights = _weights_of(tasks)
         wants_gpu = self.catalog.has_files(weights)
         placing = Placing(
-            tasks, self.catalog, options.wishes, is_left=lambda key: state.progress[key].status in UNFINISHED
+            tasks,
+            self.catalog,
+            options.asked,
+            plan=self.dry.plan.tasks,
+            is_left=lambda key: state.progress[key].status in UNFINISHED,
         )
         useful = partial(placing.useful, gpu_only=wants_gpu)
         return RayPool(

@@ -86,6 +86,7 @@ class WorkerSpec:
     device: str = ""  #: uuid of the card; "" = whichever it is given, or none
     budget: Budget | None = None  #: None = it takes what it needs
     peak_bytes: int = 0  #: of its budget, what it is predicted to need; 0 = nobody knows
+    slowness: float = 1.0  #: times that its tasks take longer because its parts do not all stay on the card
     parts: tuple[Weights, ...] = ()  #: that its stages use, in the order in which they are needed
     why: str = ""  #: one sentence
 

@@ -45,6 +45,8 @@ class ModelFacts:
     loras: Mapping[str, LoraFacts] | None = None
     num_blocks: int | None = None  #: of the transformer; None = not known, 0 = there is nothing for guidance to act on
     upsamplers: tuple[Upsampler, ...] = ()  #: those that can be chosen; the one in ``weights`` is the default
+    #: What parts take of a device in their precision; one that is not named takes nothing worth a word.
+    part_bytes: tuple[tuple[Part, int], ...] = ()
     least_size_px: int = 0  #: ``min_size_px`` never falls below this, however large stage 1 renders
 
     def rendering(self, upscale: Fraction) -> ModelFacts:

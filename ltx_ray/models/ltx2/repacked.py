@@ -13,8 +13,6 @@ from ltx_ray.models.ltx2.packed import Packed, as_bytes
 _LARGEST = torch.finfo(torch.float8_e4m3fn).max
 #: The library writes no K-types; of its others this one loses least.
 _GGUF = "Q8_0"
-#: Of a value in it.
-REPACKED_BITS = 8.5
 
 
 def repacked(weight: Tensor, kind: str, *, is_scaled: bool) -> Packed | None:

@@ -19,6 +19,7 @@ from ltx_ray.models.ltx2.files.gguf_types import spread
 from ltx_ray.models.ltx2.files.header import Header, read_header
 from ltx_ray.models.ltx2.files.precisions import part_precision
 from ltx_ray.models.ltx2.files.quantised import forms
+from ltx_ray.models.ltx2.files.sizes import part_bytes
 from ltx_ray.models.ltx2.files.sources import folder_config, shapes_of, weights_of
 from ltx_ray.models.ltx2.files.text_files import look_at_text_encoder
 from ltx_ray.spec.model import UPSAMPLERS, ModelFacts, Upsampler
@@ -197,7 +198,8 @@ def facts_of_checkpoint(
         ),
         kind=kind,
     )
-    return replace(facts, upsamplers=tuple(_upsamplers(found, facts, precision, digests)))
+    sizes = tuple((each.part, part_bytes(each.part, found.files[each.part], each.precision)) for each in facts.weights)
+    return replace(facts, upsamplers=tuple(_upsamplers(found, facts, precision, digests)), part_bytes=sizes)
 
 
 def upsampler_scale(config: Mapping[str, Any]) -> Fraction:

@@ -12,8 +12,7 @@ know, is an error that names it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from math import prod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +30,10 @@ from ltx_ray.errors import ModelError
 from ltx_ray.models.ltx2.files.header import Header
 from ltx_ray.models.ltx2.files.placing import is_weight_of_linear, put, put_packed
 from ltx_ray.models.ltx2.files.read import Report, TensorFile, no_report
+from ltx_ray.models.ltx2.files.sizes import BLOCKS, KEEPS, is_cast
 from ltx_ray.models.ltx2.files.sources import Weight, weights_of
-from ltx_ray.models.ltx2.repacked import REPACKED_BITS, repacked
-from ltx_ray.models.ltx2.types import TORCH_TYPES, compute_type
+from ltx_ray.models.ltx2.repacked import repacked
+from ltx_ray.models.ltx2.types import compute_type
 from ltx_ray.spec.weights import Part
 
 #: From a weight in float32 to the same with a LoRA in it, by the name of the weight in diffusers' module.
@@ -42,10 +42,12 @@ Folds = Mapping[str, Callable[[Tensor], Tensor]]
 _COMPUTED = ("resampler.filter",)
 #: Of VAEs, in float32 whatever the file's type: latents are normalised with them.
 _STATISTICS = ("latents_mean", "latents_std")
-#: Precisions in which matrices stay as they are stored.
-_KEEPS = ("fp8", "gguf", "fp4")
-#: Weights that fp8 is made of where a file has 16 bits.
-_BLOCKS = "transformer_blocks."
+
+
+def empty_module(part: Part, config: Mapping[str, Any]) -> Any:
+    """Diffusers' module of a part, without memory for its weights."""
+    with init_empty_weights(include_buffers=False):
+        return _MAKERS[part](config)
 
 
 def load_module(
@@ -74,31 +76,30 @@ def load_module(
         ModelError: the files do not hold it whole, or hold more of it than is known.
     """
     found = list(weights_of(part, files))
-    with init_empty_weights(include_buffers=False):
-        module = _MAKERS[part](config)
+    module = empty_module(part, config)
     _check_whole(part, files, module, found)
     dtype = dtype or compute_type(part, precision, is_extended=isinstance(module, LTX2VocoderWithBWE))
     fold_of = dict(folds or {})
-    keeps = precision in _KEEPS
-    casts = _casts(found, precision)
+    keeps = precision in KEEPS
+    casts = is_cast(found, precision)
     for header, weights in _by_file(found):
         with TensorFile(header, report) as file:
             for each in weights:
                 fold = fold_of.pop(each.name, None)
                 is_linear = is_weight_of_linear(module, each.name)
                 is_kept = is_linear and keeps and each.stays_packed
-                is_cast = is_linear and casts and each.name.startswith(_BLOCKS)
+                becomes_fp8 = is_linear and casts and each.name.startswith(BLOCKS)
                 if fold is None and is_kept:
                     put_packed(module, each.name, file.packed(each.stored, each.form, device=device))
                     continue
-                if fold is None and not is_cast:
+                if fold is None and not becomes_fp8:
                     own = torch.float32 if each.name in _STATISTICS else dtype
                     put(module, each.name, file.tensor(each.stored, each.form, dtype=own, device=device))
                     continue
                 weight = file.tensor(each.stored, each.form, dtype=torch.float32, device=compute or device)
                 weight = weight if fold is None else fold(weight)
-                if is_kept or is_cast:
-                    kind, is_scaled = ("fp8" if is_cast else each.form.kind), each.form.scale is not None
+                if is_kept or becomes_fp8:
+                    kind, is_scaled = ("fp8" if becomes_fp8 else each.form.kind), each.form.scale is not None
                     packed = repacked(weight, kind, is_scaled=is_scaled)
                     if packed is not None:
                         put_packed(module, each.name, packed.to(device))
@@ -110,25 +111,6 @@ def load_module(
         if buffer.is_floating_point() and name.endswith(_COMPUTED):
             put(module, name, buffer.to(device, dtype))
     return module.eval().requires_grad_(False)
-
-
-def held_bytes(found: Sequence[Weight], precision: str, folded: Collection[str] = ()) -> int:
-    """About how much memory ``load_module`` takes for these weights; ``folded``: names of those that LoRAs change."""
-    size, casts = TORCH_TYPES[precision].itemsize, _casts(found, precision)
-    total = 0
-    for each in found:
-        is_matrix, count = len(each.shape) == 2 and each.name.endswith(".weight"), prod(each.shape)
-        if is_matrix and precision in _KEEPS and each.stays_packed:
-            is_repacked = each.form.kind == "gguf" and each.name in folded
-            total += int(count * REPACKED_BITS / 8) if is_repacked else each.num_bytes
-        else:
-            total += count if is_matrix and casts and each.name.startswith(_BLOCKS) else count * size
-    return total
-
-
-def _casts(found: Sequence[Weight], precision: str) -> bool:
-    """Whether float8 is made of the weights of blocks while they are loaded."""
-    return precision == "fp8" and not any(each.form.kind == "fp8" for each in found)
 
 
 def _by_file(found: Sequence[Weight]) -> Iterator[tuple[Header, list[Weight]]]:

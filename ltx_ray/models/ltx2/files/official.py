@@ -21,7 +21,7 @@ Config = dict[str, Any]
 
 #: Heads of attention where no gate shows them: LTX-2 19B.
 _HEADS, _CONNECTOR_HEADS = 32, 30
-_TRANSFORMER: Config = {
+TRANSFORMER: Config = {
     "norm_eps": 1e-6,
     "positional_embedding_max_pos": [20, 2048, 2048],
     "audio_positional_embedding_max_pos": [20],
@@ -52,12 +52,12 @@ _VAE: Config = {
     "timestep_conditioning": False,
     "decoder_base_channels": 128,
 }
-_VAE_2_0: Config = {
+VAE_2_0: Config = {
     **_VAE,
     "encoder_blocks": _blocks((4, 6, 6, 2, 2), tuple((name, 2) for name in _DOWN)),
     "decoder_blocks": _blocks((5, 5, 5, 5), (("compress_all", 2),) * 3, residual=True),
 }
-_VAE_2_3: Config = {
+VAE_2_3: Config = {
     **_VAE,
     "encoder_blocks": _blocks((4, 6, 4, 2, 2), tuple(zip(_DOWN, (2, 2, 2, 1), strict=True))),
     "decoder_blocks": _blocks(
@@ -65,7 +65,7 @@ _VAE_2_3: Config = {
     ),
     "spatial_padding_mode": "zeros",
 }
-_AUDIO_VAE: Config = {
+AUDIO_VAE: Config = {
     "model": {
         "params": {
             "ddconfig": {
@@ -96,13 +96,13 @@ _RESBLOCKS: Config = {
     "resblock_dilation_sizes": [[1, 3, 5]] * 3,
     "stereo": True,
 }
-_VOCODER_2_0: Config = {
+VOCODER_2_0: Config = {
     **_RESBLOCKS,
     "upsample_initial_channel": 1024,
     "upsample_rates": [6, 5, 2, 2, 2],
     "upsample_kernel_sizes": [16, 15, 8, 4, 4],
 }
-_VOCODER_2_3: Config = {
+VOCODER_2_3: Config = {
     "vocoder": {
         **_RESBLOCKS,
         "upsample_initial_channel": 1536,
@@ -136,13 +136,13 @@ def completed(told: Mapping[str, Any], shapes: Mapping[Part, Shapes]) -> Config:
     is_new = any(name.startswith("decoder.up_blocks.3.") for name in shapes.get("video_vae", ()))
     is_extended = any(name.startswith("bwe_generator.") for name in shapes.get("vocoder", ()))
     found = {
-        "vae": _VAE_2_3 if is_new else _VAE_2_0,
-        "audio_vae": _AUDIO_VAE,
-        "vocoder": _VOCODER_2_3 if is_extended else _VOCODER_2_0,
+        "vae": VAE_2_3 if is_new else VAE_2_0,
+        "audio_vae": AUDIO_VAE,
+        "vocoder": VOCODER_2_3 if is_extended else VOCODER_2_0,
     }
     is_told = isinstance(told.get("transformer"), dict) and _SIZES <= told["transformer"].keys()
     if is_told:
-        found["transformer"] = _TRANSFORMER
+        found["transformer"] = TRANSFORMER
     elif shapes.get("transformer"):
         found["transformer"] = transformer(shapes["transformer"], shapes.get("connectors", {}))
     return _filled(found, told)
@@ -167,7 +167,7 @@ def transformer(shapes: Shapes, connectors: Shapes) -> Config:
         is_modern = "transformer_blocks.0.prompt_scale_shift_table" in shapes
         captions = shapes.get("caption_projection.linear_1.weight", (0, 0))[1]
         return {
-            **_TRANSFORMER,
+            **TRANSFORMER,
             "in_channels": in_channels,
             "out_channels": shapes["proj_out.weight"][0],
             "num_attention_heads": gate[0],

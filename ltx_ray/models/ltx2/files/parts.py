@@ -11,10 +11,11 @@ from ltx_ray.models.fetch import turn
 from ltx_ray.models.ltx2.adapters import Strong, folds
 from ltx_ray.models.ltx2.files.checkpoint import configs_of, upscaler_config
 from ltx_ray.models.ltx2.files.lora import Shapes, read_lora
-from ltx_ray.models.ltx2.files.modules import held_bytes, load_module
+from ltx_ray.models.ltx2.files.modules import load_module
 from ltx_ray.models.ltx2.files.read import Report
+from ltx_ray.models.ltx2.files.sizes import held_bytes, text_encoder_bytes
 from ltx_ray.models.ltx2.files.sources import lora_shapes, weights_of
-from ltx_ray.models.ltx2.files.text_encoder import load_text_encoder, text_encoder_bytes
+from ltx_ray.models.ltx2.files.text_encoder import load_text_encoder
 from ltx_ray.spec.weights import Lora, Part, Weights
 
 

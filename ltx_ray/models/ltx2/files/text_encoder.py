@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from ltx_ray.models.ltx2.files.header import read_header
 from ltx_ray.models.ltx2.files.placing import is_weight_of_linear, put, put_packed
 from ltx_ray.models.ltx2.files.quantised import Form
 from ltx_ray.models.ltx2.files.read import Report, TensorFile, no_report
+from ltx_ray.models.ltx2.files.sizes import TEXT_KEEPS
 from ltx_ray.models.ltx2.files.text_files import (
     ASSET,
     SPIECE,
@@ -37,8 +37,6 @@ _CLASSES: dict[int, tuple[Any, Any]] = {
     3: (transformers.Gemma3TextConfig, transformers.Gemma3TextModel),
     4: (Gemma4UnifiedTextConfig, Gemma4UnifiedTextModel),
 }
-#: Precisions in which matrices stay as they are stored.
-_KEEPS = ("fp8", "fp4")
 #: What transformers raises of a configuration that is wrong.
 _CONFIG_ERRORS = (
     ArithmeticError,
@@ -83,7 +81,7 @@ def load_text_encoder(
         own = [each for each in files.weights if each.header.path == header]
         with TensorFile(own[0].header, report) as file:
             for each in sorted(own, key=lambda each: each.header.tensors[each.stored].start):
-                is_kept = precision in _KEEPS and each.form.kind != "plain"
+                is_kept = precision in TEXT_KEEPS and each.form.kind != "plain"
                 if is_kept and is_weight_of_linear(model, each.name):
                     put_packed(model, each.name, file.packed(each.stored, each.form, device=device))
                 else:
@@ -91,17 +89,6 @@ def load_text_encoder(
     for name, buffer in model.named_buffers():
         put(model, name, buffer.to(device))
     return TextModel(model.eval().requires_grad_(False), dtype), _tokenizer(files)
-
-
-def text_encoder_bytes(path: Path, precision: str) -> int:
-    """About how much memory its weights take."""
-    size = torch.finfo(compute_type("text_encoder", precision)).bits // 8
-    total = 0
-    for each in look_at_text_encoder(path).weights:
-        told = each.header.tensors[each.stored]
-        is_kept = precision in _KEEPS and each.form.kind != "plain"
-        total += told.num_bytes if is_kept else prod(told.shape) * size * (2 if each.form.kind == "fp4" else 1)
-    return total
 
 
 def _without_weights(files: TextFiles) -> torch.nn.Module:

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models
 
 from ltx_ray.errors import ModelError
-from ltx_ray.models.ltx2.files.text_encoder import load_text_encoder, text_encoder_bytes
+from ltx_ray.models.ltx2.files.sizes import text_encoder_bytes
+from ltx_ray.models.ltx2.files.text_encoder import load_text_encoder
 from ltx_ray.models.ltx2.files.text_files import look_at_text_encoder
 from ltx_ray.models.ltx2.memory import Memory
 from ltx_ray.models.ltx2.offload import blocks_of, stream
