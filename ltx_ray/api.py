@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ltx_ray.run.background import FinishedVideo
 from ltx_ray.run.dry import DryRun
+from ltx_ray.run.estimate import shown_duration
 from ltx_ray.run.options import GcOptions, RenderOptions, SubmitOptions
 from ltx_ray.run.standing import RunStatus
 from ltx_ray.run.submit import Said, Submission
@@ -54,6 +55,7 @@ __all__ = [
     "SubmitOptions",
     "Summary",
     "ask_there",
+    "calibrate",
     "cancel",
     "cancel_job",
     "ceilings",
@@ -81,6 +83,7 @@ __all__ = [
     "run_path",
     "scan_models",
     "schema",
+    "shown_duration",
     "status",
     "submit",
     "unlock",
@@ -197,20 +200,24 @@ def foresee(
     catalog: Catalog | None = None,
     cluster: str | None = None,
     address: str | None = None,
+    run_dir: str | Path | None = None,
 ) -> Foreseen | None:
     """Which workers would make it on a cluster, and what that takes: a render there does just this.
 
     Args:
         cluster: a file that describes one, or ``auto``: the cluster of Ray at ``address``, or this machine; None =
             this machine, if it has cards.
+        run_dir: of a run whose measured times correct the estimate; None = none.
     Raises:
         ManifestError: the file describes no cluster.
         DoesNotFit: the plan does not fit there, or takes more than ``options.ceilings`` allow.
     """
     from ltx_ray.run.foresee import foresee as foresee_plan
+    from ltx_ray.run.record import Run
 
     chosen = RenderOptions() if options is None else options
-    return foresee_plan(dry, chosen, _models(catalog), cluster=cluster, address=address)
+    history = () if run_dir is None else Run(run_dir).history.records
+    return foresee_plan(dry, chosen, _models(catalog), cluster=cluster, address=address, history=history)
 
 
 def ceilings(*, gpu_hours: float | None = None, cost: float | None = None, deadline: str | None = None) -> Ceilings:
@@ -518,6 +525,20 @@ def models(named: str | Path | None = None, *, manifest: str | Path | None = Non
 
     found = find_models(None if named is None else str(named), None if manifest is None else str(manifest))
     return BUILT_IN if found is None else read_models(found)
+
+
+def calibrate(families: Sequence[str] | None = None, tell: Callable[[str], object] = lambda what: None) -> str:
+    """The table by which plans know memory and time, made anew, as JSON; it takes some minutes.
+
+    Args:
+        families: None = all.
+        tell: is told what is counted next.
+    Raises:
+        PlanError: there is no such family.
+    """
+    from ltx_ray.models.ltx2.calibrate import as_json, calibrate
+
+    return as_json(calibrate(families, tell))
 
 
 def list_models(named: str | Path | None = None) -> tuple[Path | None, Iterator[ListedModel]]:

@@ -86,6 +86,23 @@ def check(names: NamesArgument = None, models: ModelsOption = None, lock: LockOp
         typer.echo(f"locked in {api.lock_models(names or [], models)}", err=True)
 
 
+@app.command()
+def calibrate(
+    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="Where to write it; - prints it.")] = "-",
+    family: Annotated[
+        list[str] | None, typer.Option(help="ltx-2, ltx-2.3 or ltx-2.5; may be given again.  [default: all]")
+    ] = None,
+) -> None:
+    """Count what the published models compute: memory and FLOPs by size, without weights and without a GPU."""
+    from ltx_ray import api
+
+    text = api.calibrate(family, lambda what: typer.echo(f"counts {what}", err=True))
+    if out == "-":
+        typer.echo(text, nl=False)
+    else:
+        Path(out).write_text(text, "ascii")
+
+
 def _lines(model: ListedModel) -> str:
     if model.problem:
         return f"{model.name:<28} BROKEN: {model.problem}"

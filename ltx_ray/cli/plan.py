@@ -83,7 +83,8 @@ def plan(
         catalog = api.models(models, manifest=manifest)
         resolved = api.load_manifest(manifest, overrides or [], catalog=catalog)
         dry = api.dry_run(resolved, run_dir=run, store=store, catalog=catalog)
-        foreseen = api.foresee(dry, options, catalog=catalog, cluster=cluster, address=address)
+        at = run or api.default_run_dir(resolved)
+        foreseen = api.foresee(dry, options, catalog=catalog, cluster=cluster, address=address, run_dir=at)
     counts: dict[str, Counter[str]] = {stage: Counter() for stage in STAGES}
     num_rows = 0
     for task, reason in dry.reasons():

@@ -133,6 +133,8 @@ def render(
 
 
 def _tell(summary: Summary, seam_warning: float, *, as_json: bool) -> None:
+    from ltx_ray import api
+
     videos = summary.run_dir / "videos"
     warned = [*summary.seam_warnings(seam_warning), *filter(None, [summary.unheard])]
     if as_json:
@@ -150,6 +152,8 @@ def _tell(summary: Summary, seam_warning: float, *, as_json: bool) -> None:
             "left_over": list(summary.left_over),
             "not_sent": dict(summary.not_sent),
             "warnings": warned,
+            "took_s": round(summary.took_s, 1),
+            "planned_s": None if summary.planned is None else round(summary.planned.wall_s, 1),
         }
         typer.echo(json.dumps(fields))
         return
@@ -169,6 +173,11 @@ def _tell(summary: Summary, seam_warning: float, *, as_json: bool) -> None:
         typer.echo(f"cancelled: {', '.join(summary.cancelled)}", err=True)
     if summary.gave_up and not summary.store_fault:  # that is the error itself
         typer.echo(f"gave up: {summary.gave_up}", err=True)
+    if summary.planned is not None and summary.took_s:
+        planned = summary.planned
+        typer.echo(
+            f"took {api.shown_duration(summary.took_s)}; planned {api.shown_duration(planned.wall_s)}, {planned.basis}"
+        )
     made = f"{summary.num_made} tasks made, {summary.num_cached} kept from before"
     typer.echo(f"{len(summary.finished)} of {len(summary.finished) + len(summary.unfinished)} videos finished; {made}")
 

@@ -318,7 +318,9 @@ class RayPool:
         with suppress(StoreError):  # `gc` takes away what is left
             self._store.drop_token(name)
         self._has_greeted = worker.has_joined = True
-        return WorkerJoined(now, worker.spec.name, worker.spec.stages, worker.spec.node)
+        spec = worker.spec
+        offload = "" if spec.budget is None else spec.budget.offload
+        return WorkerJoined(now, spec.name, spec.stages, spec.node, spec.card, offload)
 
     def _refuse(self, worker: Worker, why: LtxRayError) -> None:
         """Go on without a worker that cannot do its part, if the run has begun; raise if it only begins."""

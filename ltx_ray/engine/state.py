@@ -225,7 +225,12 @@ class RunState:
             # A new process under an old name: the old one is gone and nobody knows why, so its task is not to blame.
             self._on_lost(WorkerLost(event.at, event.worker, "node"))
         stages = tuple(sorted(event.stages))
-        self._journal(records.WorkerJoined(at=event.at, worker=event.worker, stages=stages, node=event.node))
+        self._journal(
+            records.WorkerJoined(
+                at=event.at, worker=event.worker, stages=stages, node=event.node, card=event.card or None,
+                offload=event.offload or None,
+            )
+        )  # fmt: skip
         self.fleet.join(Worker(event.worker, event.stages, event.node))
 
     def _on_lost(self, event: WorkerLost) -> None:

@@ -14,15 +14,18 @@ from itertools import product
 from ltx_ray.plan.work import Load, Work
 from ltx_ray.spec.cards import Speed
 from ltx_ray.spec.machine import Budget, Offload
-from ltx_ray.spec.stages import Stage
+from ltx_ray.spec.stages import SPECS, Group, Stage
 from ltx_ray.spec.weights import Part, Weights
 
 GIB = 1 << 30
 
-TEXT: tuple[Stage, ...] = ("text_encode",)
-SAMPLE: tuple[Stage, ...] = ("generate", "refine")
-MIDDLE: tuple[Stage, ...] = ("condition", "upscale", "connect")
-DECODE: tuple[Stage, ...] = ("decode", "audio_decode")
+
+def of_group(group: Group) -> tuple[Stage, ...]:
+    """Its stages, in their order."""
+    return tuple(stage for stage, spec in SPECS.items() if spec.group == group)
+
+
+TEXT, SAMPLE, MIDDLE, DECODE = of_group("text"), of_group("sample"), of_group("middle"), of_group("decode")
 GROUPS: tuple[tuple[Stage, ...], ...] = (TEXT, SAMPLE, MIDDLE, DECODE)
 
 #: Of a card, for every process that computes there: the driver's context and the workspaces of its libraries.

@@ -347,6 +347,7 @@ def _workers(node: Node, seat: _Seat, card: Card, layout: Layout, work: Work) ->
             stages=holding.stages,
             num_gpus=round(1 / len(layout.holdings), SHARE_DIGITS),
             device=seat.device.uuid,
+            card=seat.device.name,
             budget=holding.budget(card, int(spare * holding.peak_bytes)),
             peak_bytes=holding.peak_bytes,
             parts=holding.parts,

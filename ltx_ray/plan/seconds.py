@@ -17,9 +17,6 @@ from ltx_ray.spec.recipe import ClipDecodeRecipe, DecodeRecipe
 from ltx_ray.spec.stages import SPECS, Stage
 from ltx_ray.spec.task import Task
 
-#: Of a card's dense rate, what a stage reaches: matrix products of the transformer most of it, convolutions little.
-EFFICIENCY: Mapping[Stage, float] = {"text_encode": 0.35, "generate": 0.4, "refine": 0.4}
-CONVOLVED = 0.15
 #: Pixels a second that one thread encodes, H.264 at its medium preset.
 ENCODED_PX_PER_S = 40e6
 #: Fewer measurements of a stage than these correct nothing: the first of them loads weights.
@@ -55,7 +52,7 @@ class Seconds:
         cost = self.costs.get(task.key)
         if cost is None or not cost.flops:
             return SPECS[task.stage].seconds
-        return cost.flops / (REFERENCE.tflops * 1e12 * EFFICIENCY.get(task.stage, CONVOLVED))
+        return cost.flops / (REFERENCE.tflops * 1e12 * SPECS[task.stage].efficiency)
 
     def on(self, task: Task, card: str) -> float:
         """On a card of this name."""

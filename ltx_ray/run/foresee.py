@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from ltx_ray.errors import DoesNotFit
 from ltx_ray.plan.layouts import GIB
 from ltx_ray.plan.placement import Placement
 from ltx_ray.run.estimate import Estimate, shown_duration
-from ltx_ray.run.placing import Placing
+from ltx_ray.run.placing import Placing, measured
 from ltx_ray.spec.machine import Node
 from ltx_ray.spec.stages import STAGES
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ltx_ray.models.catalog import Catalog
     from ltx_ray.run.dry import DryRun
     from ltx_ray.run.options import RenderOptions
+    from ltx_ray.spec.records import Record
 
 AUTO = "auto"
 
@@ -37,13 +38,12 @@ class Foreseen:
 
     def placement_rows(self) -> list[dict[str, Any]]:
         """A worker each, for programs."""
-        names = {device.uuid: device.name for node in self.nodes for device in node.devices}
         machines = {node.node: node.name or node.node for node in self.nodes}
         return [
             {
                 "worker": worker.name,
                 "node": machines[worker.node],
-                "device": names.get(worker.device),
+                "device": worker.card or None,
                 "device_id": worker.device or None,
                 "share": worker.num_gpus,
                 "stages": [stage for stage in STAGES if stage in worker.stages],
@@ -88,13 +88,20 @@ class Foreseen:
 
 
 def foresee(
-    dry: DryRun, options: RenderOptions, catalog: Catalog, *, cluster: str | None, address: str | None = None
+    dry: DryRun,
+    options: RenderOptions,
+    catalog: Catalog,
+    *,
+    cluster: str | None,
+    address: str | None = None,
+    history: Sequence[Record] = (),
 ) -> Foreseen | None:
     """Where what is to make of a plan goes; None = no cluster was named, and this machine has no cards.
 
     Args:
         cluster: ``auto``, a file, or None.
         address: of a cluster of Ray, for ``auto``; None = this machine.
+        history: what the run's journal says, which corrects the times.
 
     Raises:
         ManifestError: the file says no cluster.
@@ -118,7 +125,7 @@ def foresee(
     if not tasks:
         return None
     asked = replace(options.asked, prices=prices)
-    placing = Placing(tasks, catalog, asked, plan=dry.plan.tasks)
+    placing = Placing(tasks, catalog, asked, plan=dry.plan.tasks, measured=measured(dry.plan.tasks, history))
     try:
         placement = placing.place(nodes)
     except DoesNotFit:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from ltx_ray.plan.seconds import Measured, Seconds
 from ltx_ray.plan.work import Work, work_of
 from ltx_ray.run.estimate import Ceilings, Estimate, estimate
 from ltx_ray.spec.machine import Node, WorkerSpec
+from ltx_ray.spec.records import Done, Record, WorkerJoined
 from ltx_ray.spec.task import Task
 
 if TYPE_CHECKING:
@@ -105,3 +106,15 @@ class Placing:
         """How many workers have something to do."""
         wanted = useful_workers(self.left, STAGE_WEIGHTS, gpu_only=gpu_only)
         return min(wanted, self.asked.wishes.max_workers or wanted)
+
+
+def measured(tasks: Mapping[str, Task], history: Iterable[Record]) -> list[Measured]:
+    """What a journal says of how long tasks of a plan took, and on which card."""
+    cards: dict[str, str] = {}
+    found: list[Measured] = []
+    for record in history:
+        if isinstance(record, WorkerJoined):
+            cards[record.worker] = record.card or ""
+        elif isinstance(record, Done) and record.worker in cards and record.task in tasks:
+            found.append(Measured(tasks[record.task], cards[record.worker], record.run_s))
+    return found

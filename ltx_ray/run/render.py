@@ -5,6 +5,7 @@ Ray is started only when something has to be made. Everything here is told to an
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ltx_ray.models.catalog import Catalog
     from ltx_ray.run.options import RenderOptions
     from ltx_ray.run.outgoing import Outgoing
+    from ltx_ray.run.placing import Placing
     from ltx_ray.spec.protocols import Pool
     from ltx_ray.spec.weights import Weights
     from ltx_ray.store.artifacts import ArtifactStore
@@ -73,6 +75,7 @@ class Session:
         self.given_up: dict[str, str] = {}
         #: Something that the store was said to keep was not there or not whole; by now it counts as absent.
         self.has_losses = False
+        self.placing: Placing | None = None  #: where tasks went in this round; None = nowhere, or here
         self.published = run_files.published(journal.history)
         self.videos_of: dict[str, list[PlannedVideo]] = {}
         for video in dry.plan.videos:
@@ -102,6 +105,7 @@ class Session:
 
         signals = StopSignals()
         self.observer.begin(self.dry, self.layout.path)
+        begun = time.monotonic()
         self._publish(key for key in self.videos_of if key in self.dry.kept)
         gave_up = self.given_up | ({} if options.retry_failed else given_up(self.journal.history.records))
         self.outgoing.given_up(self.dry, gave_up)
@@ -157,6 +161,8 @@ class Session:
             gave_up=state.gave_up,
             store_fault=state.store_fault,
             stopped=signals.exit_code if signals.is_set and is_cut else None,
+            took_s=time.monotonic() - begun if tasks else 0.0,
+            planned=None if self.placing is None else self.placing.estimate,
         )
 
     def _open_tasks(self, gave_up: Mapping[str, str]) -> tuple[dict[str, Task], dict[str, str], int]:
@@ -222,7 +228,7 @@ class Session:
     ) -> Pool:
         from ltx_ray.cluster.demand import Demand
         from ltx_ray.cluster.pools import RayPool
-        from ltx_ray.run.placing import Placing
+        from ltx_ray.run.placing import Placing, measured
 
         weights = _weights_of(tasks)
         wants_gpu = self.catalog.has_files(weights)
@@ -232,7 +238,9 @@ class Session:
             options.asked,
             plan=self.dry.plan.tasks,
             is_left=lambda key: state.progress[key].status in UNFINISHED,
+            measured=measured(self.dry.plan.tasks, self.journal.history.records),
         )
+        self.placing = placing
         useful = partial(placing.useful, gpu_only=wants_gpu)
         return RayPool(
             lambda nodes, workers: placing.place(nodes, workers).workers,

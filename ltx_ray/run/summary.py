@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ltx_ray.engine.state import RunState
     from ltx_ray.plan.dag import PlannedVideo
     from ltx_ray.run.dry import DryRun
+    from ltx_ray.run.estimate import Estimate
     from ltx_ray.spec.records import Record
 
 
@@ -81,6 +82,8 @@ class Summary:
     store_fault: str | None  #: what is wrong with its storage, if it gave up for that
     stopped: int | None  #: exit code of the signal that stopped the run; None = it ran to its end
     not_sent: Mapping[str, str] = field(default_factory=dict)  #: finished, and not where ``output.to`` wants it: why
+    took_s: float = 0.0  #: from the first look at what is missing to the last task, the start of Ray included
+    planned: Estimate | None = None  #: what it would take; None = nothing was known of what computed
     unheard: str | None = None  #: a sentence if somebody who is to be notified did not acknowledge it
 
     def error(self) -> LtxRayError | None:

@@ -79,6 +79,8 @@ class WorkerJoined:
     worker: str
     stages: frozenset[Stage]
     node: str = ""
+    card: str = ""  #: name of the card that it computes on; "" = cores
+    offload: str = ""  #: how it holds its parts; "" = it was not placed by their memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,7 @@ class WorkerSpec:
     stages: frozenset[Stage]
     num_gpus: float = 0  #: its share of a card, as Ray counts it
     device: str = ""  #: uuid of the card; "" = whichever it is given, or none
+    card: str = ""  #: name of the card; "" = none, or not known
     budget: Budget | None = None  #: None = it takes what it needs
     peak_bytes: int = 0  #: of its budget, what it is predicted to need; 0 = nobody knows
     slowness: float = 1.0  #: times that its tasks take longer because its parts do not all stay on the card

@@ -289,6 +289,8 @@ class WorkerJoined:
     worker: Text
     stages: Texts
     node: Text
+    card: Text | None = None  #: name of the card; not written where it computes on cores
+    offload: Text | None = None  #: how it holds its parts; not written where it was not placed by their memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,10 @@ Stage = Literal[
     "stitch", "inspect",
 ]  # fmt: skip
 
+#: Stages that are put on a card together, because they share their parts or cost next to nothing beside each other;
+#: "files" never touch one.
+Group = Literal["text", "sample", "middle", "decode", "files"]
+
 #: Where a stage runs: on a GPU where there is one, on any core, or in the render command itself.
 Device = Literal["gpu", "cpu", "driver"]
 
@@ -56,17 +60,31 @@ class StageSpec:
     #: their proportions matter to the order of tasks, and it hardly changes with them: in a chain of segments refine
     #: decides, wherever it runs.
     seconds: float
+    group: Group
+    #: Of a card's dense rate in matrix products, what it reaches: the transformer most, convolutions little.
+    efficiency: float
     kept_by: frozenset[Keep]  #: policies under which its artifacts stay when a video is finished
 
 
 SPECS: Mapping[Stage, StageSpec] = {
-    "ingest": StageSpec(version=1, recipes=(IngestRecipe,), weights=(), device="driver", seconds=1.0, kept_by=ONLY_ALL),
+    "ingest": StageSpec(
+        version=1,
+        recipes=(IngestRecipe,),
+        weights=(),
+        device="driver",
+        seconds=1.0,
+        group="files",
+        efficiency=0.15,
+        kept_by=ONLY_ALL,
+    ),
     "text_encode": StageSpec(
         version=2,
         recipes=(TextEncodeRecipe,),
         weights=("text_encoder", "connectors"),
         device="gpu",
         seconds=1.0,
+        group="text",
+        efficiency=0.35,
         kept_by=ONLY_ALL,
     ),
     "condition": StageSpec(
@@ -75,10 +93,19 @@ SPECS: Mapping[Stage, StageSpec] = {
         weights=("video_vae", "audio_vae"),
         device="gpu",
         seconds=2.0,
+        group="middle",
+        efficiency=0.15,
         kept_by=SAMPLED,
     ),
     "generate": StageSpec(
-        version=2, recipes=(GenerateRecipe,), weights=("transformer",), device="gpu", seconds=10.0, kept_by=SAMPLED
+        version=2,
+        recipes=(GenerateRecipe,),
+        weights=("transformer",),
+        device="gpu",
+        seconds=10.0,
+        group="sample",
+        efficiency=0.4,
+        kept_by=SAMPLED,
     ),
     "upscale": StageSpec(
         version=1,
@@ -86,13 +113,29 @@ SPECS: Mapping[Stage, StageSpec] = {
         weights=("upscaler", "video_vae"),
         device="gpu",
         seconds=1.0,
+        group="middle",
+        efficiency=0.15,
         kept_by=ONLY_ALL,
     ),
     "connect": StageSpec(
-        version=1, recipes=(ConnectRecipe,), weights=("video_vae",), device="gpu", seconds=2.0, kept_by=ONLY_ALL
+        version=1,
+        recipes=(ConnectRecipe,),
+        weights=("video_vae",),
+        device="gpu",
+        seconds=2.0,
+        group="middle",
+        efficiency=0.15,
+        kept_by=ONLY_ALL,
     ),
     "refine": StageSpec(
-        version=2, recipes=(RefineRecipe,), weights=("transformer",), device="gpu", seconds=25.0, kept_by=SAMPLED
+        version=2,
+        recipes=(RefineRecipe,),
+        weights=("transformer",),
+        device="gpu",
+        seconds=25.0,
+        group="sample",
+        efficiency=0.4,
+        kept_by=SAMPLED,
     ),
     "decode": StageSpec(
         version=1,
@@ -100,6 +143,8 @@ SPECS: Mapping[Stage, StageSpec] = {
         weights=("video_vae",),
         device="gpu",
         seconds=6.0,
+        group="decode",
+        efficiency=0.15,
         kept_by=ONLY_ALL,
     ),
     "audio_decode": StageSpec(
@@ -108,9 +153,29 @@ SPECS: Mapping[Stage, StageSpec] = {
         weights=("audio_vae", "vocoder"),
         device="gpu",
         seconds=1.0,
+        group="decode",
+        efficiency=0.15,
         kept_by=ONLY_ALL,
     ),
-    "stitch": StageSpec(version=1, recipes=(StitchRecipe,), weights=(), device="cpu", seconds=1.0, kept_by=ALWAYS),
-    "inspect": StageSpec(version=1, recipes=(InspectRecipe,), weights=(), device="cpu", seconds=1.0, kept_by=ALWAYS),
+    "stitch": StageSpec(
+        version=1,
+        recipes=(StitchRecipe,),
+        weights=(),
+        device="cpu",
+        seconds=1.0,
+        group="files",
+        efficiency=0.15,
+        kept_by=ALWAYS,
+    ),
+    "inspect": StageSpec(
+        version=1,
+        recipes=(InspectRecipe,),
+        weights=(),
+        device="cpu",
+        seconds=1.0,
+        group="files",
+        efficiency=0.15,
+        kept_by=ALWAYS,
+    ),
 }
 STAGES: tuple[Stage, ...] = tuple(SPECS)

@@ -12,6 +12,7 @@ Two to five sizes of each are counted (``accounting``), and coefficients taken t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ltx_ray.errors import PlanError
 from ltx_ray.models.ltx2 import full_size
 from ltx_ray.models.ltx2.accounting import Counted, counted, without_copies
 from ltx_ray.models.ltx2.audio_vae import CELLS_PER_CALL, WindowedAudioDecoder
@@ -46,9 +48,25 @@ NOTHING = 1e-3
 Tell = Callable[[str], object]
 
 
-def calibrate(families: Iterable[str] = full_size.FAMILIES, tell: Tell = lambda what: None) -> dict[str, Table]:
-    """The table of these families."""
-    return {family: _family(family, tell) for family in families}
+def calibrate(families: Iterable[str] | None = None, tell: Tell = lambda what: None) -> dict[str, Table]:
+    """The table of these families; None = of all.
+
+    Raises:
+        PlanError: there is no such family.
+    """
+    chosen = list(full_size.FAMILIES if families is None else families)
+    if unknown := [family for family in chosen if family not in full_size.FAMILIES]:
+        raise PlanError(f"--family: {unknown[0]!r} is none; there are {', '.join(full_size.FAMILIES)}")
+    return {family: _family(family, tell) for family in chosen}
+
+
+def as_json(tables: Mapping[str, Table]) -> str:
+    """A line a kind, as it is shipped."""
+    blocks = (
+        f'"{family}": {{\n' + ",\n".join(f' "{kind}": {json.dumps(told)}' for kind, told in table.items()) + "\n}"
+        for family, table in tables.items()
+    )
+    return "{\n" + ",\n".join(blocks) + "\n}\n"
 
 
 def _family(family: str, tell: Tell) -> Table:

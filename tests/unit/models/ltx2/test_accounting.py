@@ -9,6 +9,7 @@ from typing import ClassVar
 import pytest
 import torch
 
+from ltx_ray.errors import PlanError
 from ltx_ray.models.ltx2 import calibrate, full_size, tiny_configs
 from ltx_ray.models.ltx2.accounting import _Storages, counted, without_copies
 from ltx_ray.models.ltx2.files.modules import empty_module
@@ -143,3 +144,9 @@ def test_models_of_full_size_have_the_parameters_of_the_published_files():
     for part, wanted in millions.items():
         parameters = full_size.module("ltx-2.3", part).parameters()
         assert sum(each.numel() for each in parameters) / 1e6 == pytest.approx(wanted, abs=0.1)
+
+
+def test_the_table_is_written_as_it_is_shipped_and_other_families_are_refused():
+    assert calibrate.as_json(SHIPPED) == files("ltx_ray.plan").joinpath("footprints.json").read_text("ascii")
+    with pytest.raises(PlanError, match=r"--family: 'ltx-3' is none; there are ltx-2, ltx-2.3, ltx-2.5"):
+        calibrate.calibrate(["ltx-3"])
