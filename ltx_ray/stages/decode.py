@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ltx_ray.media.beside import beside
 from ltx_ray.media.footage import footage_frames
 from ltx_ray.media.write import encode_chunk
 from ltx_ray.spec.protocols import Control, Model
@@ -110,7 +111,8 @@ def _make_of_file(recipe: ClipDecodeRecipe, work: Work) -> File:
 
 
 def _chunk(frames: Iterable[np.ndarray], settings: EncodeSettings, frame_rate: Fraction, scratch: Path) -> File:
-    encode_chunk(frames, scratch / "chunk", settings=settings, frame_rate=frame_rate)
+    """The frames encoded, each while the next ones are made."""
+    beside(lambda pieces: encode_chunk(pieces, scratch / "chunk", settings=settings, frame_rate=frame_rate), frames)
     return File(scratch / "chunk")
 
 
