@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 #: Reasons of failed tasks that are printed.
 MAX_REASONS = 10
-HANG_LIMIT_S = 900.0
+HANG_LIMIT_S, LOAD_LIMIT_S = 900.0, 1800.0
 #: Workers are asked for their steps once a second, so under a shorter limit tasks that make steps would be ended.
 MIN_HANG_LIMIT_S = 5.0
 
@@ -56,6 +56,14 @@ HangLimitOption = Annotated[
     float,
     typer.Option(
         metavar="SECONDS", callback=_hang_limit, help="End a task that makes no step for so long, >= 5; 0 = never."
+    ),
+]
+LoadLimitOption = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        callback=_hang_limit,
+        help="The same while weights are loaded and until the first step is done, >= 5; 0 = never.",
     ),
 ]
 NodeLimitOption = Annotated[
@@ -79,6 +87,7 @@ def render(
     workers: WorkersOption = None,
     retry_failed: RetryFailedOption = False,
     hang_limit: HangLimitOption = HANG_LIMIT_S,
+    load_limit: LoadLimitOption = LOAD_LIMIT_S,
     offload: OffloadOption = None,
     stages_on: StagesOnOption = None,
     reserve: ReserveOption = 0.0,
@@ -113,6 +122,7 @@ def render(
         workers=workers,
         retry_failed=retry_failed,
         hang_limit_s=hang_limit or None,
+        load_limit_s=load_limit or None,
         node_limit_s=node_limit,
         offload=offload,  # type: ignore[arg-type]
         reserve_bytes=int(reserve * GIB),

@@ -23,7 +23,9 @@ from ltx_ray.cli.placing import (
 )
 from ltx_ray.cli.render import (
     HANG_LIMIT_S,
+    LOAD_LIMIT_S,
     HangLimitOption,
+    LoadLimitOption,
     NodeLimitOption,
     RetryFailedOption,
 )
@@ -52,6 +54,7 @@ def submit(
     workers: WorkersOption = None,
     retry_failed: RetryFailedOption = False,
     hang_limit: HangLimitOption = HANG_LIMIT_S,
+    load_limit: LoadLimitOption = LOAD_LIMIT_S,
     node_limit: NodeLimitOption = None,
     offload: OffloadOption = None,
     stages_on: StagesOnOption = None,
@@ -69,6 +72,7 @@ def submit(
     arguments = [] if workers is None else ["--workers", str(workers)]
     arguments += ["--retry-failed"] if retry_failed else []
     arguments += ["--hang-limit", f"{hang_limit:g}"] if hang_limit != HANG_LIMIT_S else []
+    arguments += ["--load-limit", f"{load_limit:g}"] if load_limit != LOAD_LIMIT_S else []
     arguments += [] if node_limit is None else ["--node-limit", f"{node_limit:g}"]
     arguments += [] if offload is None else ["--offload", offload]
     arguments += [word for each in stages_on or [] for word in ("--stages-on", each)]

@@ -54,6 +54,7 @@ class Steps(NamedTuple):
     num_reports: int
     step_idx: int
     num_steps: int
+    is_loading: bool = False  #: weights came from files, and no step is done since
 
 
 class StepControl:
@@ -64,14 +65,17 @@ class StepControl:
         self.steps = Steps(task, attempt, 0, 0, 0)
 
     def step(self, step_idx: int, num_steps: int) -> None:
-        if self.stop.is_set():
-            raise Cancelled
-        self.steps = self.steps._replace(num_reports=self.steps.num_reports + 1, step_idx=step_idx, num_steps=num_steps)
+        # The first step after loading may compile what it runs.
+        is_loading = self.steps.is_loading and step_idx == 0
+        self._report(self.steps._replace(step_idx=step_idx, num_steps=num_steps, is_loading=is_loading))
 
-    def alive(self) -> None:
+    def alive(self, *, is_loading: bool = False) -> None:
+        self._report(self.steps._replace(is_loading=self.steps.is_loading or is_loading))
+
+    def _report(self, steps: Steps) -> None:
         if self.stop.is_set():
             raise Cancelled
-        self.steps = self.steps._replace(num_reports=self.steps.num_reports + 1)
+        self.steps = steps._replace(num_reports=steps.num_reports + 1)
 
 
 class StageActor:

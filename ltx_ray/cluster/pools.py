@@ -372,7 +372,15 @@ class RayPool:
             if steps.num_reports > worker.num_reports and self._workers.get(worker.spec.name) is worker:
                 worker.num_reports = steps.num_reports
                 self._happened.append(
-                    TaskProgressed(now, steps.task, worker.spec.name, steps.attempt, steps.step_idx, steps.num_steps)
+                    TaskProgressed(
+                        now,
+                        steps.task,
+                        worker.spec.name,
+                        steps.attempt,
+                        steps.step_idx,
+                        steps.num_steps,
+                        steps.is_loading,
+                    )
                 )
         for worker in self._workers.values():
             if (worker.attempt is not None or not worker.has_joined) and not worker.is_asked:

@@ -67,6 +67,7 @@ class TaskBoard:
         progress.attempts += 1
         progress.worker, progress.started_at, progress.moved_at = worker, at, at
         progress.step_idx = progress.num_steps = 0
+        progress.is_loading = False
         self.running[key] = None
         self.enter(key, "running", at, f"attempt {progress.attempts} on {worker}")
         return progress.attempts

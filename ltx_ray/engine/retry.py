@@ -16,7 +16,7 @@ from ltx_ray.spec.events import Cause, Failure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much is tolerated. ``no_worker_timeout_s`` and ``hang_s`` None = wait forever."""
+    """How much is tolerated. ``no_worker_timeout_s``, ``hang_s`` and ``load_s`` None = wait forever."""
 
     failures: int = 3  #: of one task, on two workers where there are two; twice as many wherever they were
     deaths: int = 3  #: of workers under one task
@@ -25,6 +25,9 @@ class Limits:
     no_worker_timeout_s: float | None = None
     #: An attempt that reports no step for so long hangs and is killed; one without steps counts from its start.
     hang_s: float | None = 900.0
+    load_s: float | None = (
+        1800.0  #: the same, while weights come from files and until the first step after that is done
+    )
     drain_grace_s: float = 10.0  #: so long before its node goes, a task is asked to stop
 
 

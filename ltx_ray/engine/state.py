@@ -186,6 +186,7 @@ class RunState:
         if self._is_out(event):
             progress = self.progress[event.task]
             progress.moved_at, progress.step_idx, progress.num_steps = event.at, event.step_idx, event.num_steps
+            progress.is_loading = event.is_loading
 
     def _on_answer(self, event: TaskDone | TaskFailed | TaskCancelled) -> None:
         if not self._is_out(event):
@@ -300,7 +301,8 @@ class RunState:
 
     def _watch(self, key: str, at: float) -> None:
         """End an attempt that hangs, or that would go down with its node."""
-        progress, hang_s = self.progress[key], self.limits.hang_s
+        progress = self.progress[key]
+        hang_s = self.limits.load_s if progress.is_loading else self.limits.hang_s
         assert progress.worker is not None and progress.moved_at is not None
         worker = self.fleet.workers[progress.worker]
         if worker.is_doomed:
@@ -308,7 +310,8 @@ class RunState:
         if worker.leaves_at is not None and at >= worker.leaves_at:
             self._kill(worker.name, "drain", at, "its node goes, and the task did not stop")
         elif hang_s is not None and at - progress.moved_at >= hang_s:
-            self._kill(worker.name, "hang", at, f"{self.tasks[key].name}: no progress for {hang_s:g} s")
+            while_loading = " while it loads" if progress.is_loading else ""
+            self._kill(worker.name, "hang", at, f"{self.tasks[key].name}: no progress for {hang_s:g} s{while_loading}")
         elif worker.leaves_at is not None and at >= worker.leaves_at - self.limits.drain_grace_s:
             self._ask_to_stop(key)
 

@@ -54,6 +54,7 @@ class Progress:
     num_hangs: int = 0  #: of these deaths
     num_missing: int = 0  #: distinct parents of this run that are not done
     started_at: float | None = None  #: of the latest attempt
+    is_loading: bool = False  #: the latest attempt loads weights, or makes its first step after that
     moved_at: float | None = None  #: when the latest attempt last reported a step; when it began, until it does
     step_idx: int = 0  #: of the latest attempt
     num_steps: int = 0  #: 0 = it reported none yet

@@ -54,7 +54,7 @@ class Loaded:
                 self.close()
                 self._model, self._entry = LOADERS[entry.loader](entry, self._room), entry
             model = self._model
-        model.want(weights, lambda _: None if control is None else control.alive())
+        model.want(weights, lambda _: None if control is None else control.alive(is_loading=True))
         return model
 
     def ahead(self, parts: Iterable[Weights]) -> None:

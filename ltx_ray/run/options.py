@@ -25,6 +25,7 @@ class RenderOptions:
     retry_failed: bool = False  #: try again what an earlier render gave up
     offload: Offload | None = None  #: None = as the environment of the workers says, else "auto"
     node_limit_s: float | None = None  #: give up without a worker for so long; None = 120, 1800 where the cluster grows
+    load_limit_s: float | None = 1800.0  #: the same while it loads weights and makes its first step; None = for ever
     hang_limit_s: float | None = 900.0  #: a task that makes no step for so long is killed; None = it may take for ever
     reserve_bytes: int = 0  #: kept free on every card
     #: Where a stage may go: part of the name of a card or a machine; a stage not named goes anywhere.

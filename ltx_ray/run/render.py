@@ -195,7 +195,8 @@ class Session:
         # A task that waits for its store, which may answer later, makes no step meanwhile and does not hang.
         hang_s = None if options.hang_limit_s is None else options.hang_limit_s + self.store.patience_s
         no_worker_s = options.node_limit_s or (GROWTH_TIMEOUT_S if grows else NO_WORKER_TIMEOUT_S)
-        return Limits(no_worker_timeout_s=no_worker_s, hang_s=hang_s)
+        load_s = None if options.load_limit_s is None else options.load_limit_s + self.store.patience_s
+        return Limits(no_worker_timeout_s=no_worker_s, hang_s=hang_s, load_s=load_s)
 
     def _session(self, options: RenderOptions, signals: StopSignals) -> AbstractContextManager[LiveCluster]:
         from ltx_ray.cluster.environment import prepare_environment

@@ -141,6 +141,7 @@ class TaskProgressed:
     attempt: int
     step_idx: int
     num_steps: int
+    is_loading: bool = False  #: weights come from files, and no step is done since
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,11 @@ class Control(Protocol):
             Cancelled: the task was asked to stop.
         """
 
-    def alive(self) -> None:
-        """Report that something goes on that has no steps, such as loading.
+    def alive(self, *, is_loading: bool = False) -> None:
+        """Report that something goes on that has no steps.
+
+        Args:
+            is_loading: weights come from files; until the first step is done, a longer silence is borne.
 
         Raises:
             Cancelled: the task was asked to stop.

@@ -96,7 +96,7 @@ class InlinePool:
         """The Control protocol of the running task."""
         self.alive()
 
-    def alive(self) -> None:
+    def alive(self, *, is_loading: bool = False) -> None:
         if self._should_stop():
             raise Cancelled
 

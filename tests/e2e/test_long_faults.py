@@ -40,7 +40,7 @@ CONNECTOR_LATENTS = 3
 
 
 class Silent:
-    def alive(self):
+    def alive(self, *, is_loading=False):
         pass
 
     def step(self, step_idx, num_steps):

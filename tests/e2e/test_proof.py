@@ -37,7 +37,7 @@ SECONDS = Fraction(5, 2)
 
 
 class Silent:
-    def alive(self):
+    def alive(self, *, is_loading=False):
         pass
 
     def step(self, step_idx, num_steps):

@@ -79,7 +79,7 @@ def open_tiny(flavour: Flavour, folder: Path, precision: str = "fp32") -> Ltx2Mo
 
 
 class SilentControl:
-    def alive(self):
+    def alive(self, *, is_loading=False):
         pass
 
     def step(self, step_idx: int, num_steps: int) -> None:

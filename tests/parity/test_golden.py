@@ -31,7 +31,7 @@ AUDIO = AudioGrid(Fraction(1, 100), 4, 16_000)
 
 
 class Free:
-    def alive(self):
+    def alive(self, *, is_loading=False):
         pass
 
     def step(self, step_idx: int, num_steps: int) -> None:

@@ -124,11 +124,11 @@ class Parts:
         Args:
             report: called while parts are loaded; may raise to stop it.
         """
+        self._report = report  # at once: what is loaded ahead, and waited for, is told to whoever waits
         with self._lock:
-            self._want(weights, report)
+            self._want(weights)
 
-    def _want(self, weights: Collection[Weights], report: Report) -> None:
-        self._report = report
+    def _want(self, weights: Collection[Weights]) -> None:
         self._needed = frozenset(each.part for each in weights)
         for each in weights:
             held = self._held.get(each.part)
@@ -137,16 +137,12 @@ class Parts:
             self._wanted[each.part] = each
         self._make_room(0)  # a stage that computes more leaves less for weights
 
-    def ahead(self, weights: Weights, report: Report = no_report) -> None:
+    def ahead(self, weights: Weights) -> None:
         """Load a part before a stage asks for it, unless it is there or its place is taken; stages may compute."""
         with self._lock:
             if weights.part not in self._held and weights.part not in self._needed:
                 self._wanted[weights.part] = weights
-                self._report, before = report, self._report
-                try:
-                    self._get(weights.part)
-                finally:
-                    self._report = before
+                self._get(weights.part)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -179,14 +175,14 @@ class Parts:
         else:
             self._make_room(needed)
         device = "cpu" if streamed else memory.device
-        loaded = self.source.load(weights, device=device, compute=memory.device, report=self._report)
+        loaded = self.source.load(weights, device=device, compute=memory.device, report=self._tell)
         module = _module(loaded)
         if not streamed:
             return _Held(weights, loaded, _num_bytes(module))
         blocks = blocks_of(part, module)
         num_bytes = device_bytes(module, blocks)
         self._make_room(num_bytes)
-        return _Held(weights, loaded, num_bytes, blocks=stream(module, blocks, memory.device, self._report))
+        return _Held(weights, loaded, num_bytes, blocks=stream(module, blocks, memory.device, self._tell))
 
     def _come_back(self, weights: Weights) -> _Held | None:
         """Take a part back from host memory; None = it is not there."""
@@ -200,6 +196,10 @@ class Parts:
         """Bytes of the other parts of the stage at hand, loaded or not."""
         held, others = self.held, self._needed - {part}
         return sum(held.get(each) or self.source.num_bytes(self._wanted[each]) for each in others)
+
+    def _tell(self, num_bytes: int) -> None:
+        """Tell the stage that computes now, or that waits to."""
+        self._report(num_bytes)
 
     def _make_room(self, num_bytes: int, *, but: Part | None = None) -> None:
         """Let parts leave until so much fits beside those that stay; those of the stage at hand last, ``but`` never."""

@@ -121,6 +121,30 @@ def test_progress_of_an_old_attempt_says_nothing_of_the_new_one(run_state):
     assert of(Kill, state.handle(Tick(102.0)))
 
 
+def test_a_task_that_loads_may_be_silent_for_longer_until_its_first_step_is_done(run_state):
+    state = run_state(chain(1), limits=Limits(hang_s=100.0, load_s=1000.0))
+    join(state, "a")
+    state.handle(TaskProgressed(50.0, "s0", "a", 1, 0, 0, is_loading=True))
+    assert state.handle(Tick(1040.0)) == []
+    state.handle(TaskProgressed(1045.0, "s0", "a", 1, 0, 8, is_loading=True))  # the first step begins
+    assert state.handle(Tick(2000.0)) == []
+    state.handle(TaskProgressed(2001.0, "s0", "a", 1, 1, 8))
+    assert state.handle(Tick(2100.0)) == []
+    (kill,) = of(Kill, state.handle(Tick(2101.0)))
+    assert kill.cause == "hang"
+
+
+def test_a_task_that_loads_for_ever_is_killed_all_the_same_and_the_next_attempt_begins_anew(run_state):
+    state = run_state(chain(1), limits=Limits(hang_s=100.0, load_s=1000.0))
+    join(state, "a")
+    state.handle(TaskProgressed(0.0, "s0", "a", 1, 0, 0, is_loading=True))
+    (kill,) = of(Kill, state.handle(Tick(1000.0)))
+    assert kill.why == "s0 generate: no progress for 1000 s while it loads"
+    state.handle(WorkerLost(1001.0, "a", "hang"))
+    join(state, "a", at=1002.0)
+    assert of(Kill, state.handle(Tick(1102.0)))
+
+
 def test_without_a_limit_nothing_hangs(run_state):
     state = run_state(chain(1), limits=Limits(hang_s=None))
     join(state, "a")

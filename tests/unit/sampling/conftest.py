@@ -21,7 +21,7 @@ class Steps:
     stop_at: int | None = None
     seen: list[tuple[int, int]] = field(default_factory=list)
 
-    def alive(self):
+    def alive(self, *, is_loading=False):
         pass
 
     def step(self, step_idx: int, num_steps: int) -> None:

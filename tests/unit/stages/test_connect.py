@@ -71,7 +71,7 @@ def test_frames_off_the_grid_are_refused():
 
 def test_a_connector_stops_between_decoding_and_encoding():
     class Stop:
-        def alive(self):
+        def alive(self, *, is_loading=False):
             pass
 
         def step(self, step_idx, num_steps):

@@ -49,7 +49,7 @@ class Steps:
     def __init__(self, stop_at=None):
         self.seen, self.stop_at = [], stop_at
 
-    def alive(self):
+    def alive(self, *, is_loading=False):
         pass
 
     def step(self, step_idx, num_steps):

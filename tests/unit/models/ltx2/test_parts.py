@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import threading
+import time
 import weakref
 from dataclasses import dataclass, field
 
@@ -15,6 +17,7 @@ from ltx_ray.errors import Cancelled, ModelError
 from ltx_ray.models.listed import read_models
 from ltx_ray.models.load import Loaded
 from ltx_ray.models.ltx2.denoiser import Ltx2Denoiser
+from ltx_ray.models.ltx2.files.read import no_report
 from ltx_ray.models.ltx2.memory import LIMIT_VARIABLE, WEIGHTS_SHARE, Memory, memory_here, read_limit
 from ltx_ray.models.ltx2.offload import SLOTS, Blocks, blocks_of, device_bytes, stream
 from ltx_ray.models.ltx2.parts import Parts
@@ -334,9 +337,42 @@ def test_parts_come_ahead_of_the_first_task_and_are_not_loaded_again(models, mon
     assert loaded.open(facts.weights_for("generate")).parts.transformer is not None
 
 
+def test_a_task_that_waits_for_what_is_loaded_ahead_is_told_that_it_goes_on(models, monkeypatch):
+    facts, told, begun, go_on = models["dev"], [], threading.Event(), threading.Event()
+    loaded = Loaded(models)
+    parts = loaded.open(facts.weights_for("decode")).parts
+    parts.want((), no_report)
+    source = type(parts.source)
+    load = source.load
+
+    def slow(self, weights, *, report, **options):
+        begun.set()
+        assert go_on.wait(20.0)
+        report(1)
+        return load(self, weights, report=report, **options)
+
+    class Told:
+        def alive(self, *, is_loading=False):
+            told.append(is_loading)
+
+    monkeypatch.setattr(source, "load", slow)
+    ahead = threading.Thread(target=loaded.ahead, args=(facts.weights_for("generate"),))
+    ahead.start()
+    assert begun.wait(20.0)
+    waits = threading.Thread(target=lambda: loaded.open(facts.weights_for("generate"), Told()).parts.transformer)
+    waits.start()
+    give_up_at = time.monotonic() + 20.0
+    while loaded._model.parts._report is no_report and time.monotonic() < give_up_at:
+        time.sleep(0.01)
+    go_on.set()
+    ahead.join(20.0)
+    waits.join(20.0)
+    assert told and all(told)
+
+
 def test_a_task_that_is_stopped_while_its_model_loads_loads_no_further(models):
     class Stopped:
-        def alive(self):
+        def alive(self, *, is_loading=False):
             raise Cancelled
 
     loaded = Loaded(models)

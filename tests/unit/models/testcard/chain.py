@@ -48,7 +48,7 @@ ENCODE = EncodeSettings(codec="h264", crf=18, preset="medium", gop_frames=48, th
 class Silent:
     """A Control that lets everything go on."""
 
-    def alive(self):
+    def alive(self, *, is_loading=False):
         pass
 
     def step(self, step_idx, num_steps):
