@@ -319,7 +319,9 @@ class RayPool:
             self._store.drop_token(name)
         self._has_greeted = worker.has_joined = True
         spec = worker.spec
-        offload = "" if spec.budget is None else spec.budget.offload
+        # Of a card of which nothing is known it is not known either whether all parts stay on it.
+        unknown = "swap" if spec.num_gpus else ""
+        offload = unknown if spec.budget is None else spec.budget.offload
         return WorkerJoined(now, spec.name, spec.stages, spec.node, spec.card, offload)
 
     def _refuse(self, worker: Worker, why: LtxRayError) -> None:

@@ -13,11 +13,17 @@ from ltx_ray.engine.ready import Rank, ReadyQueue
 from ltx_ray.engine.story import STATUSES, Progress, Status
 from ltx_ray.spec.task import STAGES, Stage, Task
 
+#: Nobody works on these any more.
+OVER: tuple[Status, ...] = ("done", "failed", "blocked")
+
 
 class TaskBoard:
     """Tasks by key, in plan order. Read it freely; only ``RunState`` calls what changes it."""
 
-    def __init__(self, tasks: Iterable[Task], *, weights: Mapping[Stage, float]) -> None:
+    def __init__(
+        self, tasks: Iterable[Task], *, weights: Mapping[Stage, float], levels: Mapping[str, int] | None = None
+    ) -> None:
+        """``levels``: of tasks whose videos go before others, or after; one that is not named has 0."""
         plan = list(tasks)
         self.tasks: dict[str, Task] = {task.key: task for task in plan}
         if len(self.tasks) < len(plan):
@@ -26,7 +32,13 @@ class TaskBoard:
         self.children = children_of(self.tasks)
         chain = urgency(self.tasks, remaining_chain(self.tasks, self.children, weights=weights))
         #: Holds exactly the tasks with status "ready".
-        self.ready = ReadyQueue({key: Rank(-chain[key], order, key) for order, key in enumerate(self.tasks)})
+        level = dict(levels or {})
+        self.ready = ReadyQueue(
+            {key: Rank(level.get(key, 0), chain[key], order, key) for order, key in enumerate(self.tasks)}
+        )
+        self._weights = weights
+        #: Weight of all tasks that somebody may still have to make.
+        self.left = sum(weights.get(task.stage, 1.0) for task in self.tasks.values())
         #: Keys of exactly the tasks with status "running", in order of dispatch.
         self.running: dict[str, None] = {}
         self.counts: dict[Stage, dict[Status, int]] = {stage: dict.fromkeys(STATUSES, 0) for stage in STAGES}
@@ -47,10 +59,12 @@ class TaskBoard:
     def enter(self, key: str, status: Status, at: float, cause: str) -> None:
         """Change the status of a task."""
         progress, stage = self.progress[key], self.tasks[key].stage
+        if status in OVER and progress.status not in OVER:
+            self.left -= self._weights.get(stage, 1.0)
         self._count(stage, progress.status, -1)
         self._count(stage, status, 1)
         progress.enter(status, at, cause)
-        if status in ("done", "failed", "blocked"):
+        if status in OVER:
             progress.ended_at = at
         if status in ("failed", "blocked"):
             progress.cause = cause

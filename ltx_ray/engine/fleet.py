@@ -1,8 +1,8 @@
 """Who can work: every worker that joined, the idle ones indexed so that finding one costs as much for 10 as for 10,000.
 
 A worker is *open* while it may get tasks: not draining, not quarantined, not about to be killed. It is *idle* when open
-and without a task. Idle workers are kept by (set of stages, loaded stage), longest idle first. Nothing here knows more
-of a task than its key.
+and without a task. Idle workers are kept by (set of stages, what is loaded), longest idle first. Nothing here knows
+more of a task than its key.
 """
 
 from __future__ import annotations
@@ -10,8 +10,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal, get_args
 
+from ltx_ray.spec.stages import SPECS, Group
 from ltx_ray.spec.task import STAGES, Stage
+
+GROUPS: tuple[Group, ...] = get_args(Group)
+#: What a worker has loaded that has everything.
+KEEPS_ALL: Literal["all"] = "all"
+_Loaded = Group | Literal["all"] | None
 
 
 @dataclass(slots=True)
@@ -23,9 +30,16 @@ class Worker:
     node: str
     is_open: bool = True
     task: str | None = None  #: key of the one task it runs
-    loaded: Stage | None = None  #: stage of its latest task: its weights are on the device
+    #: All its parts stay where it computes, so that it may take any of its stages at no cost.
+    keeps_all: bool = True
+    #: Where they do not: group of the stage of its latest task, whose parts are there.
+    loaded: Group | None = None
     leaves_at: float | None = None  #: when its draining node goes; None = it stays, or goes without haste
     is_doomed: bool = False  #: told to be killed: nothing more is asked of it, its end will be heard
+
+
+def _loaded(worker: Worker) -> _Loaded:
+    return KEEPS_ALL if worker.keeps_all else worker.loaded
 
 
 class Fleet:
@@ -35,14 +49,14 @@ class Fleet:
         self.workers: dict[str, Worker] = {}
         self.num_open: dict[Stage, int] = dict.fromkeys(STAGES, 0)
         self.num_idle: dict[Stage, int] = dict.fromkeys(STAGES, 0)
-        self._idle: dict[frozenset[Stage], dict[Stage | None, OrderedDict[str, None]]] = {}
+        self._idle: dict[frozenset[Stage], dict[_Loaded, OrderedDict[str, None]]] = {}
         self._groups: dict[Stage, list[frozenset[Stage]]] = {stage: [] for stage in STAGES}
 
     def join(self, worker: Worker) -> None:
         """Add an idle worker whose name is not in use."""
         self.workers[worker.name] = worker
         if worker.stages not in self._idle:
-            self._idle[worker.stages] = {loaded: OrderedDict() for loaded in (*STAGES, None)}
+            self._idle[worker.stages] = {loaded: OrderedDict() for loaded in (*GROUPS, None, KEEPS_ALL)}
             for stage in worker.stages:
                 self._groups[stage].append(worker.stages)
                 self._groups[stage].sort(key=lambda group: (len(group), sorted(group)))
@@ -77,7 +91,7 @@ class Fleet:
         """Give an idle worker a task."""
         worker = self.workers[name]
         self._drop_idle(worker)
-        worker.task, worker.loaded = task, stage
+        worker.task, worker.loaded = task, SPECS[stage].group
 
     def release(self, name: str) -> None:
         """Take its task away from a worker."""
@@ -92,22 +106,22 @@ class Fleet:
         return worker is not None and worker.is_open and stage in worker.stages
 
     def idle(self, stage: Stage, *, only_loaded: bool) -> Iterator[str]:
-        """Idle workers able to do a stage: those that have it loaded, then empty ones, then others.
+        """Idle workers able to do a stage: those that have its parts, then empty ones, then others.
 
         Inside each kind, those with the fewest stages first, so that the versatile stay free.
         """
-        groups = self._groups[stage]
-        others = () if only_loaded else (None, *(other for other in STAGES if other != stage))
-        for loaded in (stage, *others):
-            for group in groups:
-                yield from self._idle[group][loaded]
+        own = SPECS[stage].group
+        others = () if only_loaded else (None, *(other for other in GROUPS if other != own))
+        for loaded in (own, KEEPS_ALL, *others):
+            for stages in self._groups[stage]:
+                yield from self._idle[stages][loaded]
 
     def _add_idle(self, worker: Worker) -> None:
-        self._idle[worker.stages][worker.loaded][worker.name] = None
+        self._idle[worker.stages][_loaded(worker)][worker.name] = None
         self._count(self.num_idle, worker, 1)
 
     def _drop_idle(self, worker: Worker) -> None:
-        del self._idle[worker.stages][worker.loaded][worker.name]
+        del self._idle[worker.stages][_loaded(worker)][worker.name]
         self._count(self.num_idle, worker, -1)
 
     @staticmethod
@@ -121,7 +135,9 @@ class Fleet:
         assert idle == {name for name, worker in self.workers.items() if worker.is_open and worker.task is None}
         for worker in self.workers.values():
             if worker.name in idle:
-                assert worker.name in self._idle[worker.stages][worker.loaded], f"{worker.name} idles in a wrong place"
+                assert worker.name in self._idle[worker.stages][_loaded(worker)], (
+                    f"{worker.name} idles in a wrong place"
+                )
         for stage in STAGES:
             able = [worker for worker in self.workers.values() if worker.is_open and stage in worker.stages]
             assert self.num_open[stage] == len(able), f"num_open of {stage}"

@@ -1,7 +1,7 @@
 """Which ready task goes to which idle worker. Reads, never changes.
 
-A worker takes tasks of the stage it has loaded first; it does not starve: when there is none, any of its stages do.
-Among the tasks it may take the one with the longest remaining chain goes first.
+A worker whose parts take turns on its card takes tasks of the group that it has loaded first; it does not starve: when
+there is none, any of its stages do. Which task goes first among those that it may take, ``engine.ready`` says.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ def next_match(
     *,
     avoid: Callable[[str], Collection[str]],
     doubted: Callable[[Stage], bool],
+    urgent: float = 0.0,
 ) -> tuple[str, str] | None:
     """The next (task, worker) to put together, None when no idle worker may take any ready task.
 
-    ``avoid`` names the workers that may not have a task; ``doubted`` stages only go on with tasks tried before.
+    ``avoid`` names the workers that may not have a task; ``doubted`` stages only go on with tasks tried before;
+    chains from ``urgent`` on cannot wait.
     """
-    heads = [(head, stage) for stage in STAGES if fleet.num_idle[stage] and (head := ready.best(stage))]
+    heads = [(head, stage) for stage in STAGES if fleet.num_idle[stage] and (head := ready.best(stage, urgent))]
     heads.sort()
     for only_loaded in (True, False):
         for _, stage in heads:
-            for task in ready.candidates(stage, with_fresh=not doubted(stage)):
+            for task in ready.candidates(stage, with_fresh=not doubted(stage), urgent=urgent):
                 avoided = avoid(task)
                 worker = next((w for w in fleet.idle(stage, only_loaded=only_loaded) if w not in avoided), None)
                 if worker is not None:

@@ -12,7 +12,7 @@ STAGE_WEIGHTS: Mapping[Stage, float] = {stage: spec.seconds for stage, spec in S
 
 #: A window is due when stage 2 has gone on by so many seconds of its chain: late enough that no free worker is missing
 #: where the chain wants one, early enough that the beginning of a video can be seen long before its end is made.
-WINDOW_LAG_S = 110.0
+WINDOW_LAG_S = 160.0
 
 
 def urgency(tasks: Mapping[str, Task], chain: Mapping[str, float]) -> dict[str, float]:

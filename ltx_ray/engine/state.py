@@ -49,6 +49,10 @@ from ltx_ray.spec.events import (
 )
 from ltx_ray.spec.task import STAGES, Stage, Task
 
+#: A chain is urgent from this part on of the time that all the work takes the workers: there is time enough to finish
+#: what was begun first, and not so much that the end waits for one that was begun too late.
+URGENT = 0.5
+
 
 class RunState:
     """All that is known of a run. Never change it except by ``handle``."""
@@ -59,16 +63,18 @@ class RunState:
         *,
         done: Collection[str] = (),
         weights: Mapping[Stage, float] | None = None,
+        levels: Mapping[str, int] | None = None,
         limits: Limits | None = None,
         at: float = 0.0,
     ) -> None:
         """A run of ``tasks``, in plan order; a parent not among them is present, a task in ``done`` is done already.
 
+        ``levels``: of tasks by key, a higher one goes before every lower one; those not named have 0.
         ``weights``: how long one task of a stage takes, in any unit; only the longest remaining chain depends on it.
         Raises:
             ValueError: two tasks share a key, or a task descends from itself.
         """
-        self.board = TaskBoard(tasks, weights=weights or {})
+        self.board = TaskBoard(tasks, weights=weights or {}, levels=levels)
         self.fleet = Fleet()
         self.limits = limits or Limits()
         #: Why the run gave up; None = it did not.
@@ -232,7 +238,8 @@ class RunState:
                 offload=event.offload or None,
             )
         )  # fmt: skip
-        self.fleet.join(Worker(event.worker, event.stages, event.node))
+        keeps_all = event.offload in ("", "none")
+        self.fleet.join(Worker(event.worker, event.stages, event.node, keeps_all=keeps_all))
 
     def _on_lost(self, event: WorkerLost) -> None:
         name, at = event.worker, event.at
@@ -331,8 +338,11 @@ class RunState:
 
     def _assign(self, at: float) -> None:
         """Dispatch while a ready task and an idle worker match."""
+        urgent = URGENT * self.board.left / max(1, *self.fleet.num_open.values())
         while self._phase == "open":
-            match = next_match(self.board.ready, self.fleet, avoid=self._avoided, doubted=self._is_doubted)
+            match = next_match(
+                self.board.ready, self.fleet, avoid=self._avoided, doubted=self._is_doubted, urgent=urgent
+            )
             if match is None:
                 return
             key, name = match

@@ -8,7 +8,7 @@ from ltx_ray.engine.fleet import Fleet, Worker
 def fleet_of(**stages) -> Fleet:
     fleet = Fleet()
     for name, own in stages.items():
-        fleet.join(Worker(name, frozenset(own), ""))
+        fleet.join(Worker(name, frozenset(own), "", keeps_all=False))
     return fleet
 
 
@@ -21,6 +21,26 @@ def test_idle_workers_come_loaded_first_then_empty_then_loaded_with_something_el
     assert list(fleet.idle("generate", only_loaded=False)) == ["wide", "fresh", "narrow"]
     assert list(fleet.idle("generate", only_loaded=True)) == ["wide"]
     fleet.check()
+
+
+def test_a_worker_that_keeps_all_its_parts_has_every_stage_loaded_and_comes_after_one_that_has_just_this():
+    fleet = fleet_of(swapping=["generate", "decode"])
+    fleet.join(Worker("whole", frozenset({"generate", "decode"}), ""))
+    fleet.occupy("whole", "t", "decode")
+    fleet.release("whole")
+    fleet.occupy("swapping", "t", "generate")
+    fleet.release("swapping")
+    assert list(fleet.idle("generate", only_loaded=True)) == ["swapping", "whole"]
+    assert list(fleet.idle("decode", only_loaded=True)) == ["whole"]
+    fleet.check()
+
+
+def test_stages_that_share_their_parts_are_loaded_together():
+    fleet = fleet_of(a=["generate", "refine", "decode"])
+    fleet.occupy("a", "t", "generate")
+    fleet.release("a")
+    assert list(fleet.idle("refine", only_loaded=True)) == ["a"]
+    assert list(fleet.idle("decode", only_loaded=True)) == []
 
 
 def test_the_least_versatile_of_a_kind_comes_first():

@@ -30,9 +30,12 @@ RESET = Failure("StoreError", "connection reset", "Traceback ...", cause="storag
 LOST_INPUT = Failure("ArtifactCorrupt", "a bit flipped", "Traceback ...", retryable=False, cause="input_lost")
 
 
-def join(state: RunState, *names: str, stages: tuple[Stage, ...] = STAGES, at: float = 0.0) -> list[Dispatch]:
-    """Let workers join; return what they were given."""
-    return dispatches([i for name in names for i in state.handle(WorkerJoined(at, name, frozenset(stages)))])
+def join(
+    state: RunState, *names: str, stages: tuple[Stage, ...] = STAGES, at: float = 0.0, offload: str = "swap"
+) -> list[Dispatch]:
+    """Let workers join, whose parts take turns; return what they were given."""
+    joined = (WorkerJoined(at, name, frozenset(stages), offload=offload) for name in names)
+    return dispatches([instruction for event in joined for instruction in state.handle(event)])
 
 
 def dispatches(instructions) -> list[Dispatch]:
@@ -113,6 +116,34 @@ def test_a_worker_stays_with_its_loaded_stage_even_when_a_longer_chain_is_ready(
     state = run_state([head, make_task("d1", "decode", parents=["head"]), *chain(3)], weights={"decode": 2.0})
     assert join(state, "a")[0].task == "head"  # 4 against 3
     assert dispatches(finish(state, "head"))[0].task == "d1"  # loaded, 2 against 3
+
+
+def test_a_worker_whose_parts_all_stay_takes_the_most_urgent_task_whatever_it_did_last(run_state):
+    head = make_task("head", "decode")
+    state = run_state([head, make_task("d1", "decode", parents=["head"]), *chain(3)], weights={"decode": 2.0})
+    assert join(state, "a", offload="none")[0].task == "head"
+    assert dispatches(finish(state, "head"))[0].task == "s0"
+
+
+def test_what_can_wait_goes_in_the_order_of_the_plan_and_one_video_is_finished_after_another(run_state):
+    tasks = [task for idx in range(20) for task in video_tasks(f"v{idx}")]
+    state = run_state(tasks)
+    order = [join(state, "a", offload="none")[0].task]
+    while given := dispatches(finish(state, order[-1])):
+        order.append(given[0].task)
+    num_tasks = len(video_tasks("v0"))
+    assert set(order[:num_tasks]) == {task.key for task in video_tasks("v0")}
+    assert len(order) == len(tasks)
+
+
+def test_tasks_of_a_higher_level_go_before_all_others_also_when_they_come_up_later(run_state):
+    tasks = [*video_tasks("slow"), *video_tasks("soon")]
+    levels = {task.key: 1 for task in video_tasks("soon")}
+    state = run_state(tasks, levels=levels)
+    order = [join(state, "a", offload="none")[0].task]
+    while given := dispatches(finish(state, order[-1])):
+        order.append(given[0].task)
+    assert set(order[: len(levels)]) == set(levels)
 
 
 def test_a_task_goes_to_the_idle_worker_that_has_its_stage_loaded(run_state):
