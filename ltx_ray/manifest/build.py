@@ -70,6 +70,7 @@ def build(merged: Merged) -> Video:
         chain=values["chain"],
         join=values["join"],
         crossfade=values["crossfade"],
+        priority=values["priority"],
         refine_order=values["refine.order"],
         extend=extend,
         decode_window=values["decode.window"],

@@ -20,6 +20,8 @@ REFINE_ORDERS = ("chain", "alternate")
 MAX_SIZE_PX = 8192
 MAX_SCENES = 1000
 MAX_FRAMES = MAX_SECONDS * MAX_RATE
+#: Of a video that goes before others, or after them.
+MAX_PRIORITY = 1000
 
 #: The two descents of noise, which have the same keys.
 DESCENTS = ("stage1", "refine")
@@ -281,6 +283,7 @@ VIDEO = Table(
         ),
         "redo": _REDO,
         "storyboard": _STORYBOARD,
+        "priority": fields.whole(-MAX_PRIORITY, MAX_PRIORITY, "a whole number"),
         "scenes": ListOf(SCENE, entry="scene", usual="prompt and seconds", most=MAX_SCENES),
     },
     title="the whole video",

@@ -26,6 +26,7 @@ BUILT_IN: Preset = {
     "segment.strength": 1.0,
     "stages": "two",
     "upsampler": None,
+    "priority": 0,
     "chain": "stagewise",
     "join": "latent",
     "crossfade": 0,

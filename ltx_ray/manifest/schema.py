@@ -210,6 +210,7 @@ class Video:
     #: Sides whose length is still to be taken from the shape of an image; () once it is (``manifest.taken``).
     fits_image: tuple[Literal["width", "height"], ...] = later((), since=2)
     upsampler: str | None = later(None, since=2)  #: between the stages; None = the model's default
+    priority: int = later(0, since=2)  #: videos of a higher one are rendered before those of a lower one
     stages: Literal["two", "one"] = later("two", since=2)  #: "one": stage 1 renders the final size
 
     @property

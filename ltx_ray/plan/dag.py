@@ -26,6 +26,7 @@ class PlannedVideo:
     width_px: int
     height_px: int
     inspect: str | None = None  #: key; None = there is no seam to look at
+    priority: int = later(0, since=2)  #: videos of a higher one are rendered first
     to: str | None = later(None, since=2)  #: directory or URI that ``path`` is sent to, below it; None = it stays
 
     @property
@@ -54,6 +55,20 @@ class Plan:
     def outputs(self) -> set[str]:
         """Keys of what a run is for."""
         return outputs_of(self.videos)
+
+    @property
+    def levels(self) -> dict[str, int]:
+        """By key, the highest priority of a video that needs the task; {} where all have the same."""
+        if len({video.priority for video in self.videos}) < 2:
+            return {}
+        levels: dict[str, int] = {}
+        for video in self.videos:
+            for key in outputs_of([video]):
+                levels[key] = max(levels.get(key, video.priority), video.priority)
+        for key in reversed(self.tasks):
+            for parent in self.tasks[key].parents if key in levels else ():
+                levels[parent.key] = max(levels.get(parent.key, levels[key]), levels[key])
+        return levels
 
 
 def target_of(to: str | None, path: str) -> str | None:

@@ -139,6 +139,7 @@ def _plan_video(plan: Plan, video: Video, layouts: Layouts, facts: ModelFacts, g
         height_px=height,
         inspect=inspect,
         to=video.output.to,
+        priority=video.priority,
     )
 
 
@@ -206,6 +207,7 @@ def _plan_retake(
         width_px=width,
         height_px=height,
         to=video.output.to,
+        priority=video.priority,
     )
 
 

@@ -95,6 +95,7 @@ def _without_words(video: Video) -> Video:
         control=None,
         detail=None,
         redo=(),
+        priority=0,
         extend=video.extend and replace(video.extend, path=""),
         output=replace(video.output, path="", to=None),
     )
@@ -110,7 +111,19 @@ def _fields_but(cls: type, *names: str) -> Callable[[object], Any]:
 
 #: What tells kinds apart: all but words.
 _of_video = _fields_but(
-    Video, "id", "scenes", "extend", "output", "images", "audio", "picture", "retake", "control", "detail", "redo"
+    Video,
+    "id",
+    "scenes",
+    "extend",
+    "output",
+    "images",
+    "audio",
+    "picture",
+    "retake",
+    "control",
+    "detail",
+    "redo",
+    "priority",
 )
 _of_scene = _fields_but(Scene, "prompt", "negative_prompt", "seed", "images", "audio")
 _of_extend = _fields_but(Extend, "path")

@@ -94,13 +94,14 @@ def provenance(
 
 
 def _entry(video: Video, output: Output) -> Video:
-    """What was asked for, without the names that files of the user's have on his machine."""
+    """What was asked for, without the names that files of the user's have on his machine, and when it is made."""
     given = (video.extend, video.images, video.audio, video.control, video.detail, video.picture, video.retake)
     if not any(given) and not any(scene.loras or scene.images for scene in video.scenes):
-        return replace(video, output=output)
+        return replace(video, output=output, priority=0)
     return replace(
         video,
         output=output,
+        priority=0,
         extend=video.extend and replace(video.extend, path=""),
         scenes=tuple(map(_scene, video.scenes)),
         images=_without_paths(video.images),

@@ -118,7 +118,7 @@ class Session:
                 cluster = None if options.inline else stack.enter_context(self._session(options, signals))
             grows = cluster is not None and cluster.grows()
             limits = self._limits(options, grows=grows)
-            state = RunState(tasks.values(), weights=STAGE_WEIGHTS, limits=limits)
+            state = RunState(tasks.values(), weights=STAGE_WEIGHTS, levels=self.dry.plan.levels, limits=limits)
             asked = Requests(self.layout, self.dry.plan, self.dry.kept, stop=signals.ask, record=self._record)
 
             def should_stop() -> bool:

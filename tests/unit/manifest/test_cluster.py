@@ -1,5 +1,7 @@
 """A cluster that a file describes."""
 
+from pathlib import Path
+
 import pytest
 
 from ltx_ray.errors import ManifestError
@@ -55,3 +57,8 @@ prices: {H100: 2.49}
 def test_what_is_no_cluster_is_a_sentence(tmp_path, text, said):
     with pytest.raises(ManifestError, match=said):
         cluster(tmp_path, text)
+
+
+def test_the_example_is_a_cluster():
+    found = read_cluster(str(Path(__file__).parents[3] / "deploy/farm.yaml"))
+    assert sum(node.num_gpus for node in found.nodes) == 12 and set(found.prices) == {"H100", "4090"}
