@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ltx_ray.models.scan import Found
     from ltx_ray.run.cancel import Asked
     from ltx_ray.run.collect import Freed
+    from ltx_ray.run.doctor import Looked
     from ltx_ray.run.estimate import Ceilings
     from ltx_ray.run.explain import TaskStory
     from ltx_ray.run.foresee import Foreseen
@@ -61,6 +62,7 @@ __all__ = [
     "ceilings",
     "check_models",
     "default_run_dir",
+    "doctor",
     "dry_run",
     "explain",
     "foresee",
@@ -390,6 +392,22 @@ def status(run_dir: str | Path, *, store: str | None = None) -> RunStatus:
     from ltx_ray.run.standing import standing_of
 
     return standing_of(_open(run_dir, store))
+
+
+def doctor(*, address: str | None = None, store: str | None = None, models: str | None = None) -> Iterator[Looked]:
+    """What was found of each machine, of this one or of those of a cluster; whatever is wrong comes with its remedy.
+
+    Args:
+        address: of a cluster of Ray; None = this machine.
+        store: is written and read, if it is named.
+    Raises:
+        PlanError, DoesNotFit: there is no such cluster.
+        ModelError: ``models`` is no file.
+    """
+    from ltx_ray.models.listed import find_models
+    from ltx_ray.run.doctor import examine
+
+    return examine(address=address, store=store, models=find_models(models, None))
 
 
 def explain(run_dir: str | Path, task: str, *, store: str | None = None) -> list[TaskStory]:

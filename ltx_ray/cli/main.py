@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 from ltx_ray.cli.cancel import cancel
+from ltx_ray.cli.doctor import doctor
 from ltx_ray.cli.explain import explain
 from ltx_ray.cli.gc import gc
 from ltx_ray.cli.init import init
@@ -73,6 +74,7 @@ VERBS = (
     render,
     submit,
     plan,
+    doctor,
     status,
     logs,
     explain,

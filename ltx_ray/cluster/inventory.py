@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from collections.abc import Iterator
+from typing import Any
 
 from ltx_ray.cluster.head import LiveCluster
+from ltx_ray.cluster.join import first_sentence
 from ltx_ray.cluster.seats import Look, Seats, card_here
+from ltx_ray.spec.finding import Finding
 from ltx_ray.spec.machine import Node
 
 LOOK_S = 0.2
+#: A machine that does not answer for so long is said to be silent.
+ANSWER_S = 60.0
 
 
 def look_at_cluster(address: str | None) -> tuple[Node, ...]:
@@ -24,6 +31,40 @@ def look_at_cluster(address: str | None) -> tuple[Node, ...]:
 
     with ray_session(address) as cluster:
         return take_inventory(cluster)
+
+
+def look_at_machines(address: str) -> Iterator[tuple[str, dict[str, str], list[Finding]]]:
+    """Each machine of a cluster by name, the versions of its software, and what was found on it.
+
+    Raises:
+        PlanError, DoesNotFit: there is no such cluster.
+    """
+    from ltx_ray.cluster.environment import prepare_environment
+
+    prepare_environment()
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    from ltx_ray.cluster.session import ray_session
+
+    remote: Any = ray.remote(num_cpus=0, max_retries=0)(_found_here)
+    with ray_session(address) as cluster:
+        asked = {}
+        for node in cluster.machines().nodes:
+            strategy = NodeAffinitySchedulingStrategy(node.node, soft=False)
+            asked[node.node] = remote.options(scheduling_strategy=strategy).remote()
+        for node_id, ref in asked.items():
+            try:
+                yield ray.get(ref, timeout=ANSWER_S)
+            except ray.exceptions.RayError as error:
+                says = f"does not answer: {first_sentence(error)}"
+                yield node_id[:12], {}, [Finding("fail", "machine", says, "see its logs, and `ray status`")]
+
+
+def _found_here() -> tuple[str, dict[str, str], list[Finding]]:
+    from ltx_ray.worker.health import look_here, versions_here
+
+    return socket.gethostname(), versions_here(), look_here()
 
 
 def take_inventory(cluster: LiveCluster, look: Look = card_here) -> tuple[Node, ...]:

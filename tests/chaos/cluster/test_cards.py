@@ -199,3 +199,13 @@ def test_a_machine_that_joins_with_another_card_gets_what_fits_there(make_cluste
     assert replace(came[0].devices[0]) == there[0].devices[0]
     workers = {note["worker"] for note in notes(tmp_path)}
     assert any(name.endswith("-2") or name.startswith("gpu0.0") for name in workers) and len(workers) >= 3
+
+
+def test_the_doctor_looks_at_every_machine_of_a_cluster(make_cluster, ltx_ray):
+    cluster = make_cluster(num_nodes=2)
+    ran = ltx_ray("doctor", "--address", cluster.address, "--json")
+    rows = [json.loads(line) for line in ran.out.splitlines()]
+    assert ran.code == 0, ran.err
+    assert len([row for row in rows if row["what"] == "packages"]) == 3 and not [
+        r for r in rows if r["level"] == "fail"
+    ]
