@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from heapq import nsmallest
 from itertools import combinations_with_replacement, product
 from typing import NamedTuple
 
@@ -62,6 +63,10 @@ class Placement:
     makespan_s: float | None = None  #: None = nothing is known of the devices
 
 
+#: How many cards of a kind get a layout.
+Chosen = Counter[tuple[Card, Layout]]
+
+
 class _Seat(NamedTuple):
     """A card of a machine."""
 
@@ -71,7 +76,12 @@ class _Seat(NamedTuple):
 
 
 def place(nodes: Sequence[Node], work: Work, wishes: Wishes | None = None) -> Placement:
-    """Workers for ``work``.
+    """Workers for ``work``: the first of ``placements``."""
+    return placements(nodes, work, wishes)[0]
+
+
+def placements(nodes: Sequence[Node], work: Work, wishes: Wishes | None = None, *, most: int = 1) -> list[Placement]:
+    """The most promising ways to place ``work``, the best by prediction first, never none.
 
     Raises:
         DoesNotFit: there is nothing to run on, or a stage fits on none of the cards.
@@ -83,7 +93,7 @@ def place(nodes: Sequence[Node], work: Work, wishes: Wishes | None = None) -> Pl
         for gpu_idx, device in enumerate(node.devices or _unknown(node))
     ]
     if seats:
-        return _on_cards(nodes, seats, work, wishes)
+        return _on_cards(nodes, seats, work, wishes, most)
     specs = [
         WorkerSpec(name=f"cpu{node_idx}.{core_idx}", node=node.node, stages=ALL_STAGES)
         for node_idx, node in enumerate(nodes)
@@ -91,7 +101,7 @@ def place(nodes: Sequence[Node], work: Work, wishes: Wishes | None = None) -> Pl
     ]
     if not specs:
         raise DoesNotFit("cluster: no node offers a core or a GPU; start one with `ray start`, or leave --address out")
-    return Placement(tuple(_spread(specs, min(wishes.max_workers or len(specs), max(1, work.num_tasks)))))
+    return [Placement(tuple(_spread(specs, min(wishes.max_workers or len(specs), max(1, work.num_tasks)))))]
 
 
 def _unknown(node: Node) -> list[Device]:
@@ -99,32 +109,43 @@ def _unknown(node: Node) -> list[Device]:
     return [Device(name="", memory_bytes=0)] * node.num_gpus
 
 
-def _on_cards(nodes: Sequence[Node], seats: Sequence[_Seat], work: Work, wishes: Wishes) -> Placement:
+def _on_cards(nodes: Sequence[Node], seats: Sequence[_Seat], work: Work, wishes: Wishes, most: int) -> list[Placement]:
     asked = Work(stages={stage: each for stage, each in work.stages.items() if stage in GPU_STAGES}, sizes=work.sizes)
     cards = [_card(nodes[seat.node_idx], seat.device, wishes) for seat in seats]
     _check_fits(nodes, seats, cards, asked, wishes)
-    cards = _without_slow(cards, asked)
-    known = {card: layouts(card, asked) for card in dict.fromkeys(cards)}
-    chosen = _search(cards, known, asked, wishes.max_workers)
-    if math.isinf(predicted_s := makespan_s(chosen, asked)):
+    found: list[Placement] = []
+    patient = _without_slow(cards, asked)
+    # A slow card may still be of use for few tasks, which a prediction does not see.
+    for each in [patient] if most == 1 or patient == cards else [patient, cards]:
+        known = {card: layouts(card, asked) for card in dict.fromkeys(each)}
+        for chosen in _search(each, known, asked, wishes.max_workers, most):
+            if math.isfinite(predicted_s := makespan_s(chosen, asked)):
+                found.append(Placement(_assigned(nodes, seats, each, chosen, asked), predicted_s))
+    if not found:
         raise DoesNotFit(
             f"--offload {wishes.offload}: the cards can hold each stage alone, and not all of them together; "
             "without the option parts take turns"
         )
-    # Layouts are the same for equal cards; the first machines get the first ones.
-    left: dict[Card, list[Layout]] = {card: [] for card in known}
+    return found
+
+
+def _assigned(
+    nodes: Sequence[Node], seats: Sequence[_Seat], cards: Sequence[Card], chosen: Chosen, work: Work
+) -> tuple[WorkerSpec, ...]:
+    """Layouts are the same for equal cards; the first machines get the first ones."""
+    left: dict[Card, list[Layout]] = {card: [] for card in cards}
     for (card, layout), count in chosen.items():
         left[card] += [layout] * count
     for each in left.values():
         each.sort(key=lambda layout: (-len(layout.stages), layout.waits))
     workers: list[WorkerSpec] = []
     for seat, card in sorted(zip(seats, cards, strict=True), key=lambda pair: (pair[0].gpu_idx, pair[0].node_idx)):
-        workers += _workers(nodes[seat.node_idx], seat, card, left[card].pop(0), asked)
-    used = sorted({worker.node for worker in workers}, key=[node.node for node in nodes].index)
+        workers += _workers(nodes[seat.node_idx], seat, card, left[card].pop(0), work)
+    used = {worker.node for worker in workers}
     for node_idx, node in enumerate(nodes):
         if node.node in used or (not (node.devices or node.num_gpus) and node.num_cpus):
             workers.append(WorkerSpec(name=f"cpu{node_idx}.0", node=node.node, stages=FILE_STAGES, why="files"))
-    return Placement(tuple(workers), predicted_s)
+    return tuple(workers)
 
 
 def _card(node: Node, device: Device, wishes: Wishes) -> Card:
@@ -226,9 +247,6 @@ def _name(node: Node) -> str:
     return node.name or node.node
 
 
-Chosen = Counter[tuple[Card, Layout]]
-
-
 def makespan_s(chosen: Mapping[tuple[Card, Layout], int], work: Work) -> float:
     """Seconds that ``work`` takes with these layouts, infinite where a stage has no place.
 
@@ -277,9 +295,9 @@ def _busy_s(able: Sequence[tuple[Layout, int]], seconds: float, width: int) -> f
 
 
 def _search(
-    cards: Sequence[Card], known: Mapping[Card, Sequence[Layout]], work: Work, max_workers: int | None
-) -> Chosen:
-    """The best layouts of all cards."""
+    cards: Sequence[Card], known: Mapping[Card, Sequence[Layout]], work: Work, max_workers: int | None, most: int
+) -> list[Chosen]:
+    """The best layouts of all cards, at most so many."""
     counts = Counter(cards)
     ways = math.prod(math.comb(count + len(known[card]) - 1, count) for card, count in counts.items())
     if ways <= MAX_WAYS:
@@ -287,14 +305,12 @@ def _search(
             [[(card, layout) for layout in chosen] for chosen in combinations_with_replacement(known[card], count)]
             for card, count in counts.items()
         ]
-        return min(
-            (Counter(pair for chosen in combination for pair in chosen) for combination in product(*each)),
-            key=lambda chosen: _worth(chosen, work, max_workers),
-        )
+        every = (Counter(pair for chosen in combination for pair in chosen) for combination in product(*each))
+        return nsmallest(most, every, key=lambda chosen: _worth(chosen, work, max_workers))
     starts = product(*([(card, layout) for layout in known[card]] for card in counts))
     uniform = (Counter({(card, layout): counts[card] for card, layout in start}) for start in starts)
-    best = min(uniform, key=lambda chosen: _worth(chosen, work, max_workers))
-    return _climb(best, known, work, max_workers)
+    best = nsmallest(most, uniform, key=lambda chosen: _worth(chosen, work, max_workers))
+    return [_climb(best[0], known, work, max_workers), *best[: most - 1]]
 
 
 def _climb(chosen: Chosen, known: Mapping[Card, Sequence[Layout]], work: Work, max_workers: int | None) -> Chosen:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ltx_ray.engine.priority import STAGE_WEIGHTS
 from ltx_ray.plan.costs import costs_of, pictures_of, size_of
-from ltx_ray.plan.placement import Placement, Wishes, place, useful_workers
+from ltx_ray.plan.placement import Placement, Wishes, place, placements, useful_workers
 from ltx_ray.plan.seconds import Measured, Seconds
 from ltx_ray.plan.work import Work, work_of
 from ltx_ray.run.estimate import Ceilings, Estimate, estimate
@@ -23,6 +24,11 @@ from ltx_ray.spec.task import Task
 if TYPE_CHECKING:
     from ltx_ray.models.catalog import Catalog
     from ltx_ray.spec.model import ModelFacts
+
+
+#: Placements that are held against each other by simulation, and tasks that all these simulations together may have:
+#: a second's work.
+MAX_JUDGED, MAX_SIMULATED = 24, 6000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +102,14 @@ class Placing:
                 return Placement(())
             wishes = replace(wishes, max_workers=None if limit is None else limit - len(workers))
             return place(nodes, work, wishes)
-        placement = place(nodes, work, wishes)
-        self.estimate = estimate(tasks, placement, nodes, work=work, seconds=self.seconds, prices=self.asked.prices)
+        most = min(MAX_JUDGED, max(1, MAX_SIMULATED // max(1, len(tasks))))
+        found = placements(nodes, work, wishes, most=most)
+        judged = [
+            estimate(tasks, each, nodes, work=work, seconds=self.seconds, prices=self.asked.prices) for each in found
+        ]
+        # Of those that take the same time, the most promising by prediction.
+        best = min(range(len(found)), key=lambda idx: math.inf if (each := judged[idx]) is None else each.wall_s)
+        placement, self.estimate = found[best], judged[best]
         if self.estimate is not None:
             self.estimate.check(self.asked.ceilings)
         return placement
