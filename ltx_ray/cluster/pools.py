@@ -3,7 +3,8 @@
 A worker whose process dies is started again under the same name on its node and its card, unless it dies again and
 again without finishing anything and is not the last; a worker whose node is gone or going is not. One that was out of
 memory comes back in a fresh process, and the next time with less of its parts on the card. A machine that joins later
-gets workers of its own. Retries of tasks are the engine's business.
+gets workers of its own. Where the last worker for a stage is gone with its card, all are placed anew on the cards that
+are left. Retries of tasks are the engine's business.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from ltx_ray.spec.events import (
 )
 from ltx_ray.spec.machine import Node, Offload, WorkerSpec
 from ltx_ray.spec.redact import told
+from ltx_ray.spec.stages import Stage
 from ltx_ray.spec.task import Task
 from ltx_ray.spec.weights import Weights
 from ltx_ray.store.open import open_store
@@ -58,6 +60,8 @@ PROGRESS_EVERY_S = 1.0
 NODES_EVERY_S, SILENT_EVERY_S = 3.0, 1.0
 #: A worker that answers and has not greeted is waited for so long: weights may have to be fetched, a mount may hang.
 GREETING_LIMIT_S = 3600.0
+#: After all workers were placed anew, they are not again for so long.
+ANEW_EVERY_S = 60.0
 #: Seconds after which the token is written again for those who read it next: `gc` takes old ones away.
 TOKEN_FRESH_S = 60.0
 
@@ -128,6 +132,10 @@ class RayPool:
         self._known: set[str] = set()  #: machines that were there before, or were told of
         #: Machines on which workers were given up: they get no new ones.
         self._spent: set[str] = set()
+        #: Cards, by machine and uuid, on which workers died again and again.
+        self._broken: set[tuple[str, str]] = set()
+        self._wanted: frozenset[Stage] = frozenset()  #: stages that workers were placed for
+        self._anew_at = 0.0
         self._ask_at = self._look_at = 0.0
         self._token_name = f"run-{secrets.token_hex(8)}"
         self._token = secrets.token_bytes(16)
@@ -253,6 +261,7 @@ class RayPool:
             deaths = 0  # nobody else is left: tasks that kill whoever has them come to their own end
         if deaths >= MAX_DEATHS_IN_A_ROW:
             self._spent.add(gone.spec.node)
+            self._broken.add((gone.spec.node, gone.spec.device))
         elif self._cluster.stays(gone.spec.node):
             self._bring_up(gone.spec, deaths_in_a_row=deaths, num_replaced=gone.num_replaced)
 
@@ -414,12 +423,29 @@ class RayPool:
             self._settle(without)
         if not self._cluster.is_silent:
             self._ask_for_more()
+            self._look_at_stages(now)
+
+    def _look_at_stages(self, now: float) -> None:
+        """Place all workers of cards anew where nobody is left for a stage."""
+        held = frozenset[Stage]().union(*(worker.spec.stages for worker in self._workers.values()))
+        if self._wanted <= held or self._seats.is_waiting or now < self._anew_at or not list(self._seats):
+            return
+        self._anew_at = now + ANEW_EVERY_S
+        _log.warning("nobody is left for %s: workers are placed anew", ", ".join(sorted(self._wanted - held)))
+        for name in [name for name, worker in self._workers.items() if worker.spec.num_gpus]:
+            self._end(name)
+            self._happened.append(WorkerLost(now, name, "replaced"))
+        self._seats.close()
+        for node in self._cluster.machines().nodes:
+            if node.num_gpus:
+                self._seats.take(node)
 
     def _look_at_seats(self) -> None:
         """Put workers on machines whose cards are known by now; at the start of a run on all at once."""
         self._came += self._seats.come()
         if self._has_placed or not self._seats.is_waiting:
-            came, self._came = self._came, []
+            came = [self._without_broken(node) for node in self._came]
+            self._came = []
             if not self._has_placed:
                 came += [node for node in self._cluster.machines().nodes if node.is_of_use and not node.num_gpus]
             if came:
@@ -430,13 +456,24 @@ class RayPool:
         is_first = not (self._has_placed or self._has_greeted)
         if is_first and not nodes and self._demand is not None:
             return  # the run waits for its first machine
-        specs = self._place(nodes, [worker.spec for worker in self._workers.values()])
+        try:
+            specs = self._place(nodes, [worker.spec for worker in self._workers.values()])
+        except DoesNotFit as error:
+            if is_first:
+                raise
+            _log.warning("no worker is put on %s: %s", ", ".join(node.node[:12] for node in nodes), error)
+            specs = []
         self._has_placed = self._has_placed or bool(specs)
+        self._wanted |= frozenset[Stage]().union(*(spec.stages for spec in specs))
         for node in nodes:
             self._seats.keep(node.node, [spec.device for spec in specs if spec.node == node.node])
             self._let_in(node.node)
         for spec in specs:
             self._bring_up(replace(spec, name=self._new_name(spec.name)), is_first=is_first)
+
+    def _without_broken(self, node: Node) -> Node:
+        whole = tuple(device for device in node.devices if (node.node, device.uuid) not in self._broken)
+        return replace(node, devices=whole, num_gpus=len(whole))
 
     def _let_in(self, node: str) -> None:
         if self._demand is not None and not self._cluster.is_silent:

@@ -44,7 +44,7 @@ def looks(gib):
     return look
 
 
-def fake_actor(folder, look, needs_gib):
+def fake_actor(folder, look, needs_gib, breaks):
     """An actor that notes where it runs what; tasks of a stage in ``needs_gib`` take that much and may not get it."""
     from ltx_ray.cluster.actors import StageActor
     from ltx_ray.spec.events import Done, Failure
@@ -63,6 +63,8 @@ def fake_actor(folder, look, needs_gib):
             note |= {"device": device, "meant": self._spec.device, "offload": budget and budget.offload}
             with (folder / "notes.jsonl").open("a") as file:
                 file.write(json.dumps(note) + "\n")
+            if device and device == breaks:
+                os._exit(1)
             if (folder / f"die {task.key}").exists():
                 (folder / f"die {task.key}").unlink()
                 os._exit(1)
@@ -77,7 +79,7 @@ def fake_actor(folder, look, needs_gib):
 
 
 @contextmanager
-def farm(address, folder, gib, *, needs_gib=None, asked=None):
+def farm(address, folder, gib, *, needs_gib=None, asked=None, breaks=""):
     """A pool on a cluster whose machines have cards of these sizes, and the placements that it was given."""
     from ltx_ray.cluster.pools import RayPool
     from ltx_ray.cluster.session import ray_session
@@ -94,7 +96,7 @@ def farm(address, folder, gib, *, needs_gib=None, asked=None):
 
     with ray_session(address) as cluster:
         look = looks(gib)
-        actor = fake_actor(folder, look, needs_gib or {})
+        actor = fake_actor(folder, look, needs_gib or {}, breaks)
         yield RayPool(placing, str(folder / "store"), cluster, catalog=BUILT_IN, actor=actor, look=look), placed
 
 
@@ -199,6 +201,21 @@ def test_a_machine_that_joins_with_another_card_gets_what_fits_there(make_cluste
     assert replace(came[0].devices[0]) == there[0].devices[0]
     workers = {note["worker"] for note in notes(tmp_path)}
     assert any(name.endswith("-2") or name.startswith("gpu0.0") for name in workers) and len(workers) >= 3
+
+
+def test_a_card_that_breaks_for_good_leaves_its_stages_to_the_others(make_cluster, tmp_path):
+    cluster = make_cluster(num_nodes=0)
+    cluster.add_node(num_cpus=2, num_gpus=2)
+    # On 24 + 12 GB only the small card encodes text; everything kills it that runs there.
+    with farm(cluster.address, tmp_path, (24, 12), breaks="GPU-1-12") as (pool, placed):
+        drive_all(pool, tasks(4), limits=Limits(no_worker_timeout_s=120.0, deaths=10))
+    assert len(placed) == 2
+    assert [[device.uuid for device in nodes[0].devices] for nodes, _ in placed] == [
+        ["GPU-0-24", "GPU-1-12"],
+        ["GPU-0-24"],
+    ]
+    ended = [note for note in notes(tmp_path) if note["stage"] == "text_encode" and note["device"] == "GPU-0-24"]
+    assert len(ended) == 4
 
 
 def test_the_doctor_looks_at_every_machine_of_a_cluster(make_cluster, ltx_ray):
