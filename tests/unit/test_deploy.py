@@ -18,7 +18,7 @@ from ltx_ray.manifest.load import load_manifest
 from ltx_ray.models.catalog import BUILT_IN
 from ltx_ray.plan.placement import place
 from ltx_ray.spec.machine import Node
-from ltx_ray.spec.stages import STAGES
+from tests.unit.plan.work_examples import node, work
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = yaml.safe_load((ROOT / "cluster.yaml").read_text())
@@ -30,8 +30,9 @@ def nodes(*kinds: tuple[float, float]) -> list[Node]:
 
 
 def covers(found: list[Node]) -> bool:
-    """Whether workers on these nodes can do every stage."""
-    return frozenset[str]().union(*(spec.stages for spec in place(found, max_workers=None, num_tasks=100))) == {*STAGES}
+    """Whether workers on these nodes can do every stage that has work."""
+    asked = work("fp8")
+    return frozenset(asked.stages) <= frozenset[str]().union(*(spec.stages for spec in place(found, asked).workers))
 
 
 def test_the_launcher_takes_cluster_yaml():
@@ -52,6 +53,11 @@ def test_its_machines_are_started_when_work_asks_and_each_kind_can_work_alone():
     assert not nodes((types["head"]["resources"]["CPU"], 0))[0].is_of_use
     for of in workers.values():
         assert covers(nodes((of["resources"]["CPU"], of["resources"].get("GPU", 0))))
+
+
+@pytest.mark.parametrize(("gib", "precision"), [(80, "bf16"), (24, "fp8")])
+def test_a_machine_of_each_size_holds_the_models_that_it_is_there_for(gib, precision):
+    assert place([node("a", gib)], work(precision)).makespan_s is not None
 
 
 def test_every_file_and_command_that_cluster_yaml_names_is_there():
