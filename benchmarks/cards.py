@@ -31,6 +31,7 @@ from ltx_ray.media.beside import beside
 from ltx_ray.media.write import encode_chunk
 from ltx_ray.models.ltx2 import calibrate, full_size
 from ltx_ray.models.ltx2.forward import Side, velocities
+from ltx_ray.models.ltx2.full_configs import FAMILIES
 from ltx_ray.models.ltx2.video_vae import StreamingVideoDecoder
 from ltx_ray.plan.costs import table
 from ltx_ray.spec.cards import card_of
@@ -154,7 +155,7 @@ def _portrait(sampled: dict[Any, dict[str, Any]], decoded: dict[str, Any]) -> di
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--family", choices=full_size.FAMILIES, default="ltx-2.3")
+    parser.add_argument("--family", choices=FAMILIES, default="ltx-2.3")
     parser.add_argument("--blocks", type=int, default=48)
     parser.add_argument("--device", default="cuda")
     args = parser.parse_args()

@@ -533,16 +533,17 @@ def is_ray_left_behind() -> bool:
 
 
 def models(named: str | Path | None = None, *, manifest: str | Path | None = None) -> Catalog:
-    """The built-in models, and those of the ``models.yaml`` that counts (see ``models.listed``).
+    """The built-in models, those of the ``models.yaml`` that counts, and those that are published, by name alone.
 
     Raises:
         ModelError: an entry of it, or a file that an entry names, is wrong.
     """
-    from ltx_ray.models.catalog import BUILT_IN
+    from ltx_ray.models.catalog import BUILT_IN, Catalog
     from ltx_ray.models.listed import find_models, read_models
+    from ltx_ray.models.published import openers
 
     found = find_models(None if named is None else str(named), None if manifest is None else str(manifest))
-    return BUILT_IN if found is None else read_models(found)
+    return Catalog(*BUILT_IN.entries, later=openers()) if found is None else read_models(found)
 
 
 def calibrate(families: Sequence[str] | None = None, tell: Callable[[str], object] = lambda what: None) -> str:

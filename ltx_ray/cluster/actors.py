@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Set in every worker. CUDA numbers cards by their speed otherwise, and Ray as the bus does. Segments of memory that
 #: grow leave fewer pieces between tensors of changing sizes.
-DEVICE_ENVIRONMENT = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
+DEVICE_ENVIRONMENT = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "PYTORCH_ALLOC_CONF": "expandable_segments:True"}
 
 #: Methods that answer while a task runs.
 CONTROL_GROUP = "control"

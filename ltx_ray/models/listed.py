@@ -44,13 +44,13 @@ from ltx_ray.models.ltx2.files.checkpoint import (
 from ltx_ray.models.ltx2.files.precisions import LOADED, PRECISIONS
 from ltx_ray.models.ltx2.files.sources import lora_shapes
 from ltx_ray.models.ltx2.files.text_files import shards
+from ltx_ray.models.published import DISTILLED_LORA, openers
 from ltx_ray.spec.model import UPSAMPLERS, ModelFacts
 from ltx_ray.spec.places import is_uri
 from ltx_ray.spec.weights import LORA_MODES, PARTS, LoraMode, Weights
 
 NAME, VARIABLE = "models.yaml", "LTX_RAY_MODELS"
 MAX_BYTES = 1 << 20
-DISTILLED_LORA = "distilled_lora"
 KINDS = ("distilled", "dev")
 _KEYS = ("kind", "checkpoint", "text_encoder", "upscaler", "precision", DISTILLED_LORA, "loras")
 INDEX = ".safetensors.index.json"
@@ -86,7 +86,7 @@ def read_models(path: Path) -> Catalog:
     for name in told:
         if not isinstance(name, str) or name in BUILT_IN:
             raise ModelError(f"{path}: {name}: is no name for a model, or that of a built-in one; take another")
-    later = {name: partial(_entry, path, name, entry) for name, entry in told.items()}
+    later = openers() | {str(name): partial(_entry, path, name, entry) for name, entry in told.items()}
     return Catalog(*BUILT_IN.entries, later=later, source=str(path))
 
 

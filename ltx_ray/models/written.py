@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from ltx_ray.models.listed import DISTILLED_LORA
 from ltx_ray.models.ltx2.files.identify import Contents
+from ltx_ray.models.published import DISTILLED_LORA
 from ltx_ray.spec.weights import Part
 
 

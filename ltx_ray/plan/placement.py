@@ -38,6 +38,8 @@ PATIENCE = 0.15
 #: How much longer a plan takes where a group fills all the cards that it may use, and these are not all cards. By
 #: simulation of long and short videos on 2 to 16 cards.
 UNEVEN = 0.1
+#: Cards beyond those that a plan keeps busy, because parts load faster on several.
+SPARE_CARDS = 2
 #: Makespans that differ by less than a fraction of a second are equal.
 SECONDS_DIGITS = 6
 #: What a share of a card is called to Ray: processes of one card divide it evenly.
@@ -335,6 +337,7 @@ class _Worth(NamedTuple):
 
     is_impossible: bool  #: a stage has no place
     num_over: int  #: workers more than are allowed
+    num_idle: int  #: cards more than the plan keeps busy
     makespan_s: float
     num_waiting: int
     load_bytes: int
@@ -342,10 +345,12 @@ class _Worth(NamedTuple):
 
 def _worth(chosen: Chosen, work: Work, max_workers: int | None) -> _Worth:
     num_workers = sum(len(layout.holdings) * count for (_, layout), count in chosen.items())
+    num_cards = sum(count for (_, layout), count in chosen.items() if layout.holdings)
     seconds = makespan_s(chosen, work)
     return _Worth(
         math.isinf(seconds),
         0 if max_workers is None else max(0, num_workers - max_workers),
+        max(0, num_cards - work.width - SPARE_CARDS),
         round(seconds, SECONDS_DIGITS),
         sum(layout.waits * count for (_, layout), count in chosen.items()),
         sum(layout.load_bytes * count for (_, layout), count in chosen.items()),

@@ -52,8 +52,19 @@ def plan_run(run: Run, manifest: Manifest, models: Mapping[str, ModelFacts]) -> 
     manifest, taken = with_sources(manifest, sources, models)
     plan = build_plan(manifest, models, sources)
     plan.notes.extend(taken_notes(taken))
+    plan.notes.extend(published_notes(manifest, models))
     plan.notes.extend(filter(None, [run_elsewhere(run.layout, manifest.source)]))
     return compare(plan, open_store(place, create=False), run.last_plan(), note=history.note)
+
+
+def published_notes(manifest: Manifest, models: Mapping[str, ModelFacts]) -> Iterator[Note]:
+    """What a plan says of models whose files are not here."""
+    from ltx_ray.models.catalog import Catalog
+    from ltx_ray.models.published import LOADER, note_of
+
+    for name in sorted({video.model for video in manifest.videos}):
+        if isinstance(models, Catalog) and models.entry(name).loader == LOADER:
+            yield Note(note_of(name), f"model {name}")
 
 
 def taken_notes(taken: Iterable[tuple[str, str]]) -> Iterator[Note]:

@@ -14,8 +14,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ltx_ray.cluster.address import read_address
-from ltx_ray.errors import HeadLost, Interrupted, StoreError
+from ltx_ray.errors import HeadLost, Interrupted, ModelError, StoreError
 from ltx_ray.manifest.taken import with_sources
+from ltx_ray.models.published import why_not_here
 from ltx_ray.plan.graph import build_plan
 from ltx_ray.plan.record import plan_lines, reason_lines, standing_reasons
 from ltx_ray.report.seams import SeamReport
@@ -67,6 +68,8 @@ def render_run(run: Run, manifest: Manifest, catalog: Catalog, options: RenderOp
     sources = read_sources(manifest, layout.sources)
     manifest, taken = with_sources(manifest, sources.facts, catalog)
     plan = build_plan(manifest, catalog, sources.facts)
+    if (absent := why_not_here(catalog, {video.model for video in manifest.videos})) is not None:
+        raise ModelError(absent)
     plan.notes.extend(taken_notes(taken))
     plan.notes.extend(filter(None, [run_elsewhere(layout, manifest.source)]))
     run_dir.prepare(layout)

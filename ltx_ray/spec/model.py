@@ -61,6 +61,10 @@ class ModelFacts:
             min_size_px=max(self.least_size_px, int(min_size_px)),
         )
 
+    def with_sizes(self, part_bytes: tuple[tuple[Part, int], ...]) -> ModelFacts:
+        """The same model, with what its parts take."""
+        return replace(self, part_bytes=part_bytes)
+
     @property
     def has_upscaler(self) -> bool:
         return any(weights.part == "upscaler" for weights in self.weights)

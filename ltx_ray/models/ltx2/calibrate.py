@@ -25,6 +25,7 @@ from ltx_ray.models.ltx2 import full_size
 from ltx_ray.models.ltx2.accounting import Counted, counted, without_copies
 from ltx_ray.models.ltx2.audio_vae import CELLS_PER_CALL, WindowedAudioDecoder
 from ltx_ray.models.ltx2.forward import LEVEL_ROWS, Levels, Side, velocities
+from ltx_ray.models.ltx2.full_configs import FAMILIES, TEXT_LAYERS
 from ltx_ray.models.ltx2.text import NUM_TOKENS
 from ltx_ray.models.ltx2.upscaler import Ltx2Upscaler
 from ltx_ray.models.ltx2.video_tiles import TileGrid
@@ -54,9 +55,9 @@ def calibrate(families: Iterable[str] | None = None, tell: Tell = lambda what: N
     Raises:
         PlanError: there is no such family.
     """
-    chosen = list(full_size.FAMILIES if families is None else families)
-    if unknown := [family for family in chosen if family not in full_size.FAMILIES]:
-        raise PlanError(f"--family: {unknown[0]!r} is none; there are {', '.join(full_size.FAMILIES)}")
+    chosen = list(FAMILIES if families is None else families)
+    if unknown := [family for family in chosen if family not in FAMILIES]:
+        raise PlanError(f"--family: {unknown[0]!r} is none; there are {', '.join(FAMILIES)}")
     return {family: _family(family, tell) for family in chosen}
 
 
@@ -134,7 +135,7 @@ def _text_encoder(family: str) -> dict[str, Polynomial]:
 
 def _connectors(family: str) -> dict[str, Polynomial]:
     connectors = full_size.module(family, "connectors")
-    hidden = _empty(1, NUM_TOKENS, 3840 * full_size.TEXT_LAYERS)
+    hidden = _empty(1, NUM_TOKENS, 3840 * TEXT_LAYERS)
     mask = _empty(1, NUM_TOKENS, dtype=torch.int64)
     return _constant(counted(lambda: connectors(hidden, mask, padding_side="left")))
 

@@ -14,6 +14,7 @@ from ltx_ray.models.ltx2 import calibrate, full_size, tiny_configs
 from ltx_ray.models.ltx2.accounting import _Storages, counted, without_copies
 from ltx_ray.models.ltx2.files.modules import empty_module
 from ltx_ray.models.ltx2.forward import velocities
+from ltx_ray.models.ltx2.full_configs import FAMILIES
 from ltx_ray.models.ltx2.video_vae import StreamingVideoDecoder
 
 
@@ -119,18 +120,18 @@ SHIPPED = json.loads(files("ltx_ray.plan").joinpath("footprints.json").read_text
 
 
 def test_the_table_that_is_shipped_has_all_families_and_kinds():
-    assert tuple(SHIPPED) == full_size.FAMILIES
+    assert tuple(SHIPPED) == FAMILIES
     assert len({tuple(kinds) for kinds in SHIPPED.values()}) == 1
 
 
-@pytest.mark.parametrize("family", full_size.FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_the_table_that_is_shipped_is_what_calibration_makes(family):
     assert calibrate._connectors(family) == SHIPPED[family]["connectors"]
     made = calibrate._sound(family)
     assert {kind: pytest.approx(each) for kind, each in made.items()} == SHIPPED[family]["sound"]
 
 
-@pytest.mark.parametrize("family", full_size.FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.slow
 def test_the_whole_table_is_what_calibration_makes(family):
     made = calibrate.calibrate([family])[family]
