@@ -130,14 +130,14 @@ def test_a_cancelled_video_is_left_out_until_the_next_render(ltx_ray):
     assert ltx_ray("status", "runs/three", "--json").records[0]["state"] == "rendering"
     wrong = ltx_ray("cancel", "runs/three", "oxl")
     assert wrong.code == 2 and "no video is called 'oxl'; nearest" in wrong.err
-    cancelled = ltx_ray("cancel", "runs/three", "owl", "--json")
+    cancelled = ltx_ray("cancel", "runs/three", "elk", "--json")
     assert cancelled.code == 0 and cancelled.records[0]["heard"], cancelled
     out, err = render.communicate(timeout=120)
     assert render.returncode == 3, err
-    assert "leaving out owl" in err and "1 video was cancelled" in err and "2 of 3 videos finished" in out
+    assert "leaving out elk" in err and "1 video was cancelled" in err and "2 of 3 videos finished" in out
     status = ltx_ray("status", "runs/three", "--json").records[0]
-    assert {video["id"]: video["cancelled"] for video in status["videos"]} == {"fox": False, "owl": True, "elk": False}
-    assert ltx_ray("explain", "runs/three", "owl stitch", "--json").records[0]["state"] == "cancelled"
+    assert {video["id"]: video["cancelled"] for video in status["videos"]} == {"fox": False, "owl": False, "elk": True}
+    assert ltx_ray("explain", "runs/three", "elk stitch", "--json").records[0]["state"] == "cancelled"
     again = ltx_ray("render", "three.yaml", "--inline", "--json")
     assert again.code == 0 and len(again.records[-1]["videos"]) == 3
     late = ltx_ray("cancel", "runs/three")

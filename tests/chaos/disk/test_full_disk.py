@@ -117,7 +117,7 @@ def test_a_disk_that_fills_up_ends_the_run_before_it_burns_work_and_the_same_com
         assert main(ask) == 4
     said = capsys.readouterr()
     assert said.err.rstrip().endswith("; then the same command resumes") and "is a bug" not in said.err
-    assert "0 of 8 videos finished; 11 tasks made" in said.out
+    assert "1 of 8 videos finished; 11 tasks made" in said.out
     records = [json.loads(line) for line in (tmp_path / "run/journal.jsonl").read_text().splitlines()]
     after = [record["event"] for record in records[next(i for i, r in enumerate(records) if r["event"] == "failure") :]]
     assert after == ["failure", "give_up", "end"]
