@@ -14,7 +14,7 @@ from ltx_ray.spec.finding import Finding
 from ltx_ray.spec.machine import Node
 
 LOOK_S = 0.2
-#: A machine that does not answer for so long is said to be silent.
+#: Machines that do not answer for so long are said to be silent.
 ANSWER_S = 60.0
 
 
@@ -53,9 +53,10 @@ def look_at_machines(address: str) -> Iterator[tuple[str, dict[str, str], list[F
         for node in cluster.machines().nodes:
             strategy = NodeAffinitySchedulingStrategy(node.node, soft=False)
             asked[node.node] = remote.options(scheduling_strategy=strategy).remote()
+        give_up_at = time.monotonic() + ANSWER_S
         for node_id, ref in asked.items():
             try:
-                yield ray.get(ref, timeout=ANSWER_S)
+                yield ray.get(ref, timeout=max(0.0, give_up_at - time.monotonic()))
             except ray.exceptions.RayError as error:
                 says = f"does not answer: {first_sentence(error)}"
                 yield node_id[:12], {}, [Finding("fail", "machine", says, "see its logs, and `ray status`")]

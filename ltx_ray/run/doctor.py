@@ -77,10 +77,12 @@ def _store(place: str | None) -> Iterator[Finding]:
         opened = open_store(place)
         begun = time.monotonic()
         opened.put_token(name, blob)
-        written = time.monotonic()
-        is_whole = opened.get_token(name) == blob
-        read = time.monotonic()
-        opened.drop_token(name)
+        try:
+            written = time.monotonic()
+            is_whole = opened.get_token(name) == blob
+            read = time.monotonic()
+        finally:
+            opened.drop_token(name)
     except LtxRayError as error:
         yield Finding("fail", "store", told(error), "see that it is there and may be written")
         return

@@ -137,8 +137,8 @@ def foresee(
 
 def machine_here() -> Node:
     """This machine, as a cluster of its own."""
+    from ltx_ray.models.ltx2.memory import host_memory
     from ltx_ray.worker.devices import devices_here
 
     devices = devices_here()
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return Node("here", os.cpu_count() or 1, len(devices), devices, memory, socket.gethostname())
+    return Node("here", os.cpu_count() or 1, len(devices), devices, host_memory(), socket.gethostname())

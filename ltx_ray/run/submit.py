@@ -193,7 +193,13 @@ def _start(server: JobServer, run: str, command: str, folder: Path) -> str:
     from ltx_ray.cluster.jobs import IdTaken, number_of
 
     slug = _slug(run)
-    taken = [number_of(job.id) for job in server.jobs() if job.id.rpartition("-")[0] == slug]
+    # The number is made of the list that shows whether one lives: who submitted since the last look is in it, or has
+    # the same number.
+    there = server.jobs()
+    for each in there:
+        if each.is_live and each.run == run:
+            raise RunSubmitted(run, each.id, server.address)
+    taken = [number_of(each.id) for each in there if each.id.rpartition("-")[0] == slug]
     job = f"{slug}-{max(taken, default=0) + 1}"
     try:
         # A render stops at the next step for either signal; to SIGTERM Ray adds pages of its own to the output.

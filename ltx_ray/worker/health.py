@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from ltx_ray.models.ltx2.memory import host_memory
 from ltx_ray.spec.cards import card_of
 from ltx_ray.spec.codecs import CODECS, SOUND_CODECS
 from ltx_ray.spec.finding import Finding
@@ -95,8 +96,7 @@ def _attention(devices: Sequence[Device]) -> Iterator[Finding]:
 
 
 def _memory(shm: Path) -> Iterator[Finding]:
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    yield Finding("ok", "machine", f"{os.cpu_count()} cores, {total / GIB:.0f} GiB of memory")
+    yield Finding("ok", "machine", f"{os.cpu_count()} cores, {host_memory() / GIB:.0f} GiB of memory")
     try:
         free = shutil.disk_usage(shm).free
     except OSError:

@@ -129,6 +129,25 @@ def test_variables_of_the_cluster_say_where_runs_and_artifacts_lie(folder):
     assert ran.stdout.splitlines()[4:8] == ["--run", "/mnt/my runs/films", "--store", "s3://b/s"]
 
 
+class LateServer(Server):
+    """Somebody else's job comes between the first look at the jobs and the second."""
+
+    num_looks = 0
+
+    def jobs(self, run=None):
+        self.num_looks += 1
+        if self.num_looks == 2:
+            self.all.append(job("films-1", "films"))
+        return super().jobs(run)
+
+
+def test_a_job_that_came_since_the_first_look_is_not_joined_by_a_second_one(folder):
+    server = LateServer()
+    with pytest.raises(RunSubmitted, match="films: job films-1"):
+        submit(server, "m/films.yaml", (), SubmitOptions(address=ADDRESS), BUILT_IN)
+    assert server.commands == []
+
+
 def test_an_attempt_counts_up_over_all_that_were_and_a_live_one_is_refused(folder):
     server = Server(all=[job("films-7", "films", "failed", 3), job("films-x-9", "films-x"), job("other-3", "other")])
     assert submit(server, "m/films.yaml", (), SubmitOptions(address=ADDRESS), BUILT_IN).job == "films-8"
